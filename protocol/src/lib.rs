@@ -1,0 +1,15 @@
+//! What both ends of Larder's wire agree on.
+//!
+//! The request decoder, the reply encoder, the error prefixes, the slot hash and the words in which a command is
+//! described. No I/O, no async, no server state.
+
+pub mod error;
+pub mod reply;
+pub mod request;
+pub mod slot;
+pub mod spec;
+
+pub use reply::{ProtocolVersion, ReplyBuffer};
+pub use request::{Args, CommandBatch, ProtocolError, RequestDecoder};
+pub use slot::{SLOTS, Slot, slot_of};
+pub use spec::{Arity, Flags, KeySpec};

@@ -1,0 +1,189 @@
+//! Encoding of replies in RESP2 and RESP3.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// The protocol that a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ProtocolVersion {
+    /// RESP2, the default of a new connection.
+    #[default]
+    Resp2,
+    /// RESP3, after `HELLO 3`.
+    Resp3,
+}
+
+/// Replies on their way to a socket.
+///
+/// Every method appends one whole reply, except the `*_header` methods, which must be followed by as many replies as
+/// they promise. Where RESP2 has no such type, the form that Redis gives RESP2 clients is written.
+#[derive(Debug, Default)]
+pub struct ReplyBuffer {
+    version: ProtocolVersion,
+    bytes: BytesMut,
+}
+
+impl ReplyBuffer {
+    /// An empty buffer for replies in `version`.
+    pub fn new(version: ProtocolVersion) -> Self {
+        Self { version, bytes: BytesMut::new() }
+    }
+
+    /// The protocol that is written.
+    pub fn version(&self) -> ProtocolVersion {
+        self.version
+    }
+
+    /// Writes later replies in `version`.
+    pub fn set_version(&mut self, version: ProtocolVersion) {
+        self.version = version;
+    }
+
+    /// Bytes written and not yet taken.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// What was written so far.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The buffer itself, for the socket loop.
+    pub fn bytes_mut(&mut self) -> &mut BytesMut {
+        &mut self.bytes
+    }
+
+    /// Takes what was written.
+    pub fn take(&mut self) -> Bytes {
+        self.bytes.split().freeze()
+    }
+
+    /// Drops everything after `length`, as when a handler fails half-way.
+    pub fn truncate(&mut self, length: usize) {
+        self.bytes.truncate(length);
+    }
+
+    /// Replies that are encoded already.
+    pub fn raw(&mut self, encoded: &[u8]) {
+        self.bytes.put_slice(encoded);
+    }
+
+    /// `+OK`.
+    pub fn ok(&mut self) {
+        self.bytes.put_slice(b"+OK\r\n");
+    }
+
+    /// A simple string. `text` has no line break.
+    pub fn simple(&mut self, text: &str) {
+        self.line(b'+', text.as_bytes());
+    }
+
+    /// An error, prefix included. Line breaks in `text` become spaces, as in Redis.
+    pub fn error(&mut self, text: &str) {
+        self.bytes.reserve(text.len() + 3);
+        self.bytes.put_u8(b'-');
+        self.bytes.extend(text.bytes().map(|byte| if byte == b'\r' || byte == b'\n' { b' ' } else { byte }));
+        self.bytes.put_slice(b"\r\n");
+    }
+
+    /// An integer.
+    pub fn integer(&mut self, value: i64) {
+        self.number(b':', value);
+    }
+
+    /// A bulk string.
+    pub fn bulk(&mut self, value: &[u8]) {
+        self.bytes.reserve(value.len() + 24);
+        self.number(b'$', value.len() as i64);
+        self.bytes.put_slice(value);
+        self.bytes.put_slice(b"\r\n");
+    }
+
+    /// A bulk string, or null.
+    pub fn bulk_or_null(&mut self, value: Option<&[u8]>) {
+        match value {
+            Some(value) => self.bulk(value),
+            None => self.null(),
+        }
+    }
+
+    /// Null: `$-1` in RESP2, `_` in RESP3.
+    pub fn null(&mut self) {
+        self.bytes.put_slice(match self.version {
+            ProtocolVersion::Resp2 => b"$-1\r\n",
+            ProtocolVersion::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// A null array: `*-1` in RESP2, `_` in RESP3.
+    pub fn null_array(&mut self) {
+        self.bytes.put_slice(match self.version {
+            ProtocolVersion::Resp2 => b"*-1\r\n",
+            ProtocolVersion::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// Header of an array of `length` replies.
+    pub fn array_header(&mut self, length: usize) {
+        self.number(b'*', length as i64);
+    }
+
+    /// Header of a map of `length` pairs; a flat array of twice as many in RESP2.
+    pub fn map_header(&mut self, length: usize) {
+        match self.version {
+            ProtocolVersion::Resp2 => self.number(b'*', 2 * length as i64),
+            ProtocolVersion::Resp3 => self.number(b'%', length as i64),
+        }
+    }
+
+    /// Header of a set of `length` replies; an array in RESP2.
+    pub fn set_header(&mut self, length: usize) {
+        let kind = if self.version == ProtocolVersion::Resp3 { b'~' } else { b'*' };
+        self.number(kind, length as i64);
+    }
+
+    /// Header of a push message of `length` replies; an array in RESP2.
+    pub fn push_header(&mut self, length: usize) {
+        let kind = if self.version == ProtocolVersion::Resp3 { b'>' } else { b'*' };
+        self.number(kind, length as i64);
+    }
+
+    /// A boolean; `:1` or `:0` in RESP2.
+    pub fn boolean(&mut self, value: bool) {
+        match self.version {
+            ProtocolVersion::Resp2 => self.integer(i64::from(value)),
+            ProtocolVersion::Resp3 => self.bytes.put_slice(if value { b"#t\r\n" } else { b"#f\r\n" }),
+        }
+    }
+
+    /// A verbatim text (`txt`); a bulk string in RESP2.
+    pub fn verbatim(&mut self, text: &[u8]) {
+        match self.version {
+            ProtocolVersion::Resp2 => self.bulk(text),
+            ProtocolVersion::Resp3 => {
+                self.number(b'=', text.len() as i64 + 4);
+                self.bytes.put_slice(b"txt:");
+                self.bytes.put_slice(text);
+                self.bytes.put_slice(b"\r\n");
+            }
+        }
+    }
+
+    fn line(&mut self, kind: u8, text: &[u8]) {
+        self.bytes.reserve(text.len() + 3);
+        self.bytes.put_u8(kind);
+        self.bytes.put_slice(text);
+        self.bytes.put_slice(b"\r\n");
+    }
+
+    fn number(&mut self, kind: u8, value: i64) {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(value);
+        self.line(kind, digits.as_bytes());
+    }
+}

@@ -1,0 +1,175 @@
+//! The words in which a command is described: how many arguments, what it does, where its keys are.
+//!
+//! They follow `COMMAND INFO` (<https://redis.io/docs/latest/commands/command/>), from which cluster clients learn
+//! where the keys of a command stand.
+
+/// How many arguments a command takes, its own name included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// Exactly so many.
+    Exactly(u16),
+    /// So many or more.
+    AtLeast(u16),
+}
+
+impl Arity {
+    /// Whether `argc` arguments (name included) are acceptable.
+    pub const fn allows(self, argc: usize) -> bool {
+        match self {
+            Self::Exactly(n) => argc == n as usize,
+            Self::AtLeast(n) => argc >= n as usize,
+        }
+    }
+
+    /// The number that `COMMAND` prints: negative for "at least".
+    pub const fn wire(self) -> i64 {
+        match self {
+            Self::Exactly(n) => n as i64,
+            Self::AtLeast(n) => -(n as i64),
+        }
+    }
+}
+
+/// What a command does, as a set of bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Flags(u32);
+
+macro_rules! flags {
+    ($($(#[$doc:meta])* $name:ident = $bit:expr, $wire:expr;)*) => {
+        impl Flags {
+            $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)*
+            /// Every flag with the name that `COMMAND` prints for it.
+            pub const NAMED: &'static [(Self, &'static str)] = &[$((Self::$name, $wire)),*];
+        }
+    };
+}
+
+flags! {
+    /// May change data.
+    WRITE = 0, "write";
+    /// Only reads data.
+    READONLY = 1, "readonly";
+    /// Refused when memory is over the limit and nothing can be evicted.
+    DENYOOM = 2, "denyoom";
+    /// An administrator's command.
+    ADMIN = 3, "admin";
+    /// Publish and subscribe.
+    PUBSUB = 4, "pubsub";
+    /// Not allowed in scripts.
+    NOSCRIPT = 5, "noscript";
+    /// May block the connection.
+    BLOCKING = 6, "blocking";
+    /// Allowed while the node starts.
+    LOADING = 7, "loading";
+    /// Allowed on a replica with stale data.
+    STALE = 8, "stale";
+    /// Not shown to MONITOR.
+    SKIP_MONITOR = 9, "skip_monitor";
+    /// Not recorded in the slow log.
+    SKIP_SLOWLOG = 10, "skip_slowlog";
+    /// Cluster: served under ASK without ASKING.
+    ASKING = 11, "asking";
+    /// Constant or logarithmic time.
+    FAST = 12, "fast";
+    /// Allowed before authentication.
+    NO_AUTH = 13, "no_auth";
+    /// Allowed while a script runs too long.
+    ALLOW_BUSY = 14, "allow_busy";
+    /// Not allowed inside MULTI.
+    NO_MULTI = 15, "no_multi";
+    /// The key positions depend on the arguments.
+    MOVABLEKEYS = 16, "movablekeys";
+}
+
+impl Flags {
+    /// No flag.
+    pub const NONE: Self = Self(0);
+
+    /// Both sets.
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is in `self`.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The names that `COMMAND` prints.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::NAMED.iter().filter(move |(flag, _)| self.contains(*flag)).map(|(_, name)| *name)
+    }
+}
+
+/// Where the keys of a command stand among its arguments (position 0 is the name).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySpec {
+    /// No keys.
+    None,
+    /// Every `step`-th argument from `first` to `last`; a negative `last` counts from the end, -1 being the last.
+    Range {
+        /// Position of the first key.
+        first: u16,
+        /// Position of the last key, negative from the end.
+        last: i16,
+        /// Distance between keys.
+        step: u16,
+    },
+    /// A count at `count` is followed by that many keys (ZUNION and the like).
+    Counted {
+        /// Position of the count.
+        count: u16,
+    },
+}
+
+impl KeySpec {
+    /// One key at `position`.
+    pub const fn at(position: u16) -> Self {
+        Self::Range { first: position, last: position as i16, step: 1 }
+    }
+
+    /// Keys from `first` to the end, `step` apart.
+    pub const fn from(first: u16, step: u16) -> Self {
+        Self::Range { first, last: -1, step }
+    }
+
+    /// The positions of the keys among `argc` arguments, `count` being the parsed number for [`KeySpec::Counted`].
+    pub fn positions(self, argc: usize, count: impl FnOnce(usize) -> Option<usize>) -> impl Iterator<Item = usize> {
+        let (first, end, step) = match self {
+            Self::None => (0, 0, 1),
+            Self::Range { first, last, step } => {
+                let end = if last < 0 { argc as i64 + i64::from(last) } else { i64::from(last).min(argc as i64 - 1) };
+                (usize::from(first), (end + 1).max(0) as usize, usize::from(step))
+            }
+            Self::Counted { count: at } => {
+                let at = usize::from(at);
+                let keys = count(at).unwrap_or(0).min(argc.saturating_sub(at + 1));
+                (at + 1, at + 1 + keys, 1)
+            }
+        };
+        (first..end).step_by(step)
+    }
+
+    /// `(first, last, step)` as the legacy part of `COMMAND INFO` prints them.
+    pub const fn wire(self) -> (i64, i64, i64) {
+        match self {
+            Self::None | Self::Counted { .. } => (0, 0, 0),
+            Self::Range { first, last, step } => (first as i64, last as i64, step as i64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_follow_the_spec() {
+        let keys = |spec: KeySpec, argc| spec.positions(argc, |_| Some(2)).collect::<Vec<_>>();
+        assert_eq!(keys(KeySpec::at(1), 3), [1]);
+        assert_eq!(keys(KeySpec::from(1, 2), 5), [1, 3]);
+        assert_eq!(keys(KeySpec::from(1, 1), 4), [1, 2, 3]);
+        assert_eq!(keys(KeySpec::Counted { count: 1 }, 5), [2, 3]);
+        assert_eq!(keys(KeySpec::at(2), 2), Vec::<usize>::new());
+    }
+}

@@ -1,0 +1,35 @@
+//! The clocks that Larder reads, each for one purpose.
+//!
+//! Wall time for deadlines, boot time for leases (it counts suspension), a coarse tick for recency.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since 1970, as in PEXPIREAT.
+pub type UnixMs = u64;
+
+/// A coarse clock for recency: units of [`TICK_MS`] since 1970, wrapping every 16 months.
+pub type Tick = u32;
+
+/// Milliseconds in a [`Tick`].
+pub const TICK_MS: u64 = 10;
+
+/// The wall clock.
+pub fn unix_ms() -> UnixMs {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
+}
+
+/// The tick of a wall-clock instant.
+pub fn tick_of(now: UnixMs) -> Tick {
+    (now / TICK_MS) as Tick
+}
+
+/// Milliseconds between two ticks, the later one first, across the wrap.
+pub fn ticks_between_ms(later: Tick, earlier: Tick) -> u64 {
+    u64::from(later.wrapping_sub(earlier)) * TICK_MS
+}
+
+/// Nanoseconds since boot, suspension included (CLOCK_BOOTTIME): what leases are measured with.
+pub fn boot_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}

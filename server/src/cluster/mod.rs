@@ -1,0 +1,4 @@
+//! Nodes, placement, and who leads what.
+
+pub mod routes;
+pub mod topology;

@@ -1,0 +1,148 @@
+//! Commands in binary form, as they travel in Raft entries and to other nodes.
+//!
+//! A block is a sequence of commands, each: `id: u16`, `flags: u8`, `argc: varint`, and then `argc` times `length:
+//! varint, bytes`; integers are little endian, varints LEB128. The name (argument 0) is not carried, since the id says
+//! it; a subcommand's block carries the argument that chose it.
+
+use super::spec::CommandSpec;
+use super::table;
+use bytes::{BufMut, BytesMut};
+use larder_protocol::{Args, ProtocolVersion};
+
+/// The reply is encoded in RESP3.
+const RESP3: u8 = 1;
+/// Recency stays as it is (CLIENT NO-TOUCH).
+const NO_TOUCH: u8 = 2;
+
+/// What a command carries besides its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct CommandOptions {
+    /// How its reply is encoded.
+    pub version: ProtocolVersion,
+    /// Leave recency alone.
+    pub no_touch: bool,
+}
+
+/// Appends one command to a block.
+pub fn encode(out: &mut BytesMut, spec: &CommandSpec, options: CommandOptions, args: Args<'_>) {
+    debug_assert_ne!(spec.id, 0, "{} does not travel", spec.name);
+    out.reserve(16 + args.iter().map(|arg| arg.len() + 5).sum::<usize>());
+    out.put_u16_le(spec.id);
+    let resp3 = if options.version == ProtocolVersion::Resp3 { RESP3 } else { 0 };
+    out.put_u8(resp3 | if options.no_touch { NO_TOUCH } else { 0 });
+    put_varint(out, args.len().saturating_sub(1));
+    for arg in args.iter().skip(1) {
+        put_varint(out, arg.len());
+        out.put_slice(arg);
+    }
+}
+
+/// A command read from a block.
+pub struct BlockCommand<'a> {
+    /// Its row.
+    pub spec: &'static CommandSpec,
+    /// How it was asked.
+    pub options: CommandOptions,
+    /// Its arguments; the name is empty.
+    pub args: Args<'a>,
+}
+
+/// Why a block does not decode.
+#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
+pub enum BlockError {
+    /// It ends in the middle of a command, or a length does not fit.
+    #[error("malformed command block")]
+    Malformed,
+    /// A command that this version does not know: the sender is newer.
+    #[error("unknown command id {0}")]
+    UnknownCommand(u16),
+}
+
+/// Reads commands from a block, one after another.
+pub struct BlockReader<'a> {
+    block: &'a [u8],
+    at: usize,
+    ranges: Vec<(u32, u32)>,
+}
+
+impl<'a> BlockReader<'a> {
+    /// Reads `block` from its start.
+    pub fn new(block: &'a [u8]) -> Self {
+        Self { block, at: 0, ranges: Vec::with_capacity(8) }
+    }
+
+    /// The next command, or `None` at the end.
+    ///
+    /// # Errors
+    /// Whatever bytes it is given, a [`BlockError`] and no panic.
+    pub fn next_command(&mut self) -> Result<Option<BlockCommand<'_>>, BlockError> {
+        if self.at == self.block.len() {
+            return Ok(None);
+        }
+        let header = self.block.get(self.at..self.at + 3).ok_or(BlockError::Malformed)?;
+        let id = u16::from_le_bytes([header[0], header[1]]);
+        let flags = header[2];
+        self.at += 3;
+        let argc = self.varint()?;
+        self.ranges.clear();
+        self.ranges.push((0, 0));
+        for _ in 0..argc {
+            let length = self.varint()?;
+            let end =
+                self.at.checked_add(length).filter(|end| *end <= self.block.len()).ok_or(BlockError::Malformed)?;
+            self.ranges.push((self.at as u32, end as u32));
+            self.at = end;
+        }
+        let spec = table::by_id(id).ok_or(BlockError::UnknownCommand(id))?;
+        if !spec.arity.allows(argc + 1) {
+            return Err(BlockError::Malformed);
+        }
+        let version = if flags & RESP3 != 0 { ProtocolVersion::Resp3 } else { ProtocolVersion::Resp2 };
+        let options = CommandOptions { version, no_touch: flags & NO_TOUCH != 0 };
+        Ok(Some(BlockCommand { spec, options, args: Args::new(self.block, &self.ranges) }))
+    }
+
+    fn varint(&mut self) -> Result<usize, BlockError> {
+        let mut value = 0usize;
+        for shift in (0..35).step_by(7) {
+            let byte = *self.block.get(self.at).ok_or(BlockError::Malformed)?;
+            self.at += 1;
+            value |= usize::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(BlockError::Malformed)
+    }
+}
+
+fn put_varint(out: &mut BytesMut, mut value: usize) {
+    while value >= 0x80 {
+        out.put_u8(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::string;
+
+    #[test]
+    fn a_block_gives_back_its_commands() {
+        let buffer = b"SETkeyvalue";
+        let ranges = [(0, 3), (3, 6), (6, 11)];
+        let mut out = BytesMut::new();
+        let options = CommandOptions { version: ProtocolVersion::Resp3, no_touch: true };
+        encode(&mut out, &string::set::SET, options, Args::new(buffer, &ranges));
+        for cut in 1..out.len() {
+            assert_eq!(BlockReader::new(&out[..cut]).next_command().err(), Some(BlockError::Malformed));
+        }
+        let mut reader = BlockReader::new(&out);
+        let command = reader.next_command().unwrap().unwrap();
+        assert_eq!((command.spec.name, command.options), ("set", options));
+        assert_eq!(command.args.iter().collect::<Vec<_>>(), [&b""[..], b"key", b"value"]);
+        assert!(reader.next_command().unwrap().is_none());
+    }
+}

@@ -1,0 +1,43 @@
+//! Why a handler refuses, in Redis's words.
+
+use std::borrow::Cow;
+use thiserror::Error;
+
+/// An error reply of a handler; its `Display` is the whole error line without the leading `-`.
+#[derive(Debug, Error, PartialEq, Eq, Clone)]
+pub enum CommandError {
+    /// The key holds another type.
+    #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+    WrongType,
+    /// The options do not parse.
+    #[error("ERR syntax error")]
+    Syntax,
+    /// Not a 64-bit decimal integer.
+    #[error("ERR value is not an integer or out of range")]
+    NotInteger,
+    /// Not a floating point number.
+    #[error("ERR value is not a valid float")]
+    NotFloat,
+    /// A string would become longer than 512 MiB.
+    #[error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")]
+    StringTooLong,
+    /// The key does not exist.
+    #[error("ERR no such key")]
+    NoSuchKey,
+    /// A deadline that does not fit, in the command named.
+    #[error("ERR invalid expire time in '{0}' command")]
+    InvalidExpire(&'static str),
+    /// The number of arguments is wrong, for the command named.
+    #[error("ERR wrong number of arguments for '{0}' command")]
+    Arity(Cow<'static, str>),
+    /// Any other, prefix included.
+    #[error("{0}")]
+    Other(Cow<'static, str>),
+}
+
+impl CommandError {
+    /// An error with its whole text, prefix included.
+    pub const fn text(text: &'static str) -> Self {
+        Self::Other(Cow::Borrowed(text))
+    }
+}

@@ -1,0 +1,16 @@
+//! The commands: one file each, by family, and the table that everything else derives from.
+//!
+//! A data handler works on one partition's [`Keyspace`](crate::keyspace::Keyspace) through a [`Context`]. It is a
+//! function of keyspace, arguments and context alone: no clock of its own, no dice, no I/O. So the same function runs
+//! under the lock of a solo partition, in Raft apply on every copy, and inside a transaction.
+
+pub mod block;
+mod context;
+mod error;
+pub mod spec;
+pub mod string;
+pub mod table;
+
+pub use context::Context;
+pub use error::CommandError;
+pub use spec::{CommandSpec, Family, Fanout, Handler};

@@ -1,0 +1,101 @@
+//! How a command is described.
+
+use super::{CommandError, Context};
+use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
+
+/// One command, or one subcommand of a container. COMMAND, ACL categories, routing, gates, metric labels and
+/// `server/docs/commands.md` all derive from these.
+pub struct CommandSpec {
+    /// Lower-case name; a subcommand's own part only (`list` of `client|list`).
+    pub name: &'static str,
+    /// Number in Raft entries and forwarded requests. Given once, never changed, never reused; 0 for commands that
+    /// never travel.
+    pub id: u16,
+    /// Arguments, name (and container's name) included.
+    pub arity: Arity,
+    /// What it does.
+    pub flags: Flags,
+    /// Where its keys are.
+    pub keys: KeySpec,
+    /// Its group in COMMAND DOCS and its data ACL category.
+    pub family: Family,
+    /// The Redis version that introduced it.
+    pub since: &'static str,
+    /// Cost, as Redis's page states it.
+    pub complexity: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// How it is carried out.
+    pub handler: Handler,
+}
+
+/// A handler of data: see the module documentation of [`commands`](super).
+pub type DataFn = fn(&mut Context<'_>, Args<'_>, &mut ReplyBuffer) -> Result<(), CommandError>;
+
+/// How a command is carried out.
+pub enum Handler {
+    /// Reads the partition of its keys.
+    Read(DataFn),
+    /// Changes the partition of its keys.
+    Write(DataFn),
+    /// Like `Read`, and keys of several partitions are split, where the connection allows it.
+    ReadFanout(DataFn, Fanout),
+    /// Like `Write`, and keys of several partitions are split, where the connection allows it.
+    WriteFanout(DataFn, Fanout),
+    /// Reads every partition in the connection's scope; the replies are merged.
+    ReadAll(DataFn, Fanout),
+    /// Changes every partition in the connection's scope; the replies are merged.
+    WriteAll(DataFn, Fanout),
+    /// A SCAN step within one partition, which the cursor names.
+    Scan(DataFn),
+    /// Chosen by the first argument.
+    Container(&'static [&'static CommandSpec]),
+    /// Carried out by the connection itself: `dispatch` knows how, by the name.
+    Connection,
+}
+
+/// How the replies of the parts of a split command become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fanout {
+    /// Arrays of one element a key, put back in the order of the keys (MGET).
+    PerKey,
+    /// Integers, added (DEL, EXISTS, DBSIZE).
+    Sum,
+    /// All answer OK (MSET, FLUSHALL).
+    AllOk,
+    /// Arrays, joined (KEYS).
+    Concat,
+    /// One of the parts that are not null, picked at random by weight of their partitions (RANDOMKEY).
+    Any,
+}
+
+/// Redis's command groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// `generic`
+    Generic,
+    /// `string`
+    String,
+    /// `connection`
+    Connection,
+    /// `server`
+    Server,
+    /// `cluster`
+    Cluster,
+    /// `transactions`
+    Transactions,
+}
+
+impl Family {
+    /// The name in COMMAND DOCS.
+    pub const fn wire(self) -> &'static str {
+        match self {
+            Self::Generic => "generic",
+            Self::String => "string",
+            Self::Connection => "connection",
+            Self::Server => "server",
+            Self::Cluster => "cluster",
+            Self::Transactions => "transactions",
+        }
+    }
+}

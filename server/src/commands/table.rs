@@ -1,0 +1,32 @@
+//! Every command, one row each.
+
+use super::spec::{CommandSpec, Handler};
+use super::string;
+use std::sync::LazyLock;
+
+/// All top-level commands.
+pub static COMMANDS: &[&CommandSpec] = &[&string::get::GET, &string::set::SET];
+
+/// Commands and subcommands that travel, by id.
+static BY_ID: LazyLock<Vec<Option<&'static CommandSpec>>> = LazyLock::new(|| {
+    let mut table = Vec::new();
+    let mut place = |spec: &'static CommandSpec| {
+        if spec.id != 0 {
+            let id = usize::from(spec.id);
+            table.resize(table.len().max(id + 1), None);
+            assert!(table[id].replace(spec).is_none(), "id {id} is given twice");
+        }
+    };
+    for spec in COMMANDS {
+        place(spec);
+        if let Handler::Container(subcommands) = spec.handler {
+            subcommands.iter().for_each(|spec| place(spec));
+        }
+    }
+    table
+});
+
+/// The command or subcommand with `id`.
+pub fn by_id(id: u16) -> Option<&'static CommandSpec> {
+    BY_ID.get(usize::from(id)).copied().flatten()
+}

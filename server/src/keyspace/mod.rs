@@ -1,0 +1,73 @@
+//! One partition's items: table, recency, deadlines, memory account, eviction, views.
+//!
+//! Knows nothing of the server. The caller brings clock and tick, holds the lock, and decides what is evicted or reaped;
+//! nothing here happens by itself, so copies that apply the same mutations hold the same items.
+
+use crate::clock::{Tick, UnixMs};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// The cluster's secret seed of the key hash: the same on every copy, so that SCAN's order is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HashSeed(pub [u8; 16]);
+
+/// A value as a command sees it.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+#[non_exhaustive]
+pub enum ValueRef<'a> {
+    /// A string.
+    String(&'a [u8]),
+}
+
+/// What [`Keyspace::get`] finds.
+#[derive(Debug, Clone, Copy)]
+pub struct ItemRef<'a> {
+    /// The value.
+    pub value: ValueRef<'a>,
+    /// When it is due, if ever.
+    pub deadline: Option<UnixMs>,
+    /// When it was last touched, before this lookup.
+    pub last_access: Tick,
+}
+
+/// What a write does to the item's deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// Leaves it (KEEPTTL, APPEND, INCR). A new item has none.
+    Keep,
+    /// Removes it.
+    Clear,
+    /// Sets it.
+    At(UnixMs),
+}
+
+/// Which items may be evicted, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EvictionPolicy {
+    /// None: writes that need memory are refused.
+    #[default]
+    NoEviction,
+    /// Any, least recently used first, exactly.
+    AllKeysLru,
+    /// Those with a deadline, least recently used first, exactly.
+    VolatileLru,
+    /// Those with a deadline, the nearest deadline first.
+    VolatileTtl,
+}
+
+/// The next item to be evicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Victim<'a> {
+    /// Its key.
+    pub key: &'a [u8],
+    /// Its last access; victims of several partitions are compared by it (LRU policies).
+    pub last_access: Tick,
+    /// Its deadline (volatile policies).
+    pub deadline: Option<UnixMs>,
+}
+
+/// Set once a watched key has changed.
+pub type WatchToken = Arc<AtomicBool>;
+
+mod store;
+pub use store::{Keyspace, MalformedPiece};

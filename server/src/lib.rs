@@ -1,0 +1,13 @@
+//! Larder: a clustered in-memory cache that any Redis client can use.
+//!
+//! Modules, highest first; each uses only those below it (ARCHITECTURE.md draws the map):
+//! `app`, `net`, `dispatch`, `cluster`, `raft`, `commands`, `keyspace`, and the leaves
+//! `ids`, `limits`, `clock`, `config`, `telemetry`.
+
+pub mod clock;
+pub mod cluster;
+pub mod commands;
+pub mod ids;
+pub mod keyspace;
+pub mod limits;
+pub mod raft;

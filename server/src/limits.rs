@@ -1,0 +1,10 @@
+//! Every limit in one place, with its unit in its name.
+
+/// Longest bulk string that a client may send, and longest string value (Redis: `proto-max-bulk-len`).
+pub const BULK_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Most arguments of one command (Redis: 1024 * 1024).
+pub const ARGS_MAX: usize = 1024 * 1024;
+/// Longest inline command (Redis: `PROTO_INLINE_MAX_SIZE`).
+pub const INLINE_BYTES_MAX: usize = 64 * 1024;
+/// Most commands of one connection that are in flight at once; further ones wait in the socket.
+pub const BATCH_COMMANDS_MAX: usize = 1024;
