@@ -2,7 +2,7 @@
 //!
 //! Modules, highest first; each uses only those below it (ARCHITECTURE.md draws the map):
 //! `app`, `net`, `dispatch`, `cluster`, `raft`, `commands`, `keyspace`, and the leaves
-//! `ids`, `limits`, `clock`, `config`, `telemetry`.
+//! `ids`, `limits`, `clock`, `topology`, `config`, `telemetry`.
 
 pub mod clock;
 pub mod cluster;
@@ -11,3 +11,4 @@ pub mod ids;
 pub mod keyspace;
 pub mod limits;
 pub mod raft;
+pub mod topology;

@@ -1,4 +1,3 @@
 //! Nodes, placement, and who leads what.
 
 pub mod routes;
-pub mod topology;

@@ -1,8 +1,8 @@
 //! The way from a key to the copy that serves it.
 
-use super::topology::Topology;
 use crate::ids::{NodeNo, PartitionId};
 use crate::raft::{Partition, Refusal, ShareOutcome};
+use crate::topology::Topology;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use std::sync::Arc;

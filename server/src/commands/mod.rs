@@ -5,11 +5,18 @@
 //! under the lock of a solo partition, in Raft apply on every copy, and inside a transaction.
 
 pub mod block;
+pub mod cluster;
+pub mod connection;
 mod context;
 mod error;
+pub mod generic;
+pub mod port;
+pub mod server;
+pub mod session;
 pub mod spec;
 pub mod string;
 pub mod table;
+pub mod transactions;
 
 pub use context::Context;
 pub use error::CommandError;

@@ -1,5 +1,7 @@
 //! How a command is described.
 
+use super::port::ConnectionContext;
+use super::port::Flow;
 use super::{CommandError, Context};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
@@ -32,6 +34,9 @@ pub struct CommandSpec {
 /// A handler of data: see the module documentation of [`commands`](super).
 pub type DataFn = fn(&mut Context<'_>, Args<'_>, &mut ReplyBuffer) -> Result<(), CommandError>;
 
+/// A handler that works on the connection and its node.
+pub type ConnectionFn = fn(&mut ConnectionContext<'_>, Args<'_>, &mut ReplyBuffer) -> Result<Flow, CommandError>;
+
 /// How a command is carried out.
 pub enum Handler {
     /// Reads the partition of its keys.
@@ -50,8 +55,10 @@ pub enum Handler {
     Scan(DataFn),
     /// Chosen by the first argument.
     Container(&'static [&'static CommandSpec]),
-    /// Carried out by the connection itself: `dispatch` knows how, by the name.
-    Connection,
+    /// Carried out by the connection's node: session, settings, figures, cluster.
+    Connection(ConnectionFn),
+    /// Part of the connection's own control flow (MULTI, EXEC, WATCH and the like): `dispatch` carries it out by name.
+    Dispatch,
 }
 
 /// How the replies of the parts of a split command become one.

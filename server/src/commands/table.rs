@@ -1,11 +1,23 @@
-//! Every command, one row each.
+//! Every command, one row each, by family.
 
 use super::spec::{CommandSpec, Handler};
-use super::string;
+use super::{cluster, connection, generic, server, string, transactions};
 use std::sync::LazyLock;
 
+/// All top-level commands, family by family.
+pub static FAMILIES: &[&[&CommandSpec]] = &[
+    generic::COMMANDS,
+    string::COMMANDS,
+    connection::COMMANDS,
+    server::COMMANDS,
+    cluster::COMMANDS,
+    transactions::COMMANDS,
+];
+
 /// All top-level commands.
-pub static COMMANDS: &[&CommandSpec] = &[&string::get::GET, &string::set::SET];
+pub fn all() -> impl Iterator<Item = &'static CommandSpec> {
+    FAMILIES.iter().flat_map(|family| family.iter().copied())
+}
 
 /// Commands and subcommands that travel, by id.
 static BY_ID: LazyLock<Vec<Option<&'static CommandSpec>>> = LazyLock::new(|| {
@@ -17,7 +29,7 @@ static BY_ID: LazyLock<Vec<Option<&'static CommandSpec>>> = LazyLock::new(|| {
             assert!(table[id].replace(spec).is_none(), "id {id} is given twice");
         }
     };
-    for spec in COMMANDS {
+    for spec in all() {
         place(spec);
         if let Handler::Container(subcommands) = spec.handler {
             subcommands.iter().for_each(|spec| place(spec));

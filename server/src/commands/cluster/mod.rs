@@ -1,0 +1,6 @@
+//! Redis Cluster's commands.
+
+use super::CommandSpec;
+
+/// The family's commands.
+pub static COMMANDS: &[&CommandSpec] = &[];

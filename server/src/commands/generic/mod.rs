@@ -1,0 +1,6 @@
+//! Keys of any type.
+
+use super::CommandSpec;
+
+/// The family's commands.
+pub static COMMANDS: &[&CommandSpec] = &[];

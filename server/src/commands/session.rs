@@ -1,0 +1,182 @@
+//! What a connection is, as far as commands are concerned.
+
+use larder_protocol::ProtocolVersion;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::Notify;
+
+/// Which listener a connection came through (CLIENTS.md: two client ports a node).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortKind {
+    /// Any node serves any key, by forwarding; never MOVED.
+    Client,
+    /// MOVED and ASK as Redis Cluster answers them.
+    Cluster,
+}
+
+/// CLIENT REPLY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplyMode {
+    /// Every command is answered.
+    #[default]
+    On,
+    /// Nothing is answered.
+    Off,
+    /// The next command is not answered.
+    SkipNext,
+    /// This command is not answered.
+    Skip,
+}
+
+/// A connection's own state: only its task touches it.
+#[derive(Debug)]
+pub struct Session {
+    /// The part that others may look at.
+    pub client: Arc<Client>,
+    /// Where it came in.
+    pub port: PortKind,
+    /// RESP2 or RESP3.
+    pub version: ProtocolVersion,
+    /// Whether AUTH has succeeded, or is not asked for.
+    pub authenticated: bool,
+    /// After READONLY.
+    pub readonly: bool,
+    /// After ASKING, for the next command.
+    pub asking: bool,
+    /// CLIENT NO-TOUCH ON.
+    pub no_touch: bool,
+    /// CLIENT REPLY.
+    pub reply_mode: ReplyMode,
+    /// Set by RESET: `dispatch` drops the transaction and what is watched.
+    pub reset: bool,
+}
+
+/// The part of a connection that CLIENT LIST shows and CLIENT KILL reaches.
+#[derive(Debug)]
+pub struct Client {
+    /// Grows with every connection of the node.
+    pub id: u64,
+    /// The other end.
+    pub address: SocketAddr,
+    /// This end.
+    pub local_address: SocketAddr,
+    /// Wall clock at accept.
+    pub created_ms: u64,
+    /// Names and versions that the client gave itself.
+    pub labels: Mutex<Labels>,
+    /// Wall clock of the last command.
+    pub last_active_ms: AtomicU64,
+    /// Bytes that wait to be sent.
+    pub output_bytes: AtomicU64,
+    /// Bytes that were read and not yet executed.
+    pub query_bytes: AtomicU64,
+    /// Commands carried out.
+    pub commands: AtomicU64,
+    /// Queued commands of MULTI plus 1, or 0 outside of it.
+    pub multi: AtomicU64,
+    /// Keys watched.
+    pub watching: AtomicU64,
+    /// 2 or 3.
+    pub resp: AtomicU64,
+    /// CLIENT NO-EVICT.
+    pub no_evict: AtomicBool,
+    /// Whether CLIENT NO-TOUCH is on.
+    pub no_touch: AtomicBool,
+    killed: AtomicBool,
+    kill: Notify,
+}
+
+/// What a client says of itself, and what it did last.
+#[derive(Debug, Default, Clone)]
+pub struct Labels {
+    /// CLIENT SETNAME.
+    pub name: Vec<u8>,
+    /// CLIENT SETINFO LIB-NAME.
+    pub library_name: Vec<u8>,
+    /// CLIENT SETINFO LIB-VER.
+    pub library_version: Vec<u8>,
+    /// The last command's full name, `client|list`.
+    pub last_command: &'static str,
+}
+
+impl Client {
+    /// A connection just accepted.
+    pub fn new(id: u64, address: SocketAddr, local_address: SocketAddr, now_ms: u64) -> Self {
+        Self {
+            id,
+            address,
+            local_address,
+            created_ms: now_ms,
+            labels: Mutex::default(),
+            last_active_ms: AtomicU64::new(now_ms),
+            output_bytes: AtomicU64::new(0),
+            query_bytes: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            multi: AtomicU64::new(0),
+            watching: AtomicU64::new(0),
+            resp: AtomicU64::new(2),
+            no_evict: AtomicBool::new(false),
+            no_touch: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
+            kill: Notify::new(),
+        }
+    }
+
+    /// Asks the connection to close.
+    pub fn kill(&self) {
+        self.killed.store(true, Ordering::Release);
+        self.kill.notify_one();
+    }
+
+    /// Whether it was asked to close.
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// Waits until it is asked to close.
+    pub async fn until_killed(&self) {
+        while !self.is_killed() {
+            self.kill.notified().await;
+        }
+    }
+}
+
+/// All connections of a node, by id.
+#[derive(Debug, Default)]
+pub struct Clients {
+    next_id: AtomicU64,
+    open: Mutex<BTreeMap<u64, Arc<Client>>>,
+}
+
+impl Clients {
+    /// Registers a connection.
+    pub fn register(&self, address: SocketAddr, local_address: SocketAddr, now_ms: u64) -> Arc<Client> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let client = Arc::new(Client::new(id, address, local_address, now_ms));
+        self.open.lock().insert(id, Arc::clone(&client));
+        client
+    }
+
+    /// Forgets a connection that has closed.
+    pub fn unregister(&self, id: u64) {
+        self.open.lock().remove(&id);
+    }
+
+    /// All that are open, by id.
+    pub fn list(&self) -> Vec<Arc<Client>> {
+        self.open.lock().values().cloned().collect()
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.open.lock().len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.lock().is_empty()
+    }
+}

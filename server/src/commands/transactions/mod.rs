@@ -1,0 +1,6 @@
+//! Transactions.
+
+use super::CommandSpec;
+
+/// The family's commands.
+pub static COMMANDS: &[&CommandSpec] = &[];
