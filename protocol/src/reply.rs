@@ -231,7 +231,8 @@ mod tests {
 
     #[test]
     fn each_protocol_has_its_forms() {
-        let cases: &[(fn(&mut ReplyBuffer), &str, &str)] = &[
+        type Case = (fn(&mut ReplyBuffer), &'static str, &'static str);
+        let cases: &[Case] = &[
             (|reply| reply.ok(), r"+OK\r\n", r"+OK\r\n"),
             (|reply| reply.error("ERR a\r\nb"), r"-ERR a  b\r\n", r"-ERR a  b\r\n"),
             (|reply| reply.integer(-5), r":-5\r\n", r":-5\r\n"),
