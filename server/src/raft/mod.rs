@@ -11,7 +11,6 @@ mod proposer;
 mod share;
 pub mod transport;
 pub mod types;
-pub mod upkeep;
 
 pub use group::{CopyProgress, Group, GroupHost, ReshapeError, Start, Timing, read_address, refusal};
 pub use network::{GroupRpc, PeerUnreachable};
