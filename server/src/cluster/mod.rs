@@ -1,5 +1,7 @@
 //! Nodes, placement, and who leads what.
 
+pub mod copies;
 pub mod forwarding;
+pub mod orders;
 pub mod routes;
 pub mod service;

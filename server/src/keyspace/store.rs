@@ -37,6 +37,11 @@ impl Keyspace {
         hasher.finish()
     }
 
+    /// The seed of the key hash.
+    pub fn seed(&self) -> HashSeed {
+        self.seed
+    }
+
     fn id(&self, key: &[u8]) -> (u64, Vec<u8>) {
         (self.hash(key), key.to_vec())
     }

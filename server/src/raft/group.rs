@@ -479,6 +479,16 @@ impl<RT: AsyncRuntime> Group<RT> {
         }
     }
 
+    /// Whether this copy votes, knows a leader and has applied what it knows to be committed.
+    pub fn is_caught_up_voter(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.current_leader.is_some()
+            && metrics.membership_config.voter_ids().any(|id| id == self.me.pack())
+            && metrics.cluster_committed.is_some()
+            && metrics.last_applied >= metrics.cluster_committed
+    }
+
     /// The leader's node as this copy knows it.
     pub fn leader(&self) -> Option<NodeNo> {
         self.raft.server_metrics().borrow_watched().current_leader.map(|id| CopyId::unpack(id).node)

@@ -169,6 +169,16 @@ impl PartitionState {
         }
     }
 
+    /// Forgets everything, as if no copy had ever been here, and returns the items, to be dropped off the lock.
+    pub fn reset(&mut self) -> Keyspace {
+        self.applied = None;
+        self.membership = StoredMembership::default();
+        self.clock = 0;
+        let mut fresh = Keyspace::new(self.keyspace.seed());
+        fresh.set_policy(self.keyspace.policy());
+        std::mem::replace(&mut self.keyspace, fresh)
+    }
+
     /// The last entry applied to this copy.
     pub fn applied(&self) -> Option<LogId> {
         self.applied
