@@ -125,6 +125,10 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
         &mut self,
     ) -> io::Result<Option<Snapshot<super::types::LeaderId, u64, (), SnapshotData>>> {
         let mut state = self.partition.lock();
+        if state.applied.is_none() {
+            // A copy that has applied nothing never leads, so nobody needs a snapshot of it.
+            return Ok(None);
+        }
         let meta = Self::meta(&state);
         if state.view_index.is_some() {
             return Ok(Some(Snapshot { meta, snapshot: SnapshotData::Busy }));

@@ -16,3 +16,6 @@ pub use group::{CopyProgress, Group, GroupHost, ReshapeError, Start, Timing, rea
 pub use network::{GroupRpc, PeerUnreachable};
 pub use partition::{Partition, PartitionGuard, Role};
 pub use share::{Refusal, Replies, Share, ShareOutcome};
+
+#[cfg(test)]
+mod tests;
