@@ -51,8 +51,10 @@ impl View {
 impl Drop for View {
     fn drop(&mut self) {
         let mut state = self.partition.lock();
-        state.keyspace.close_view();
+        let held = state.keyspace.close_view();
         state.view_index = None;
+        drop(state);
+        drop(held);
     }
 }
 
@@ -158,10 +160,12 @@ impl Partition {
 
     /// Takes over a received snapshot and returns the keyspace that it replaces.
     fn install(&self, meta: &SnapshotMeta, mut keyspace: Keyspace) -> Keyspace {
+        keyspace.sort_recency(clock::tick_of(clock::unix_ms()));
         let mut state = self.lock();
         keyspace.set_policy(state.keyspace.policy());
         state.applied = meta.last_log_id;
         state.membership = meta.last_membership.clone();
+        state.keyspace.abandon_watches();
         std::mem::replace(&mut state.keyspace, keyspace)
     }
 }

@@ -174,6 +174,7 @@ impl PartitionState {
         self.applied = None;
         self.membership = StoredMembership::default();
         self.clock = 0;
+        self.keyspace.abandon_watches();
         let mut fresh = Keyspace::new(self.keyspace.seed());
         fresh.set_policy(self.keyspace.policy());
         std::mem::replace(&mut self.keyspace, fresh)
