@@ -1,3 +1,4 @@
 //! Nodes, placement, and who leads what.
 
+pub mod placement;
 pub mod routes;
