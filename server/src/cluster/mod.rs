@@ -3,5 +3,6 @@
 pub mod copies;
 pub mod forwarding;
 pub mod orders;
+pub mod placement;
 pub mod routes;
 pub mod service;

@@ -11,6 +11,7 @@ mod proposer;
 mod share;
 pub mod transport;
 pub mod types;
+pub mod upkeep;
 
 pub use group::{CopyProgress, Group, GroupHost, ReshapeError, Start, Timing, read_address, refusal};
 pub use network::{GroupRpc, PeerUnreachable};
