@@ -70,7 +70,9 @@ async fn run(settings: Settings) -> (History<StringInput, StringOutput>, Vec<u64
             for number in 0..settings.operations {
                 let key = format!("key{}", random(settings.keys));
                 let input = choose(client, number);
-                let node = NodeNo(1 + random(settings.nodes));
+                // Mostly at a node that says it leads, now and then at any: both may be wrong.
+                let leader = network.groups().into_iter().find(|group| group.leads()).map(|group| group.copy().node);
+                let node = leader.filter(|_| random(4) > 0).unwrap_or(NodeNo(1 + random(settings.nodes)));
                 let invoked_ns = now_ns();
                 let outcome = match network.group(node) {
                     Some(group) => execute(&group, &key, &input).await,
@@ -135,20 +137,28 @@ fn random(below: u32) -> u32 {
 
 fn choose(client: u32, number: u32) -> StringInput {
     let value = Bytes::from(format!("{client}-{number};"));
-    match random(10) {
+    match random(12) {
         0..=3 => StringInput::Get,
         4..=6 => StringInput::Set(value),
         7..=8 => StringInput::Append(value),
+        9 => StringInput::SetIfAbsent(value),
+        10 => StringInput::Increment(i64::from(random(100))),
         _ => StringInput::Delete,
     }
 }
 
 /// Does what a connection does with one command at one node.
 async fn execute(group: &Group<SimRuntime>, key: &str, input: &StringInput) -> Outcome<StringOutput> {
+    let increment;
     let (name, arguments): (&str, Vec<&[u8]>) = match input {
         StringInput::Get => ("get", vec![key.as_bytes()]),
         StringInput::Set(value) => ("set", vec![key.as_bytes(), value]),
         StringInput::Append(value) => ("append", vec![key.as_bytes(), value]),
+        StringInput::SetIfAbsent(value) => ("setnx", vec![key.as_bytes(), value]),
+        StringInput::Increment(by) => {
+            increment = by.to_string();
+            ("incrby", vec![key.as_bytes(), increment.as_bytes()])
+        }
         StringInput::Delete => ("del", vec![key.as_bytes()]),
     };
     let spec = table::all().find(|spec| spec.name == name).expect("the command exists");
@@ -190,7 +200,9 @@ fn parse(spec: &CommandSpec, reply: &[u8]) -> StringOutput {
             StringOutput::Value(Some(Bytes::copy_from_slice(&reply[start..reply.len() - 2])))
         }
         ("set", b'+') => StringOutput::Done,
-        ("append" | "del", b':') => StringOutput::Integer(number()),
+        ("setnx", b':') => if number() == 1 { StringOutput::Done } else { StringOutput::Refused },
+        ("incrby", b'-') => StringOutput::NotInteger,
+        ("append" | "del" | "incrby", b':') => StringOutput::Integer(number()),
         _ => panic!("unexpected reply {:?}", String::from_utf8_lossy(reply)),
     }
 }

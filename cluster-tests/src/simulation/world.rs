@@ -82,11 +82,15 @@ impl World {
     pub async fn readmit(&self, copy: CopyId) {
         loop {
             for group in self.network.groups() {
-                if group.leads() {
-                    let (voters, _) = group.voters();
+                if group.leads()
+                    && let Some((settled, voters)) = group.settled()
+                {
                     let mut target: BTreeSet<CopyId> = voters.into_iter().filter(|one| one.node != copy.node).collect();
                     target.insert(copy);
-                    if group.reshape(&target, Duration::from_secs(20)).await.is_ok() {
+                    if !target.contains(&group.copy()) {
+                        continue;
+                    }
+                    if group.reshape((settled.leader_id.term, settled.index), &target, Duration::from_secs(20)).await.is_ok() {
                         return;
                     }
                 }

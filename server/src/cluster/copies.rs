@@ -4,6 +4,7 @@
 //! ([`Copies::order`]). A partition whose only voter is this node and which never had another copy is solo: it has no
 //! group. The first order that gives it a second copy makes it a group.
 
+use super::directory::MembershipId;
 use super::orders::{Order, OrderKind, OrderReply};
 use super::routes::Routes;
 use crate::clock;
@@ -38,6 +39,8 @@ pub struct Assignment {
     pub generation: u32,
     /// The copies that vote, as last settled.
     pub voters: Vec<CopyId>,
+    /// Copies that may have become voters since.
+    pub planned: Vec<CopyId>,
     /// The nodes that shall hold copies.
     pub target: Vec<NodeNo>,
 }
@@ -105,7 +108,9 @@ impl Copies {
             self.routes.forget_leader(id);
         }
         let alone = assignment.voters == [self.me];
-        let wanted = assignment.target.contains(&self.me.node) || assignment.voters.contains(&self.me);
+        let wanted = assignment.target.contains(&self.me.node)
+            || assignment.voters.contains(&self.me)
+            || assignment.planned.contains(&self.me);
         let group = self.group(id);
         if !wanted {
             if group.is_some() || self.partition(id).lock().role == Role::Solo {
@@ -189,22 +194,32 @@ impl Copies {
         if group.generation() != order.generation {
             return OrderReply::Refused(format!("generation {} is in force", group.generation()));
         }
+        if order.kind == OrderKind::Report {
+            return OrderReply::Report { last: group.last_log(), voters: group.voters().0.into_iter().collect() };
+        }
         let leader = group.leader();
+        let asked = Arc::clone(&group);
         // On the group's core, where leases are sampled.
         let done = self.cores[self.core_of(id)].spawn(async move {
             match order.kind {
-                OrderKind::Reshape { target } => {
+                OrderKind::Reshape { expected, target } => {
                     let target: BTreeSet<CopyId> = target.into_iter().collect();
-                    group.reshape(&target, CATCH_UP_TIMEOUT).await
+                    asked.reshape((expected.term, expected.index), &target, CATCH_UP_TIMEOUT).await
                 }
-                OrderKind::Transfer { to } => group.transfer(to).await,
+                OrderKind::Transfer { to } => asked.transfer(to).await,
+                OrderKind::Report => Ok(()),
             }
         });
         match done.await {
-            Ok(Ok(())) => OrderReply::Done,
+            Ok(Ok(()) | Err(ReshapeError::Unexpected)) => match group.settled() {
+                Some((id, voters)) => OrderReply::Settled {
+                    membership: MembershipId { term: id.leader_id.term, index: id.index },
+                    voters: voters.into_iter().collect(),
+                },
+                None => OrderReply::Again("a change is under way".into()),
+            },
             Ok(Err(ReshapeError::NotLeader)) => OrderReply::NotLeader(leader),
-            Ok(Err(error @ (ReshapeError::Handing | ReshapeError::Behind))) => OrderReply::Again(error.to_string()),
-            Ok(Err(ReshapeError::Other(error))) => OrderReply::Again(error),
+            Ok(Err(error)) => OrderReply::Again(error.to_string()),
             Err(error) => OrderReply::Again(error.to_string()),
         }
     }

@@ -1,5 +1,6 @@
 //! What the directory's leader orders of the leader of a partition.
 
+use super::directory::MembershipId;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use serde::{Deserialize, Serialize};
 
@@ -20,11 +21,15 @@ pub struct Order {
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderKind {
-    /// Make these copies the voters.
+    /// Make these copies the voters; the leader that carries it out is among them.
     Reshape {
+        /// The membership that the change starts from, as the directory has it settled.
+        expected: MembershipId,
         /// All of them.
         target: Vec<CopyId>,
     },
+    /// Say how far the copy is: asked of every living copy before a generation is begun anew.
+    Report,
     /// Hand leadership to this voter.
     Transfer {
         /// Which.
@@ -35,8 +40,21 @@ pub enum OrderKind {
 /// What became of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderReply {
-    /// It is so now.
-    Done,
+    /// It is so now; or it was refused since the group has another membership than the order expects. Either way this is
+    /// what the group has committed, with no change under way.
+    Settled {
+        /// The log id of the membership.
+        membership: MembershipId,
+        /// The voters.
+        voters: Vec<CopyId>,
+    },
+    /// How far the copy is.
+    Report {
+        /// Term and index of its last log entry.
+        last: (u64, u64),
+        /// The voters of the membership in force.
+        voters: Vec<CopyId>,
+    },
     /// This node does not lead the partition; who does, if known.
     NotLeader(Option<NodeNo>),
     /// Under way, or failed in the middle: give it again.

@@ -23,7 +23,7 @@ use openraft::raft::{Precondition, TransferLeaderRequest};
 use openraft::storage::RaftLogStorage;
 use openraft::{AsyncRuntime, ChangeMembers, Config, Raft, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -93,9 +93,9 @@ pub enum ReshapeError {
     /// Another copy leads.
     #[error("this copy does not lead the partition")]
     NotLeader,
-    /// Leadership has to move first, and was asked to.
-    #[error("leadership is being handed to another copy first")]
-    Handing,
+    /// Another membership is in force than the change was to start from.
+    #[error("another membership is in force")]
+    Unexpected,
     /// A copy to be added did not catch up in time.
     #[error("a copy did not catch up in time")]
     Behind,
@@ -380,21 +380,55 @@ impl<RT: AsyncRuntime> Group<RT> {
             .collect()
     }
 
+    /// Term and index of the last entry of the log.
+    pub fn last_log(&self) -> (u64, u64) {
+        self.raft.data_metrics().borrow_watched().last_log.map_or((0, 0), |id| (id.leader_id.term, id.index))
+    }
+
     /// Whether this copy leads now.
     pub fn leads(&self) -> bool {
         self.raft.is_leader()
     }
 
-    /// Makes `target` the voters: learners are added and caught up first, the rest is removed by a joint change. A
-    /// leader that is not in `target` hands over and answers [`ReshapeError::Handing`]; ask the new one.
-    pub async fn reshape(&self, target: &BTreeSet<CopyId>, timeout: Duration) -> Result<(), ReshapeError> {
+    /// The committed membership: its log id, its voters. `None` while a change is under way, or before this leader has
+    /// committed an entry of its own term.
+    pub fn settled(&self) -> Option<(LogId, BTreeSet<CopyId>)> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let committed = &metrics.committed_membership_config;
+        let own = metrics.cluster_committed.is_some_and(|id| id.leader_id == metrics.vote.leader_id);
+        let quiet = committed.membership().get_joint_config().len() == 1
+            && committed.log_id() == metrics.membership_config.log_id();
+        let id = (*committed.log_id())?;
+        (own && quiet).then(|| (id, committed.voter_ids().map(CopyId::unpack).collect()))
+    }
+
+    /// Makes `target`, which this leader is part of, the voters: learners are added and caught up first, then a joint
+    /// change swaps the sets. Where a change was left in the middle, this ends it.
+    ///
+    /// `expected` is the term and index of the membership that the change starts from; with another one in force nothing
+    /// is done.
+    pub async fn reshape(
+        &self,
+        expected: (u64, u64),
+        target: &BTreeSet<CopyId>,
+        timeout: Duration,
+    ) -> Result<(), ReshapeError> {
         let other = |error: &dyn std::fmt::Display| ReshapeError::Other(error.to_string());
         if !self.leads() {
             return Err(ReshapeError::NotLeader);
         }
+        if !target.contains(&self.me) {
+            return Err(ReshapeError::Other("the leader is not among the voters asked for".into()));
+        }
         let (voters, changing) = self.voters();
         if voters == *target && !changing {
             return Ok(());
+        }
+        match self.settled() {
+            Some((id, _)) if (id.leader_id.term, id.index) != expected => return Err(ReshapeError::Unexpected),
+            None if !changing => return Err(ReshapeError::Other("the leader is new".into())),
+            _ => {}
         }
         // A sole voter's lease rests on nobody else being able to elect: it ends before that changes.
         let _guard = self.sampler.hold();
@@ -403,27 +437,14 @@ impl<RT: AsyncRuntime> Group<RT> {
             self.raft.add_learner(copy.pack(), (), false).await.map_err(|error| other(&error))?;
         }
         self.until_caught_up(target, timeout).await?;
-        // A leader that has to go stays a voter until it has handed over.
-        let mut next = target.clone();
-        if !target.contains(&self.me) {
-            next.insert(self.me);
-        }
+        let ids: BTreeSet<u64> = target.iter().map(|copy| copy.pack()).collect();
         let membership_id = *self.raft.server_metrics().borrow_watched().membership_config.log_id();
-        if self.voters() != (next.clone(), false) {
-            let nodes: BTreeMap<u64, ()> = next.iter().map(|copy| (copy.pack(), ())).collect();
-            let ids: BTreeSet<u64> = nodes.keys().copied().collect();
-            let precondition = Precondition::LastMembershipLogId { last_membership_log_id: membership_id };
-            self.raft
-                .change_membership_if(ChangeMembers::ReplaceAllVoters(ids), false, [precondition])
-                .await
-                .map_err(|error| other(&error))?;
-        }
-        if target.contains(&self.me) {
-            return Ok(());
-        }
-        let heir = self.best_follower(target).ok_or(ReshapeError::Behind)?;
-        self.transfer(heir).await?;
-        Err(ReshapeError::Handing)
+        let precondition = Precondition::LastMembershipLogId { last_membership_log_id: membership_id };
+        self.raft
+            .change_membership_if(ChangeMembers::ReplaceAllVoters(ids), false, [precondition])
+            .await
+            .map_err(|error| other(&error))?;
+        Ok(())
     }
 
     async fn until_caught_up(&self, target: &BTreeSet<CopyId>, timeout: Duration) -> Result<(), ReshapeError> {

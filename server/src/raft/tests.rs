@@ -142,6 +142,12 @@ async fn an_answered_write_is_on_every_copy_and_survives_its_leader() {
     }
 }
 
+/// Reshapes from whatever is settled, as soon as something is.
+async fn reshape(group: &TokioGroup, target: &BTreeSet<CopyId>) {
+    let (settled, _) = until(|| group.settled()).await;
+    group.reshape((settled.leader_id.term, settled.index), target, Duration::from_secs(20)).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_solo_partition_becomes_a_group_with_all_it_holds() {
     let wire = Arc::new(Wire::default());
@@ -156,7 +162,7 @@ async fn a_solo_partition_becomes_a_group_with_all_it_holds() {
     let second = start(&wire, copy(2, 1), partition(Role::Absent), Start::Empty).await;
     let third = start(&wire, copy(3, 4), partition(Role::Absent), Start::Empty).await;
     let target = BTreeSet::from([copy(1, 1), copy(2, 1), copy(3, 4)]);
-    first.reshape(&target, Duration::from_secs(20)).await.unwrap();
+    reshape(&first, &target).await;
     assert_eq!(first.voters(), (target, false));
     let digest = first.partition().lock().keyspace.digest();
     for group in [&second, &third] {
@@ -164,16 +170,9 @@ async fn a_solo_partition_becomes_a_group_with_all_it_holds() {
     }
     // The first is drained: it hands over, then the new leader removes it.
     let rest = BTreeSet::from([copy(2, 1), copy(3, 4)]);
-    loop {
-        let leader = until(|| [&first, &second, &third].into_iter().find(|group| group.leads())).await;
-        match leader.reshape(&rest, Duration::from_secs(20)).await {
-            Ok(()) => break,
-            Err(ReshapeError::Handing | ReshapeError::NotLeader | ReshapeError::Other(_)) => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
+    first.transfer(copy(2, 1)).await.unwrap();
+    until(|| second.leads().then_some(())).await;
+    reshape(&second, &rest).await;
     first.stop().await;
     write(&[second, third], "after", "1").await;
 }

@@ -210,7 +210,7 @@ impl Upkeep {
             }
             Role::Leader => {
                 drop(state);
-                self.propose(index, &maintenance::EVICT, &keys);
+                self.propose(index, &maintenance::evict::EVICT, &keys);
                 true
             }
             _ => false,
@@ -237,7 +237,7 @@ impl Upkeep {
                 // An integer reply: how many were removed.
                 let removed = std::str::from_utf8(replies.get(0)).ok().and_then(|text| text[1..].trim_end().parse().ok());
                 let counter =
-                    if spec.id == maintenance::EVICT.id { &this.counters.evicted } else { &this.counters.expired };
+                    if spec.id == maintenance::evict::EVICT.id { &this.counters.evicted } else { &this.counters.expired };
                 counter.fetch_add(removed.unwrap_or(0), Ordering::Relaxed);
             }
             this.busy[index].store(false, Ordering::Release);
@@ -280,7 +280,7 @@ impl Upkeep {
                 self.counters.expired.fetch_add(removed as u64, Ordering::Relaxed);
             } else {
                 drop(state);
-                self.propose(index, &maintenance::REAP, &due);
+                self.propose(index, &maintenance::reap::REAP, &due);
             }
         }
         more
