@@ -7,8 +7,10 @@
 pub mod clock;
 pub mod cluster;
 pub mod commands;
+pub mod config;
 pub mod ids;
 pub mod keyspace;
 pub mod limits;
 pub mod raft;
+pub mod telemetry;
 pub mod topology;

@@ -2,6 +2,7 @@
 
 use super::spec::{CommandSpec, Handler};
 use super::{cluster, connection, generic, server, string, transactions};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// All top-level commands, family by family.
@@ -41,4 +42,30 @@ static BY_ID: LazyLock<Vec<Option<&'static CommandSpec>>> = LazyLock::new(|| {
 /// The command or subcommand with `id`.
 pub fn by_id(id: u16) -> Option<&'static CommandSpec> {
     BY_ID.get(usize::from(id)).copied().flatten()
+}
+
+/// Every command and subcommand with its full name (`client|list`), in the order of the table.
+pub fn named() -> &'static [(String, &'static CommandSpec)] {
+    static NAMED: LazyLock<Vec<(String, &'static CommandSpec)>> = LazyLock::new(|| {
+        let mut named = Vec::new();
+        for spec in all() {
+            named.push((spec.name.to_string(), spec));
+            if let Handler::Container(subcommands) = spec.handler {
+                named.extend(subcommands.iter().map(|sub| (format!("{}|{}", spec.name, sub.name), *sub)));
+            }
+        }
+        named
+    });
+    &NAMED
+}
+
+/// The position of `spec` in [`named`]: the number under which its calls are counted.
+///
+/// # Panics
+/// If it is not in the table.
+pub fn ordinal(spec: &'static CommandSpec) -> usize {
+    static ORDINALS: LazyLock<HashMap<usize, usize>> = LazyLock::new(|| {
+        named().iter().enumerate().map(|(at, (_, spec))| (std::ptr::from_ref(*spec).addr(), at)).collect()
+    });
+    ORDINALS[&std::ptr::from_ref(spec).addr()]
 }
