@@ -12,3 +12,5 @@ pub const BATCH_COMMANDS_MAX: usize = 1024;
 pub const OUTPUT_BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Most connections of other nodes that watch keys of this one.
 pub const REMOTE_WATCHES_MAX: usize = 64 * 1024;
+/// Most bytes of arguments that wait between MULTI and EXEC.
+pub const TRANSACTION_BYTES_MAX: usize = 1 << 30;

@@ -6,11 +6,10 @@ use super::pending::{Pending, splice};
 use super::rejection::Rejection;
 use super::route::{Errand, Failure, Settled};
 use super::run::{self, answers_alone};
-use super::stats::{Counter, Meter};
+use super::meter::Meter;
 use super::transaction::Transaction;
 use super::watch::Watch;
 use super::{Dispatcher, Moment, splitmix};
-use crate::cluster::routes::ForwardKind;
 use crate::commands::block::CommandOptions;
 use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::session::{PortKind, ReplyMode, Session};
@@ -49,19 +48,22 @@ enum Next<'a> {
     Barrier(Candidate<'a>),
     /// With the next one, once this reply is here.
     Reply(BoxFuture<'static, Bytes>),
+    /// With this one again, once CLIENT PAUSE is over for what writes, or for all.
+    Paused { writes: bool },
 }
 
 impl Conversation {
-    /// The conversation of `session`, on a task of `core`.
-    pub fn new(dispatcher: Arc<Dispatcher>, session: Session, core: usize) -> Self {
+    /// The conversation of `session`, for one task.
+    pub fn new(dispatcher: Arc<Dispatcher>, session: Session) -> Self {
         let dice = dispatcher.next_seed();
+        let meter = Meter::new(Arc::clone(&dispatcher.stats));
         Self {
             dispatcher,
             session,
             lookup: Lookup::global(),
             transaction: None,
             watch: None,
-            meter: Meter::new(core),
+            meter,
             moment: Moment::now(),
             pending: Pending::default(),
             dice,
@@ -100,6 +102,10 @@ impl Conversation {
             match self.run(args, out) {
                 Next::Done => self.end_command(mark, out),
                 Next::Barrier(candidate) => Box::pin(self.barrier(candidate, out)).await,
+                Next::Paused { writes } => {
+                    at -= 1;
+                    Box::pin(self.pause(writes, out)).await;
+                }
                 Next::Reply(reply) => Box::pin(self.late_reply(mark, reply, out)).await,
             }
         }
@@ -111,7 +117,7 @@ impl Conversation {
     }
 
     fn end_batch(&mut self, commands: usize) {
-        self.meter.stop(&self.dispatcher.stats);
+        self.meter.stop();
         let client = &self.session.client;
         client.commands.fetch_add(commands as u64, Ordering::Relaxed);
         client.last_active_ms.store(self.moment.wall, Ordering::Relaxed);
@@ -135,19 +141,22 @@ impl Conversation {
         };
         let mut candidate = Candidate { entry, args, keys: Keys::None };
         if let Err(rejection) = gates::admit(self, &mut candidate) {
-            self.dispatcher.stats.reject(self.meter.core(), entry);
+            self.meter.reject(entry);
             if std::ptr::eq(entry.spec, &transactions::EXEC) {
                 self.end_transaction();
             }
             self.refuse(&rejection, args, out);
             return Next::Done;
         }
+        if self.is_paused(entry) {
+            return Next::Paused { writes: self.writes(entry) };
+        }
         self.note(entry);
         if self.transaction.is_some() && !runs_inside_multi(entry) {
             self.queue(&candidate, out);
             return Next::Done;
         }
-        self.meter.begin(&self.dispatcher.stats, entry);
+        self.meter.begin(entry);
         match (&entry.spec.handler, candidate.keys) {
             (Handler::Read(run) | Handler::ReadFanout(run, _), Keys::Together(slot)) => {
                 self.keyed(&candidate, slot, *run, false, out)
@@ -178,8 +187,7 @@ impl Conversation {
                 let context = guard.context(self.moment.wall, !self.session.no_touch, splitmix(self.dice));
                 let ran = run::run_one(run, context, candidate.args, out);
                 drop(guard);
-                self.meter.hits += ran.hits;
-                self.meter.misses += ran.misses;
+                self.meter.looked_up(ran.hits, ran.misses);
                 if ran.failed {
                     self.meter.fail();
                 }
@@ -193,7 +201,7 @@ impl Conversation {
             {
                 let rejection = self.dispatcher.rejection(Failure::Elsewhere(leader), slot);
                 self.meter.fail();
-                rejection.write(candidate.args, out);
+                self.write_error(&rejection, candidate.args, out);
                 return Next::Done;
             }
         }
@@ -242,7 +250,7 @@ impl Conversation {
         if let Err(rejection) = self.carry_out(&candidate, out).await {
             out.truncate(mark);
             self.meter.fail();
-            rejection.write(candidate.args, out);
+            self.write_error(&rejection, candidate.args, out);
         }
         self.end_command(mark, out);
         self.resume();
@@ -266,7 +274,7 @@ impl Conversation {
             Handler::Read(_) | Handler::Write(_) | Handler::ReadFanout(..) | Handler::WriteFanout(..) => {
                 Err(Rejection::BadKeys)
             }
-            Handler::Container(_) => Err(Rejection::Arity(self.lookup.name_of(candidate.entry))),
+            Handler::Container(_) => Err(Rejection::Arity(candidate.entry.name)),
         }
     }
 
@@ -274,7 +282,7 @@ impl Conversation {
         match flow {
             Flow::Done => {}
             Flow::Wait(reply) => {
-                self.meter.stop(&self.dispatcher.stats);
+                self.meter.stop();
                 out.raw(&reply.await);
             }
             Flow::Close => self.closing = true,
@@ -284,6 +292,27 @@ impl Conversation {
     async fn late_reply(&mut self, mark: usize, reply: BoxFuture<'static, Bytes>, out: &mut ReplyBuffer) {
         self.finish(Flow::Wait(reply), out).await;
         self.end_command(mark, out);
+        self.resume();
+    }
+
+    /// Whether CLIENT PAUSE holds a command. Those of CLIENT pass, so that UNPAUSE gets through.
+    fn is_paused(&self, entry: &Entry) -> bool {
+        let queued = self.transaction.is_some() && !runs_inside_multi(entry);
+        !queued
+            && self.dispatcher.node.clients().paused(self.writes(entry)).is_some()
+            && !entry.name.starts_with("client|")
+    }
+
+    fn writes(&self, entry: &Entry) -> bool {
+        let executes = std::ptr::eq(entry.spec, &transactions::EXEC);
+        entry.is_write() || (executes && self.transaction.as_ref().is_some_and(|transaction| transaction.writes))
+    }
+
+    async fn pause(&mut self, writes: bool, out: &mut ReplyBuffer) {
+        self.flush(out).await;
+        self.meter.stop();
+        let dispatcher = Arc::clone(&self.dispatcher);
+        dispatcher.node.clients().until_unpaused(writes).await;
         self.resume();
     }
 
@@ -297,33 +326,28 @@ impl Conversation {
         if self.pending.is_empty() {
             return;
         }
-        self.meter.stop(&self.dispatcher.stats);
+        self.meter.stop();
         let Pending { shares, holes } = std::mem::take(&mut self.pending);
         let dispatcher = Arc::clone(&self.dispatcher);
         let port = self.session.port;
-        let errands: Vec<Errand<'_>> = shares
+        let errands: Vec<Errand> = shares
             .into_iter()
             .map(|share| {
                 let partition = Arc::clone(dispatcher.partition(share.partition));
-                Errand { partition, block: share.into_block(), kind: ForwardKind::Run, watched: None, port }
+                Errand { partition, block: share.into_block(), port }
             })
             .collect();
         let settled = match &errands[..] {
             [errand] => vec![dispatcher.deliver(errand, self.moment).await],
             errands => join_all(errands.iter().map(|errand| dispatcher.deliver(errand, self.moment))).await,
         };
-        let mut failed = 0;
         splice(out, &holes, |hole, out| match &settled[hole.share] {
             Settled::Applied(replies) => out.raw(replies.get(hole.index)),
             Settled::Dirty => out.null_array(),
             Settled::Failed(failure) => {
-                failed += 1;
-                dispatcher.rejection(*failure, hole.slot).write(Args::new(&[], &[]), out);
+                self.write_error(&dispatcher.rejection(*failure, hole.slot), Args::new(&[], &[]), out);
             }
         });
-        if failed > 0 {
-            dispatcher.stats.add(self.meter.core(), Counter::Errors, failed);
-        }
         self.resume();
     }
 
@@ -332,8 +356,20 @@ impl Conversation {
         if let Some(transaction) = &mut self.transaction {
             transaction.aborted = true;
         }
-        self.dispatcher.stats.add(self.meter.core(), Counter::Errors, 1);
+        self.write_error(rejection, args, out);
+    }
+
+    /// Writes an error of dispatch's own, and counts it.
+    pub(super) fn write_error(&self, rejection: &Rejection, args: Args<'_>, out: &mut ReplyBuffer) {
+        let mark = out.len();
         rejection.write(args, out);
+        self.meter.error(&out.as_slice()[mark + 1..]);
+    }
+
+    /// The next number of this connection's dice.
+    pub(super) fn next_die(&mut self) -> u64 {
+        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        splitmix(self.dice)
     }
 
     /// CLIENT REPLY: takes the reply back where it is not wanted, and counts what SKIP skips.
@@ -355,7 +391,7 @@ impl Conversation {
     fn note(&mut self, entry: &'static Entry) {
         if !self.last.is_some_and(|last| std::ptr::eq(last, entry)) {
             self.last = Some(entry);
-            self.session.client.labels.lock().last_command = self.lookup.name_of(entry);
+            self.session.client.labels.lock().last_command = entry.name;
         }
     }
 }

@@ -39,13 +39,13 @@ pub(super) fn admit(conversation: &Conversation, candidate: &mut Candidate<'_>) 
     GATES.iter().try_for_each(|gate| gate(conversation, candidate))
 }
 
-fn arity(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
+fn arity(_:  &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
     let entry = candidate.entry;
     let container = matches!(entry.spec.handler, Handler::Container(_));
     if entry.spec.arity.allows(candidate.args.len()) && !container {
         return Ok(());
     }
-    Err(Rejection::Arity(conversation.lookup.name_of(entry)))
+    Err(Rejection::Arity(entry.name))
 }
 
 fn transaction(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
@@ -115,14 +115,15 @@ fn where_keys_are(conversation: &Conversation, candidate: &Candidate<'_>) -> Res
 /// The positions of a command's keys.
 pub(super) fn key_positions(entry: &Entry, args: Args<'_>) -> Result<impl Iterator<Item = usize> + use<>, Rejection> {
     let spec = entry.spec.keys;
+    let mut counted = None;
     if let KeySpec::Counted { count } = spec {
         let number = args.get(usize::from(count)).and_then(parse_count).ok_or(Rejection::BadKeys)?;
         if number > args.len().saturating_sub(usize::from(count) + 1) {
             return Err(Rejection::BadKeys);
         }
-        return Ok(spec.positions(args.len(), |_| Some(number)));
+        counted = Some(number);
     }
-    Ok(spec.positions(args.len(), |_| None::<usize>))
+    Ok(spec.positions(args.len(), move |_| counted))
 }
 
 fn parse_count(digits: &[u8]) -> Option<usize> {

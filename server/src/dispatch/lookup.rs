@@ -10,7 +10,7 @@ pub struct Entry {
     /// The row.
     pub spec: &'static CommandSpec,
     /// The whole name, `client|list` for a subcommand.
-    pub name: String,
+    pub name: &'static str,
     /// Its position among all commands and subcommands, for counters.
     pub index: usize,
     /// The position of its key, where there is exactly one at a fixed place; 0 otherwise.
@@ -56,7 +56,6 @@ pub struct Lookup {
     entries: Vec<Entry>,
     buckets: Vec<u16>,
     seed: u32,
-    names: Vec<&'static str>,
 }
 
 /// Marks an empty bucket.
@@ -71,38 +70,33 @@ impl Lookup {
     }
 
     fn new(specs: impl Iterator<Item = &'static CommandSpec>) -> Self {
-        let mut names = Vec::new();
-        let entries: Vec<Entry> = specs.map(|spec| Self::entry(spec, None, &mut names)).collect();
+        let mut next = 0;
+        let entries: Vec<Entry> = specs.map(|spec| Self::entry(spec, &mut next)).collect();
         let mut size = (entries.len() * 8).next_power_of_two();
         loop {
             let found = (0..2000).find_map(|seed| Some((seed, Self::place(&entries, size, seed)?)));
             if let Some((seed, buckets)) = found {
-                return Self { entries, buckets, seed, names };
+                return Self { entries, buckets, seed };
             }
             size *= 2;
         }
     }
 
-    fn entry(spec: &'static CommandSpec, container: Option<&str>, names: &mut Vec<&'static str>) -> Entry {
-        let name = match container {
-            Some(container) if !spec.name.is_empty() => format!("{container}|{}", spec.name),
-            Some(container) => container.to_string(),
-            None => spec.name.to_string(),
-        };
-        let index = names.len();
-        // The table lives as long as the program; counters and CLIENT LIST show these names.
-        names.push(Box::leak(name.clone().into_boxed_str()));
+    /// Rows are numbered as [`table::named`] lists them.
+    fn entry(spec: &'static CommandSpec, next: &mut usize) -> Entry {
+        let index = *next;
+        *next += 1;
         let single_key = match spec.keys {
             KeySpec::Range { first, last, .. } if i32::from(first) == i32::from(last) => usize::from(first),
             _ => 0,
         };
         let subcommands = match spec.handler {
             Handler::Container(subcommands) => {
-                subcommands.iter().map(|sub| Self::entry(sub, Some(spec.name), names)).collect()
+                subcommands.iter().map(|sub| Self::entry(sub, next)).collect()
             }
             _ => Vec::new(),
         };
-        Entry { spec, name, index, single_key, subcommands }
+        Entry { spec, name: &table::named()[index].0, index, single_key, subcommands }
     }
 
     fn place(entries: &[Entry], size: usize, seed: u32) -> Option<Vec<u16>> {
@@ -115,16 +109,6 @@ impl Lookup {
             *bucket = at as u16;
         }
         Some(buckets)
-    }
-
-    /// The names of all commands and subcommands, by [`Entry::index`].
-    pub fn names(&self) -> &[&'static str] {
-        &self.names
-    }
-
-    /// The name of `entry`, for as long as the program runs.
-    pub fn name_of(&self, entry: &Entry) -> &'static str {
-        self.names[entry.index]
     }
 
     /// The top-level command called `name`, in any case.

@@ -12,30 +12,31 @@
 //! A [`Conversation`] is one connection's side of this and lives in its task; the [`Dispatcher`] is what all share.
 //! Replies that are ready go straight into the output. Only once a share is begun are places kept free.
 
+mod arguments;
 mod conversation;
 mod everywhere;
 mod fanout;
 mod gates;
 mod lookup;
 mod merge;
+mod meter;
 mod pending;
 mod rejection;
 mod route;
 mod run;
 mod serve;
-mod stats;
 mod transaction;
 mod watch;
 
 pub use conversation::Conversation;
 pub use lookup::{Entry, Lookup, Unknown};
 pub use rejection::Rejection;
-pub use stats::{CommandFigures, Counter, Stats, Totals};
 
 use crate::clock::{self, UnixMs};
 use crate::cluster::routes::Routes;
 use crate::commands::port::NodePort;
 use crate::raft::Partition;
+use crate::telemetry::Stats;
 use serve::RemoteWatches;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -29,7 +29,6 @@ impl PendingShare {
 }
 
 /// A place in the output that a reply of a share belongs in.
-#[derive(Debug)]
 pub(super) struct Hole {
     /// Length of the output when the command came.
     pub at: usize,
@@ -39,14 +38,12 @@ pub(super) struct Hole {
     pub index: usize,
     /// The slot of the command's keys.
     pub slot: Slot,
-    /// The command.
-    pub entry: &'static Entry,
     /// Its reply is not sent (CLIENT REPLY).
     pub silent: bool,
 }
 
 /// Shares and holes; empty, and without memory, while everything is answered at once.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Pending {
     pub shares: Vec<PendingShare>,
     pub holes: Vec<Hole>,
@@ -84,7 +81,7 @@ impl Pending {
         share.count += 1;
         share.writes |= entry.has(Flags::WRITE);
         share.denyoom |= entry.has(Flags::DENYOOM);
-        self.holes.push(Hole { at: out.len(), share: position, index, slot, entry, silent });
+        self.holes.push(Hole { at: out.len(), share: position, index, slot, silent });
     }
 }
 

@@ -49,6 +49,8 @@ pub enum Rejection {
     ExecAbort,
     /// EXEC where memory is over the limit.
     ExecOutOfMemory,
+    /// The transaction takes too much memory.
+    TransactionTooLong,
     /// A cursor that is no number.
     InvalidCursor,
     /// Another node answered what makes no sense.
@@ -89,6 +91,7 @@ impl Rejection {
             Self::ExecOutOfMemory => {
                 "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'."
             }
+            Self::TransactionTooLong => "ERR the transaction is too long",
             Self::InvalidCursor => "ERR invalid cursor",
             Self::Malformed => "ERR a node of another version sent a reply that makes no sense",
         };

@@ -5,7 +5,6 @@
 
 use super::rejection::Rejection;
 use super::run::{Block, Sent};
-use super::watch::Watched;
 use super::{Dispatcher, Moment};
 use crate::cluster::routes::{Forward, ForwardKind};
 use crate::commands::session::PortKind;
@@ -25,13 +24,36 @@ const BACKOFF_MIN: Duration = Duration::from_millis(1);
 /// Longest pause before a block is routed anew.
 const BACKOFF_MAX: Duration = Duration::from_millis(50);
 
+/// How long, and how often, a command looks for a leader.
+pub(super) struct Patience {
+    deadline: Instant,
+    backoff: Duration,
+}
+
+impl Patience {
+    pub fn new(port: PortKind) -> Self {
+        let patience = match port {
+            PortKind::Client => CLIENT_PORT_PATIENCE,
+            PortKind::Cluster => CLUSTER_PORT_PATIENCE,
+        };
+        Self { deadline: Instant::now() + patience, backoff: BACKOFF_MIN }
+    }
+
+    /// Waits a little longer than the last time; false where the time is over.
+    pub async fn pause(&mut self) -> bool {
+        if Instant::now() >= self.deadline {
+            return false;
+        }
+        tokio::time::sleep(self.backoff).await;
+        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+        true
+    }
+}
+
 /// A block on its way.
-pub(super) struct Errand<'a> {
+pub(super) struct Errand {
     pub partition: Arc<Partition>,
     pub block: Block,
-    pub kind: ForwardKind,
-    /// What EXEC of a local WATCH checks.
-    pub watched: Option<&'a Watched>,
     pub port: PortKind,
 }
 
@@ -61,8 +83,8 @@ pub(super) enum Failure {
 
 impl Dispatcher {
     /// Sends an errand off: runs it here, or to the leader as far as it is known, `hint` first.
-    pub(super) fn send(&self, errand: &Errand<'_>, hint: Option<NodeNo>, moment: Moment) -> Sent {
-        let sent = self.run_here(&errand.partition, &errand.block, errand.watched, moment);
+    pub(super) fn send(&self, errand: &Errand, hint: Option<NodeNo>, moment: Moment) -> Sent {
+        let sent = self.run_here(&errand.partition, &errand.block, None, moment);
         let role = match sent {
             Sent::Now(ShareOutcome::Refused(Refusal::NotLeader(leader))) => Role::Follower(leader),
             Sent::Now(ShareOutcome::Refused(Refusal::NoCopy)) => Role::Absent,
@@ -76,10 +98,10 @@ impl Dispatcher {
         }
     }
 
-    fn forward(&self, leader: NodeNo, errand: &Errand<'_>) -> Sent {
+    fn forward(&self, leader: NodeNo, errand: &Errand) -> Sent {
         let request = Forward {
             partition: errand.partition.id(),
-            kind: errand.kind,
+            kind: ForwardKind::Run,
             block: errand.block.bytes.clone(),
             count: errand.block.count,
         };
@@ -87,19 +109,14 @@ impl Dispatcher {
     }
 
     /// Sends an errand off and sees it through.
-    pub(super) async fn deliver(&self, errand: &Errand<'_>, moment: Moment) -> Settled {
+    pub(super) async fn deliver(&self, errand: &Errand, moment: Moment) -> Settled {
         let sent = self.send(errand, None, moment);
         self.settle(errand, sent).await
     }
 
     /// Waits for what was sent, and routes it anew while it is refused and time is left.
-    async fn settle(&self, errand: &Errand<'_>, mut sent: Sent) -> Settled {
-        let patience = match errand.port {
-            PortKind::Client => CLIENT_PORT_PATIENCE,
-            PortKind::Cluster => CLUSTER_PORT_PATIENCE,
-        };
-        let deadline = Instant::now() + patience;
-        let mut backoff = BACKOFF_MIN;
+    async fn settle(&self, errand: &Errand, mut sent: Sent) -> Settled {
+        let mut patience = Patience::new(errand.port);
         loop {
             let refusal = match sent.outcome().await {
                 ShareOutcome::Applied(replies) if replies.len() == errand.block.count as usize => {
@@ -118,15 +135,9 @@ impl Dispatcher {
                 (Refusal::NotLeader(leader), _) => leader,
                 (Refusal::NoCopy | Refusal::Unreachable, _) => None,
             };
-            if matches!(errand.kind, ForwardKind::Exec { .. }) {
-                // The copy that watched does not lead any more: a change of leader makes EXEC nil.
-                return Settled::Dirty;
-            }
-            if Instant::now() >= deadline {
+            if !patience.pause().await {
                 return Settled::Failed(Failure::Down);
             }
-            tokio::time::sleep(backoff).await;
-            backoff = (backoff * 2).min(BACKOFF_MAX);
             // The lease counts from here: what was read before the wait is too old.
             sent = self.send(errand, hint, Moment::now());
         }

@@ -9,6 +9,7 @@ use crate::ids::NodeNo;
 use crate::raft::{Partition, PartitionGuard, Refusal, Replies, Role, Share, ShareOutcome};
 use bytes::Bytes;
 use larder_protocol::{Args, Flags, ReplyBuffer};
+use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 /// An outcome that is here or on its way.
@@ -106,13 +107,17 @@ impl Dispatcher {
         moment: Moment,
     ) -> Sent {
         let mut guard = partition.lock();
+        // First, since a change of role makes EXEC nil.
+        if watched.is_some_and(|watched| watched.is_dirty(&guard, moment.wall)) {
+            return Sent::Now(ShareOutcome::Dirty);
+        }
         match guard.role {
             Role::Absent => return Sent::refused(Refusal::NoCopy),
             Role::Follower(leader) => return Sent::refused(Refusal::NotLeader(leader)),
             Role::Solo | Role::Leader => {}
         }
-        if watched.is_some_and(|watched| watched.is_dirty(&guard, moment.wall)) {
-            return Sent::Now(ShareOutcome::Dirty);
+        if block.count == 0 {
+            return Sent::Now(ShareOutcome::Applied(Replies::default()));
         }
         if answers_alone(guard.role, partition, block.writes, moment) {
             return Sent::Now(ShareOutcome::Applied(self.run_block(&mut guard, block, moment)));
@@ -148,12 +153,12 @@ impl Dispatcher {
     }
 
     fn count_lookups(&self, ran: Ran) {
-        use super::stats::Counter;
+        let stats = self.node.stats();
         if ran.hits > 0 {
-            self.stats.add(0, Counter::Hits, ran.hits);
+            stats.keyspace_hits.fetch_add(ran.hits, Ordering::Relaxed);
         }
         if ran.misses > 0 {
-            self.stats.add(0, Counter::Misses, ran.misses);
+            stats.keyspace_misses.fetch_add(ran.misses, Ordering::Relaxed);
         }
     }
 

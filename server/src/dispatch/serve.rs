@@ -108,7 +108,7 @@ impl Dispatcher {
         }
         let keys = command.args.from(1);
         let (result, watched) =
-            match self.watch_here(partition, keys.iter(), before, Moment::now().wall, even_due) {
+            match self.watch_here(partition, keys, before, Moment::now().wall, even_due) {
                 Ok(watched) => (Ok(()), Some(watched)),
                 Err((why, before)) => (Err(why), before),
             };

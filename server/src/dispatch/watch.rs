@@ -7,7 +7,7 @@ use crate::ids::{NodeNo, PartitionId};
 use crate::keyspace::WatchToken;
 use crate::raft::{Partition, PartitionGuard, Role};
 use bytes::Bytes;
-use larder_protocol::Slot;
+use larder_protocol::{Args, Slot};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -55,6 +55,8 @@ pub(super) struct Watch {
     pub slot: Slot,
     pub partition: PartitionId,
     pub place: Place,
+    /// How many, for CLIENT LIST.
+    pub keys: usize,
 }
 
 /// Why keys are not watched here.
@@ -73,10 +75,10 @@ pub(super) const REAP_PAUSES_MAX: u32 = 100;
 
 impl Dispatcher {
     /// Watches `keys` at this node's copy, which must lead. `watched` is what the connection watches already.
-    pub(super) fn watch_here<'a>(
+    pub(super) fn watch_here(
         &self,
         partition: &Partition,
-        keys: impl Iterator<Item = &'a [u8]> + Clone,
+        keys: Args<'_>,
         watched: Option<Watched>,
         wall: UnixMs,
         even_due: bool,
@@ -87,7 +89,7 @@ impl Dispatcher {
             return Err((NotHere::Role(role), watched));
         }
         let now = wall.max(guard.clock);
-        for key in keys.clone() {
+        for key in keys.iter() {
             if !guard.keyspace.is_due(key, now) {
                 continue;
             }
@@ -98,7 +100,7 @@ impl Dispatcher {
             }
         }
         let mut watched = watched.unwrap_or_else(|| Watched { token: Arc::default(), role, keys: Vec::new() });
-        for key in keys {
+        for key in keys.iter() {
             if !watched.keys.iter().any(|other| **other == *key) {
                 guard.keyspace.watch(key, &watched.token);
                 watched.keys.push(key.into());
