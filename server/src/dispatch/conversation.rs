@@ -2,11 +2,11 @@
 
 use super::gates::{self, Candidate, Keys};
 use super::lookup::{Entry, Lookup, Unknown};
+use super::meter::Meter;
 use super::pending::{Pending, splice};
 use super::rejection::Rejection;
 use super::route::{Errand, Failure, Settled};
 use super::run::{self, answers_alone};
-use super::meter::Meter;
 use super::transaction::Transaction;
 use super::watch::Watch;
 use super::{Dispatcher, Moment, splitmix};
@@ -86,13 +86,7 @@ impl Conversation {
     /// position to go on from, which is not the end where the output has grown long, or the connection closes.
     ///
     /// Call it right after the bytes of the batch were read: the leases of its reads count from now.
-    pub async fn execute(
-        &mut self,
-        input: &[u8],
-        batch: &CommandBatch,
-        from: usize,
-        out: &mut ReplyBuffer,
-    ) -> usize {
+    pub async fn execute(&mut self, input: &[u8], batch: &CommandBatch, from: usize, out: &mut ReplyBuffer) -> usize {
         self.moment = Moment::now();
         let mut at = from;
         while at < batch.len() && !self.closing && out.len() < limits::OUTPUT_BATCH_BYTES_MAX {
@@ -144,8 +138,10 @@ impl Conversation {
             self.meter.reject(entry);
             if std::ptr::eq(entry.spec, &transactions::EXEC) {
                 self.end_transaction();
+                self.write_error(&Rejection::ExecRefused(Box::new(rejection)), args, out);
+            } else {
+                self.refuse(&rejection, args, out);
             }
-            self.refuse(&rejection, args, out);
             return Next::Done;
         }
         if self.is_paused(entry) {

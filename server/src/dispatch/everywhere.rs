@@ -41,9 +41,8 @@ impl Conversation {
     fn scope(&self) -> Vec<PartitionId> {
         let partitions = self.dispatcher.routes.partitions().iter();
         let everything = self.session.port == PortKind::Client;
-        let seen = partitions.filter(|partition| {
-            everything || matches!(partition.lock().role, Role::Solo | Role::Leader)
-        });
+        let seen =
+            partitions.filter(|partition| everything || matches!(partition.lock().role, Role::Solo | Role::Leader));
         seen.map(|partition| partition.id()).collect()
     }
 
@@ -142,7 +141,8 @@ impl Conversation {
             id.0 += 1;
             position = 0;
         }
-        let next = if id.0 < partitions { u64::from(id.first_slot(partitions)) << Keyspace::SCAN_BITS | position } else { 0 };
+        let next =
+            if id.0 < partitions { u64::from(id.first_slot(partitions)) << Keyspace::SCAN_BITS | position } else { 0 };
         out.array_header(2);
         out.bulk(next.to_string().as_bytes());
         out.array_header(found);
@@ -195,6 +195,8 @@ mod tests {
         assert_eq!((step.position, step.count, step.keys), (17, 2, &b"$1\r\na\r\n$1\r\nb\r\n"[..]));
         assert!(parse_step(b"*1\r\n$2\r\n17\r\n").is_none() && parse_step(b"+OK\r\n").is_none());
         assert_eq!(parse_cursor(b"18446744073709551615"), Some(u64::MAX));
-        assert!([&b"18446744073709551616"[..], b"-1", b" 1", b"x", b""].iter().all(|text| parse_cursor(text).is_none()));
+        assert!(
+            [&b"18446744073709551616"[..], b"-1", b" 1", b"x", b""].iter().all(|text| parse_cursor(text).is_none())
+        );
     }
 }

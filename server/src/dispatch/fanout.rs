@@ -122,11 +122,7 @@ impl Conversation {
         block::encode(&mut bytes, entry.spec, self.options(), piece.command.get(0));
         let writes = entry.has(Flags::WRITE);
         let block = Block { bytes: bytes.freeze(), count: 1, writes, denyoom: entry.has(Flags::DENYOOM) };
-        Errand {
-            partition: Arc::clone(self.dispatcher.partition(piece.partition)),
-            block,
-            port: self.session.port,
-        }
+        Errand { partition: Arc::clone(self.dispatcher.partition(piece.partition)), block, port: self.session.port }
     }
 
     /// Makes one reply of what the pieces answered.

@@ -39,7 +39,7 @@ pub(super) fn admit(conversation: &Conversation, candidate: &mut Candidate<'_>) 
     GATES.iter().try_for_each(|gate| gate(conversation, candidate))
 }
 
-fn arity(_:  &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
+fn arity(_: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
     let entry = candidate.entry;
     let container = matches!(entry.spec.handler, Handler::Container(_));
     if entry.spec.arity.allows(candidate.args.len()) && !container {
@@ -96,8 +96,7 @@ fn where_keys_are(conversation: &Conversation, candidate: &Candidate<'_>) -> Res
             Some(other) if other == slot => {}
             Some(other) => {
                 same_slot = false;
-                same_partition &=
-                    PartitionId::of_slot(slot, partitions) == PartitionId::of_slot(other, partitions);
+                same_partition &= PartitionId::of_slot(slot, partitions) == PartitionId::of_slot(other, partitions);
             }
         }
     }
@@ -135,9 +134,7 @@ fn memory(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<
     if std::ptr::eq(candidate.entry.spec, &transactions::EXEC) {
         let bound = conversation.transaction.as_ref().filter(|queued| queued.denyoom).and_then(|queued| queued.slot);
         return match bound {
-            Some(slot) if !dispatcher.memory.admit(dispatcher.routes.partition_of(slot)) => {
-                Err(Rejection::ExecOutOfMemory)
-            }
+            Some(slot) if !dispatcher.memory.admit(dispatcher.routes.partition_of(slot)) => Err(Rejection::OutOfMemory),
             _ => Ok(()),
         };
     }

@@ -91,9 +91,7 @@ impl Lookup {
             _ => 0,
         };
         let subcommands = match spec.handler {
-            Handler::Container(subcommands) => {
-                subcommands.iter().map(|sub| Self::entry(sub, next)).collect()
-            }
+            Handler::Container(subcommands) => subcommands.iter().map(|sub| Self::entry(sub, next)).collect(),
             _ => Vec::new(),
         };
         Entry { spec, name: &table::named()[index].0, index, single_key, subcommands }
@@ -128,9 +126,8 @@ impl Lookup {
         if entry.subcommands.is_empty() {
             return Ok(entry);
         }
-        let called = |wanted: &[u8]| {
-            entry.subcommands.iter().find(|sub| sub.spec.name.as_bytes().eq_ignore_ascii_case(wanted))
-        };
+        let called =
+            |wanted: &[u8]| entry.subcommands.iter().find(|sub| sub.spec.name.as_bytes().eq_ignore_ascii_case(wanted));
         match args.get(1) {
             None => Ok(called(b"").unwrap_or(entry)),
             Some(b"") => Err(Unknown::Subcommand(entry.spec.name)),

@@ -47,8 +47,8 @@ pub enum Rejection {
     WatchInMulti,
     /// EXEC after a command was refused.
     ExecAbort,
-    /// EXEC where memory is over the limit.
-    ExecOutOfMemory,
+    /// EXEC that a gate refused.
+    ExecRefused(Box<Rejection>),
     /// The transaction takes too much memory.
     TransactionTooLong,
     /// A cursor that is no number.
@@ -72,6 +72,15 @@ impl Rejection {
                     list.join(", ")
                 ));
             }
+            Self::ExecRefused(why) => {
+                let mut inner = ReplyBuffer::default();
+                why.write(args, &mut inner);
+                let text = inner.as_slice();
+                // Redis repeats the error without the generic prefix.
+                let text = text.strip_prefix(b"-ERR ").or(text.strip_prefix(b"-")).unwrap_or(text);
+                let text = text.strip_suffix(b"\r\n").unwrap_or(text);
+                return out.error_bytes(&[b"EXECABORT Transaction discarded because of: ", text].concat());
+            }
             Self::NoAuth => "NOAUTH Authentication required.",
             Self::NotInTransaction => "ERR Command not allowed inside a transaction",
             Self::TransactionOrder => {
@@ -88,9 +97,6 @@ impl Rejection {
             Self::DiscardWithoutMulti => "ERR DISCARD without MULTI",
             Self::WatchInMulti => "ERR WATCH inside MULTI is not allowed",
             Self::ExecAbort => "EXECABORT Transaction discarded because of previous errors.",
-            Self::ExecOutOfMemory => {
-                "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'."
-            }
             Self::TransactionTooLong => "ERR the transaction is too long",
             Self::InvalidCursor => "ERR invalid cursor",
             Self::Malformed => "ERR a node of another version sent a reply that makes no sense",

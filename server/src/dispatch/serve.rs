@@ -107,11 +107,10 @@ impl Dispatcher {
             return Err(NotHere::Role(Role::Absent));
         }
         let keys = command.args.from(1);
-        let (result, watched) =
-            match self.watch_here(partition, keys, before, Moment::now().wall, even_due) {
-                Ok(watched) => (Ok(()), Some(watched)),
-                Err((why, before)) => (Err(why), before),
-            };
+        let (result, watched) = match self.watch_here(partition, keys, before, Moment::now().wall, even_due) {
+            Ok(watched) => (Ok(()), Some(watched)),
+            Err((why, before)) => (Err(why), before),
+        };
         if let Some(watched) = watched {
             open.insert(who, RemoteWatch { partition: Arc::clone(partition), watched });
         }

@@ -14,9 +14,9 @@ use super::run::{self, Block, Sent, answers_alone};
 use super::watch::{NotHere, Place, REAP_PAUSE, REAP_PAUSES_MAX, Watch, Watched};
 use crate::clock;
 use crate::cluster::routes::{Forward, ForwardKind};
-use crate::ids::{NodeNo, PartitionId};
 use crate::commands::session::PortKind;
 use crate::commands::{Handler, block};
+use crate::ids::{NodeNo, PartitionId};
 use crate::limits;
 use crate::raft::{Refusal, Replies, Role, ShareOutcome};
 use bytes::BytesMut;
@@ -134,11 +134,7 @@ impl Conversation {
     }
 
     /// The commands of this module.
-    pub(super) async fn control(
-        &mut self,
-        candidate: &Candidate<'_>,
-        out: &mut ReplyBuffer,
-    ) -> Result<(), Rejection> {
+    pub(super) async fn control(&mut self, candidate: &Candidate<'_>, out: &mut ReplyBuffer) -> Result<(), Rejection> {
         match candidate.entry.spec.name {
             "multi" if self.transaction.is_some() => return Err(Rejection::NestedMulti),
             "multi" => {
@@ -277,7 +273,7 @@ impl Conversation {
         match settled {
             Settled::Applied(replies) => Ok(Some(replies)),
             Settled::Dirty => Ok(None),
-            Settled::Failed(Failure::OutOfMemory) => Err(Rejection::ExecOutOfMemory),
+            Settled::Failed(Failure::OutOfMemory) => Err(Rejection::ExecRefused(Box::new(Rejection::OutOfMemory))),
             Settled::Failed(failure) => Err(self.dispatcher.rejection(failure, slot)),
         }
     }
@@ -384,12 +380,7 @@ impl Conversation {
     }
 
     /// Watches here, once due keys are reaped; the role of a copy that does not lead.
-    async fn watch_patiently(
-        &self,
-        slot: Slot,
-        keys: Args<'_>,
-        mut watched: Option<Watched>,
-    ) -> Result<Watched, Role> {
+    async fn watch_patiently(&self, slot: Slot, keys: Args<'_>, mut watched: Option<Watched>) -> Result<Watched, Role> {
         let partition = self.dispatcher.routes.partition_of(slot);
         for pauses in 0.. {
             let even_due = pauses == REAP_PAUSES_MAX;

@@ -17,7 +17,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
-const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password \
+const PROTECTED: &[u8] =
+    b"-DENIED Redis is running in protected mode because protected mode is enabled and no password \
 is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to \
 connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode \
 sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same \

@@ -90,7 +90,11 @@ impl Connection {
             self.decoder.set_authenticated(authenticated);
             let bulk_bytes_max = self.node.settings().live().bulk_bytes_max();
             let bulk_bytes_max = u32::try_from(bulk_bytes_max).unwrap_or(u32::MAX).min(COMMAND_BYTES_MAX);
-            self.decoder.set_limits(Limits { bulk_bytes_max, command_bytes_max: COMMAND_BYTES_MAX, ..Limits::default() });
+            self.decoder.set_limits(Limits {
+                bulk_bytes_max,
+                command_bytes_max: COMMAND_BYTES_MAX,
+                ..Limits::default()
+            });
             // Before authentication commands are decoded one by one: AUTH lifts the limits for those behind it.
             let limit = if authenticated { limits::BATCH_COMMANDS_MAX } else { 1 };
             let decoded = self.decoder.decode(&buffers.input, &mut buffers.batch, limit);
@@ -121,7 +125,8 @@ impl Connection {
                 return Ok(());
             }
             self.buffers = Some(buffers);
-            if complete < limit {
+            // A protocol error behind complete commands is told by the next call, when they are answered.
+            if complete == 0 {
                 return Ok(());
             }
         }
