@@ -2,7 +2,6 @@
 
 use super::spec::{CommandSpec, Handler};
 use super::{cluster, connection, generic, server, string, transactions};
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// All top-level commands, family by family.
@@ -50,8 +49,9 @@ pub fn named() -> &'static [(String, &'static CommandSpec)] {
         let mut named = Vec::new();
         for spec in all() {
             named.push((spec.name.to_string(), spec));
-            if let Handler::Container(subcommands) = spec.handler {
-                named.extend(subcommands.iter().map(|sub| (format!("{}|{}", spec.name, sub.name), *sub)));
+            // A subcommand without a name is what the container does on its own: it is no command of its own.
+            for sub in subcommands(spec).filter(|sub| !sub.name.is_empty()) {
+                named.push((format!("{}|{}", spec.name, sub.name), sub));
             }
         }
         named
@@ -59,13 +59,11 @@ pub fn named() -> &'static [(String, &'static CommandSpec)] {
     &NAMED
 }
 
-/// The position of `spec` in [`named`]: the number under which its calls are counted.
-///
-/// # Panics
-/// If it is not in the table.
-pub fn ordinal(spec: &'static CommandSpec) -> usize {
-    static ORDINALS: LazyLock<HashMap<usize, usize>> = LazyLock::new(|| {
-        named().iter().enumerate().map(|(at, (_, spec))| (std::ptr::from_ref(*spec).addr(), at)).collect()
-    });
-    ORDINALS[&std::ptr::from_ref(spec).addr()]
+/// The subcommands of a container; none of other commands.
+pub fn subcommands(spec: &'static CommandSpec) -> impl Iterator<Item = &'static CommandSpec> {
+    let subcommands: &[_] = match spec.handler {
+        Handler::Container(subcommands) => subcommands,
+        _ => &[],
+    };
+    subcommands.iter().copied()
 }
