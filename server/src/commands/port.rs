@@ -4,7 +4,7 @@
 use super::session::{Clients, PortKind, Session};
 use crate::config::Settings;
 use crate::ids::NodeName;
-use crate::telemetry::StatsSnapshot;
+use crate::telemetry::Stats;
 use crate::topology::{HostPort, NodeState, Topology};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -143,10 +143,7 @@ pub trait NodePort: Send + Sync + 'static {
     fn settings_changed(&self);
 
     /// Its counters.
-    fn stats(&self) -> StatsSnapshot;
-
-    /// CONFIG RESETSTAT.
-    fn reset_stats(&self);
+    fn stats(&self) -> &Stats;
 
     /// What does not change.
     fn facts(&self) -> &NodeFacts;

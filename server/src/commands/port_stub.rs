@@ -5,7 +5,7 @@ use super::session::{Clients, PortKind, ReplyMode, Session};
 use super::{CommandSpec, Handler};
 use crate::config::Settings;
 use crate::ids::{Incarnation, NodeName, NodeNo};
-use crate::telemetry::StatsSnapshot;
+use crate::telemetry::Stats;
 use crate::topology::{HostPort, NodeInfo, NodeState, Owners, Topology};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -17,7 +17,7 @@ pub(crate) struct StubNode {
     pub clients: Clients,
     pub settings: Settings,
     pub topology: Mutex<Arc<Topology>>,
-    pub stats: Mutex<StatsSnapshot>,
+    pub stats: Stats,
     facts: NodeFacts,
 }
 
@@ -54,7 +54,7 @@ impl StubNode {
             clients: Clients::default(),
             settings: Settings::default(),
             topology: Mutex::new(Arc::new(topology(1, &[1; 12]))),
-            stats: Mutex::default(),
+            stats: Stats::new(super::table::named().len()),
             facts,
         })
     }
@@ -127,11 +127,8 @@ impl NodePort for StubNode {
         &self.settings
     }
     fn settings_changed(&self) {}
-    fn stats(&self) -> StatsSnapshot {
-        self.stats.lock().clone()
-    }
-    fn reset_stats(&self) {
-        *self.stats.lock() = StatsSnapshot::default();
+    fn stats(&self) -> &Stats {
+        &self.stats
     }
     fn facts(&self) -> &NodeFacts {
         &self.facts
