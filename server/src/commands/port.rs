@@ -157,6 +157,11 @@ pub trait NodePort: Send + Sync + 'static {
     /// Gives memory that the allocator keeps back to the system (MEMORY PURGE).
     fn purge_memory(&self);
 
+    /// Whether it is starting and has no data yet: then commands without the LOADING flag are refused.
+    fn is_loading(&self) -> bool {
+        false
+    }
+
     /// Whether all of its copies are caught-up voters, or why not (`/readyz`).
     fn readiness(&self) -> Result<(), String>;
 

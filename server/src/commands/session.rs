@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::sync::Notify;
 
@@ -55,6 +55,23 @@ pub struct Session {
     pub reset: bool,
 }
 
+impl Session {
+    /// A connection that has just come in through `port`.
+    pub fn new(client: Arc<Client>, port: PortKind, authenticated: bool) -> Self {
+        Self {
+            client,
+            port,
+            version: ProtocolVersion::Resp2,
+            authenticated,
+            readonly: false,
+            asking: false,
+            no_touch: false,
+            reply_mode: ReplyMode::On,
+            reset: false,
+        }
+    }
+}
+
 /// The part of a connection that CLIENT LIST shows and CLIENT KILL reaches.
 #[derive(Debug)]
 pub struct Client {
@@ -86,8 +103,21 @@ pub struct Client {
     pub no_evict: AtomicBool,
     /// Whether CLIENT NO-TOUCH is on.
     pub no_touch: AtomicBool,
+    activity: AtomicU8,
+    closing: AtomicBool,
     killed: AtomicBool,
-    kill: Notify,
+    interrupt: Notify,
+}
+
+/// What a connection's task waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// Bytes of the client.
+    Reading,
+    /// Itself, or others that it waits for: a reply is due.
+    Working,
+    /// The client, to take its replies.
+    Writing,
 }
 
 /// What a client says of itself, and what it did last.
@@ -121,15 +151,17 @@ impl Client {
             resp: AtomicU64::new(2),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            activity: AtomicU8::new(Activity::Reading as u8),
+            closing: AtomicBool::new(false),
             killed: AtomicBool::new(false),
-            kill: Notify::new(),
+            interrupt: Notify::new(),
         }
     }
 
     /// Asks the connection to close.
     pub fn kill(&self) {
         self.killed.store(true, Ordering::Release);
-        self.kill.notify_one();
+        self.interrupt.notify_one();
     }
 
     /// Whether it was asked to close.
@@ -137,10 +169,35 @@ impl Client {
         self.killed.load(Ordering::Acquire)
     }
 
-    /// Waits until it is asked to close.
-    pub async fn until_killed(&self) {
-        while !self.is_killed() {
-            self.kill.notified().await;
+    /// Asks the connection to close as soon as what it has begun is answered.
+    pub fn close_when_idle(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.interrupt.notify_one();
+    }
+
+    /// Whether it was asked to close when idle.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// What its task is at.
+    pub fn activity(&self) -> Activity {
+        match self.activity.load(Ordering::Acquire) {
+            0 => Activity::Reading,
+            1 => Activity::Working,
+            _ => Activity::Writing,
+        }
+    }
+
+    /// Its task goes on to something else.
+    pub fn set_activity(&self, activity: Activity) {
+        self.activity.store(activity as u8, Ordering::Release);
+    }
+
+    /// Waits until the connection must close: at once, or where that was asked for, when it is idle. For its task alone.
+    pub async fn until_interrupted(&self) {
+        while !self.is_killed() && !(self.is_closing() && self.activity() == Activity::Reading) {
+            self.interrupt.notified().await;
         }
     }
 }
