@@ -11,6 +11,8 @@ mod context;
 mod error;
 pub mod generic;
 pub mod port;
+#[cfg(test)]
+pub(crate) mod port_stub;
 pub mod server;
 pub mod session;
 pub mod spec;

@@ -109,7 +109,7 @@ pub struct ClusterStatus {
 }
 
 /// A copy on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Move {
     /// Its partition.
     pub partition: u16,

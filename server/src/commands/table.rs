@@ -2,7 +2,6 @@
 
 use super::spec::{CommandSpec, Handler};
 use super::{cluster, connection, generic, server, string, transactions};
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// All top-level commands, family by family.
@@ -44,14 +43,16 @@ pub fn by_id(id: u16) -> Option<&'static CommandSpec> {
     BY_ID.get(usize::from(id)).copied().flatten()
 }
 
-/// Every command and subcommand with its full name (`client|list`), in the order of the table.
+/// Every command and subcommand with its full name (`client|list`), in the order of the table; calls are counted under
+/// their positions here. A subcommand without a name, what a container does on its own, has the container's.
 pub fn named() -> &'static [(String, &'static CommandSpec)] {
     static NAMED: LazyLock<Vec<(String, &'static CommandSpec)>> = LazyLock::new(|| {
         let mut named = Vec::new();
         for spec in all() {
             named.push((spec.name.to_string(), spec));
-            if let Handler::Container(subcommands) = spec.handler {
-                named.extend(subcommands.iter().map(|sub| (format!("{}|{}", spec.name, sub.name), *sub)));
+            for sub in subcommands(spec) {
+                let separator = if sub.name.is_empty() { "" } else { "|" };
+                named.push((format!("{}{separator}{}", spec.name, sub.name), sub));
             }
         }
         named
@@ -59,13 +60,11 @@ pub fn named() -> &'static [(String, &'static CommandSpec)] {
     &NAMED
 }
 
-/// The position of `spec` in [`named`]: the number under which its calls are counted.
-///
-/// # Panics
-/// If it is not in the table.
-pub fn ordinal(spec: &'static CommandSpec) -> usize {
-    static ORDINALS: LazyLock<HashMap<usize, usize>> = LazyLock::new(|| {
-        named().iter().enumerate().map(|(at, (_, spec))| (std::ptr::from_ref(*spec).addr(), at)).collect()
-    });
-    ORDINALS[&std::ptr::from_ref(spec).addr()]
+/// The subcommands of a container; none of other commands.
+pub fn subcommands(spec: &'static CommandSpec) -> impl Iterator<Item = &'static CommandSpec> {
+    let subcommands: &[_] = match spec.handler {
+        Handler::Container(subcommands) => subcommands,
+        _ => &[],
+    };
+    subcommands.iter().copied()
 }

@@ -20,7 +20,7 @@ macro_rules! counters {
         }
 
         impl Stats {
-            /// Counters for so many commands, numbered as [`commands::table`](crate::commands::table) does.
+            /// Counters for so many commands, numbered as `commands::table::named` does.
             pub fn new(commands: usize) -> Self {
                 Self {
                     $($name: AtomicU64::new(0),)*
