@@ -9,7 +9,11 @@ pub mod cluster;
 pub mod connection;
 mod context;
 mod error;
+mod extended;
 pub mod generic;
+pub mod glob;
+pub mod maintenance;
+pub mod number;
 pub mod port;
 #[cfg(test)]
 pub(crate) mod port_stub;
@@ -18,6 +22,8 @@ pub mod session;
 pub mod spec;
 pub mod string;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod transactions;
 
 pub use context::Context;
