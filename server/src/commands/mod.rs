@@ -15,6 +15,8 @@ pub mod glob;
 pub mod maintenance;
 pub mod number;
 pub mod port;
+#[cfg(test)]
+pub(crate) mod port_stub;
 pub mod server;
 pub mod session;
 pub mod spec;

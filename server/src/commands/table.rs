@@ -46,3 +46,29 @@ pub fn by_id(id: u16) -> Option<&'static CommandSpec> {
         None => BY_ID.get(usize::from(id)).copied().flatten(),
     }
 }
+
+/// Every command and subcommand with its full name (`client|list`), in the order of the table; calls are counted under
+/// their positions here. A subcommand without a name, what a container does on its own, has the container's.
+pub fn named() -> &'static [(String, &'static CommandSpec)] {
+    static NAMED: LazyLock<Vec<(String, &'static CommandSpec)>> = LazyLock::new(|| {
+        let mut named = Vec::new();
+        for spec in all() {
+            named.push((spec.name.to_string(), spec));
+            for sub in subcommands(spec) {
+                let separator = if sub.name.is_empty() { "" } else { "|" };
+                named.push((format!("{}{separator}{}", spec.name, sub.name), sub));
+            }
+        }
+        named
+    });
+    &NAMED
+}
+
+/// The subcommands of a container; none of other commands.
+pub fn subcommands(spec: &'static CommandSpec) -> impl Iterator<Item = &'static CommandSpec> {
+    let subcommands: &[_] = match spec.handler {
+        Handler::Container(subcommands) => subcommands,
+        _ => &[],
+    };
+    subcommands.iter().copied()
+}
