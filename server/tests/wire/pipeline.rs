@@ -76,7 +76,7 @@ fn gates_refuse_in_redis_words() {
 #[test]
 fn counters_count() {
     use larder::commands::port::NodePort;
-    use larder::commands::{string, table};
+    use larder::commands::table;
     let node = Node::start(&[]);
     let mut wire = node.connect();
     wire.ask(
