@@ -81,7 +81,7 @@ async fn a_server_that_is_no_cluster_serves_all_slots() {
     let Some(redis) = Redis::start(&[]) else { return };
     let mut client = ClusterClient::connect(&[redis.address.to_string()], options()).await.unwrap();
     assert!(client.call(&[b"MSET", b"a", b"1", b"b", b"2"]).await.unwrap().is_ok());
-    assert_eq!(client.topology().nodes(), [redis.address.clone()]);
+    assert_eq!(client.topology().nodes(), std::slice::from_ref(&redis.address));
 }
 
 #[tokio::test]

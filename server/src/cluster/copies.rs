@@ -107,6 +107,10 @@ impl Copies {
         if begun_anew {
             self.routes.forget_leader(id);
         }
+        if assignment.voters.is_empty() {
+            // Nobody is to begin it yet.
+            return;
+        }
         let alone = assignment.voters == [self.me];
         let wanted = assignment.target.contains(&self.me.node)
             || assignment.voters.contains(&self.me)
