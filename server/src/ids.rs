@@ -61,7 +61,7 @@ impl fmt::Debug for NodeName {
 
 /// The Raft id of one copy of a partition: a node and its incarnation, since a copy whose log is gone must not vote as
 /// its old self.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
 pub struct CopyId {
     /// The node that holds the copy.
     pub node: NodeNo,
