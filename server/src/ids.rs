@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A partition: a contiguous run of slots, replicated by one Raft group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct PartitionId(pub u16);
 
 impl PartitionId {
