@@ -276,7 +276,14 @@ impl Directory {
     pub async fn add_node(&self, no: NodeNo) -> Result<(), DirectoryError> {
         let is_member = self.metrics(|metrics| metrics.membership_config.get_node(&u64::from(no.0)).is_some());
         if !is_member {
-            self.change(self.0.raft.add_learner(u64::from(no.0), (), true)).await?;
+            self.change(self.0.raft.add_learner(u64::from(no.0), (), false)).await?;
+        }
+        let limit = Duration::from_millis(self.0.timing.propose_ms_max);
+        let wait = self.0.raft.wait(Some(limit));
+        // One that leads no more has no replication to watch; balancing says so.
+        let settled = |metrics: &Metrics| metrics.replication.is_none() || is_fit(metrics, no);
+        if no != self.0.me && wait.metrics(settled, "a node has caught up").await.is_err() {
+            return Err(DirectoryError::TimedOut(format!("node {no} has not caught up")));
         }
         self.balance(None).await
     }
@@ -365,13 +372,8 @@ impl Directory {
         Precondition::LastMembershipLogId { last_membership_log_id: log_id }
     }
 
-    /// Whether the leader, this node, has the other nearly caught up.
     fn is_fit(&self, no: NodeNo) -> bool {
-        self.metrics(|metrics| {
-            let matching = metrics.replication.as_ref().and_then(|all| all.get(&u64::from(no.0)).copied().flatten());
-            let last = metrics.last_log_index.unwrap_or(0);
-            matching.is_some_and(|log_id| log_id.index + LAG_MAX >= last)
-        })
+        self.metrics(|metrics| is_fit(metrics, no))
     }
 
     async fn change<T>(
@@ -388,6 +390,12 @@ impl Directory {
             Err(_) => Err(DirectoryError::TimedOut("the change of members is not committed yet".to_owned())),
         }
     }
+}
+
+/// Whether the leader, whose metrics these are, has nearly brought the node up to date.
+fn is_fit(metrics: &Metrics, no: NodeNo) -> bool {
+    let matching = metrics.replication.as_ref().and_then(|all| all.get(&u64::from(no.0)).copied().flatten());
+    matching.is_some_and(|log_id| log_id.index + LAG_MAX >= metrics.last_log_index.unwrap_or(0))
 }
 
 fn node_no(raft_id: u64) -> Option<NodeNo> {
