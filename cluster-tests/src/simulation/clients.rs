@@ -200,7 +200,13 @@ fn parse(spec: &CommandSpec, reply: &[u8]) -> StringOutput {
             StringOutput::Value(Some(Bytes::copy_from_slice(&reply[start..reply.len() - 2])))
         }
         ("set", b'+') => StringOutput::Done,
-        ("setnx", b':') => if number() == 1 { StringOutput::Done } else { StringOutput::Refused },
+        ("setnx", b':') => {
+            if number() == 1 {
+                StringOutput::Done
+            } else {
+                StringOutput::Refused
+            }
+        }
         ("incrby", b'-') => StringOutput::NotInteger,
         ("append" | "del" | "incrby", b':') => StringOutput::Integer(number()),
         _ => panic!("unexpected reply {:?}", String::from_utf8_lossy(reply)),

@@ -90,7 +90,11 @@ impl World {
                     if !target.contains(&group.copy()) {
                         continue;
                     }
-                    if group.reshape((settled.leader_id.term, settled.index), &target, Duration::from_secs(20)).await.is_ok() {
+                    if group
+                        .reshape((settled.leader_id.term, settled.index), &target, Duration::from_secs(20))
+                        .await
+                        .is_ok()
+                    {
                         return;
                     }
                 }

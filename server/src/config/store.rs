@@ -1,7 +1,7 @@
 //! The values in force.
 
 use super::file::{self, ConfigFileError};
-use super::table::{Change, POLICIES, SETTINGS, find};
+use super::table::{Change, Kind, POLICIES, SETTINGS, find};
 use super::value;
 use parking_lot::{Mutex, RwLock};
 use std::path::{Path, PathBuf};
@@ -123,6 +123,7 @@ pub struct Settings {
     values: RwLock<Vec<Option<String>>>,
     live: Live,
     file: Option<PathBuf>,
+    picked: Mutex<Vec<String>>,
     rewrite: Mutex<()>,
 }
 
@@ -132,6 +133,7 @@ impl Default for Settings {
             values: RwLock::new(vec![None; SETTINGS.len()]),
             live: Live::default(),
             file: None,
+            picked: Mutex::default(),
             rewrite: Mutex::new(()),
         };
         settings.refresh();
@@ -236,9 +238,16 @@ impl Settings {
 
     /// Records what a start-time setting turned out to be (a port that was picked, the default data directory).
     pub fn settle(&self, name: &str, value: &str) {
-        if let Some((index, _)) = find(name) {
-            self.values.write()[index] = Some(value.to_string());
+        let Some((index, setting)) = find(name) else { return };
+        let before = self.values.write()[index].replace(value.to_string());
+        if setting.kind == Kind::Port && before.as_deref() == Some("0") {
+            self.picked.lock().push(name.to_string());
         }
+    }
+
+    /// Whether a port that was settled had been left to the system.
+    pub fn was_picked(&self, name: &str) -> bool {
+        self.picked.lock().contains(&name.to_string())
     }
 
     /// The configuration file.

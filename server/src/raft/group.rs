@@ -171,7 +171,8 @@ impl<RT: AsyncRuntime> Group<RT> {
         let leader_id = LeaderId { term: 1, node_id: me.pack() };
         let first = LogId { leader_id, index: 1 };
         let log = MemoryLog::starting_after(first);
-        let _ = RaftLogStorage::<GroupTypes<RT>>::save_vote(&mut log.clone(), &Vote { leader_id, committed: false }).await;
+        let _ =
+            RaftLogStorage::<GroupTypes<RT>>::save_vote(&mut log.clone(), &Vote { leader_id, committed: false }).await;
         let mut state = partition.lock();
         state.applied = Some(first);
         let members = Membership::new_with_defaults(vec![BTreeSet::from([me.pack()])], []);

@@ -55,10 +55,18 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) fn from_wire(byte: u8) -> Result<Self, Malformed> {
-        [Self::Append, Self::Vote, Self::PreVote, Self::Transfer, Self::SnapshotBegin, Self::SnapshotPiece, Self::SnapshotEnd]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
-            .ok_or(Malformed)
+        [
+            Self::Append,
+            Self::Vote,
+            Self::PreVote,
+            Self::Transfer,
+            Self::SnapshotBegin,
+            Self::SnapshotPiece,
+            Self::SnapshotEnd,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == byte)
+        .ok_or(Malformed)
     }
 }
 
@@ -324,9 +332,9 @@ impl Receiver {
     ) -> Result<Option<(Vote, Snapshot<LeaderId, u64, (), SnapshotData>)>, Malformed> {
         let transfer = reader.u64()?;
         let pieces = reader.u32()?;
-        let whole = self.incoming.take_if(|incoming| {
-            (incoming.transfer, incoming.from, incoming.next) == (transfer, from, pieces)
-        });
+        let whole = self
+            .incoming
+            .take_if(|incoming| (incoming.transfer, incoming.from, incoming.next) == (transfer, from, pieces));
         Ok(whole.map(|incoming| {
             (incoming.vote, Snapshot { meta: incoming.meta, snapshot: SnapshotData::Staged(incoming.keyspace) })
         }))

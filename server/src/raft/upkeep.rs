@@ -13,8 +13,8 @@ use crate::keyspace::EvictionPolicy;
 use bytes::BytesMut;
 use larder_protocol::Args;
 use parking_lot::RwLock;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
@@ -235,9 +235,13 @@ impl Upkeep {
         self.runtime.spawn(async move {
             if let Ok(ShareOutcome::Applied(replies)) = outcome.await {
                 // An integer reply: how many were removed.
-                let removed = std::str::from_utf8(replies.get(0)).ok().and_then(|text| text[1..].trim_end().parse().ok());
-                let counter =
-                    if spec.id == maintenance::evict::EVICT.id { &this.counters.evicted } else { &this.counters.expired };
+                let removed =
+                    std::str::from_utf8(replies.get(0)).ok().and_then(|text| text[1..].trim_end().parse().ok());
+                let counter = if spec.id == maintenance::evict::EVICT.id {
+                    &this.counters.evicted
+                } else {
+                    &this.counters.expired
+                };
                 counter.fetch_add(removed.unwrap_or(0), Ordering::Relaxed);
             }
             this.busy[index].store(false, Ordering::Release);

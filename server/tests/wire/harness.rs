@@ -61,15 +61,14 @@ impl NodePort for StubNode {
     fn memory(&self) -> MemoryFigures {
         MemoryFigures::default()
     }
-    fn purge_memory(&self) {}
     fn is_loading(&self) -> bool {
         self.loading.load(Ordering::Relaxed)
     }
     fn readiness(&self) -> Result<(), String> {
         Ok(())
     }
-    fn shutdown(&self, _: ShutdownMode) -> BoxFuture<'static, String> {
-        Box::pin(async { String::from("ERR not here") })
+    fn shutdown(&self, _: ShutdownMode) -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(async { Err(String::from("ERR not here")) })
     }
     fn abort_shutdown(&self) -> bool {
         false
@@ -147,7 +146,7 @@ impl Node {
         });
         let nodes = vec![node_info(1, 7001), node_info(2, 7002)];
         let topology = Topology { epoch: 1, me: NodeNo(1), nodes, owners: owners.collect() };
-        let routes = Arc::new(Routes::new((0..PARTITIONS).map(partition).collect(), topology.clone()));
+        let routes = Arc::new(Routes::new((0..PARTITIONS).map(partition).collect::<Vec<_>>(), topology.clone()));
         let stats = Arc::new(Stats::new(table::named().len()));
         let facts = NodeFacts {
             run_id: "0".repeat(40),
