@@ -1,0 +1,311 @@
+//! The structures together: every change of an item keeps chunk, table, recency and deadlines in step.
+//!
+//! An item is named by its chunk. Changing its size, or freeing another chunk of the same size, moves it; so a name is
+//! only good until the next change.
+
+use super::HashSeed;
+#[cfg(test)]
+use super::arena::NIL;
+use super::arena::{Arena, CHUNK_BYTES_MAX, Ref};
+use super::chunk::{self, Parts, Shape};
+use super::deadlines::Deadlines;
+use super::heap::Heap;
+use super::outside::Outsides;
+use super::recency::Recency;
+use super::table::{Place, Table};
+use crate::clock::{Tick, UnixMs};
+
+/// What a write stores.
+#[derive(Clone, Copy)]
+pub(super) enum Content<'a> {
+    /// This value.
+    Value(&'a [u8]),
+    /// What is there, made this long: cut, or padded with zeros.
+    Resized(usize),
+}
+
+impl Content<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Value(value) => value.len(),
+            Self::Resized(length) => *length,
+        }
+    }
+}
+
+/// All items.
+pub(super) struct Items {
+    pub(super) heap: Heap,
+    pub(super) table: Table,
+    pub(super) recency: Recency,
+    pub(super) deadlines: Deadlines,
+    /// Where a short value waits while its item moves to a chunk of another size.
+    scratch: Vec<u8>,
+}
+
+impl Items {
+    pub(super) fn new(seed: HashSeed, split_recency: bool) -> Self {
+        Self {
+            heap: Heap::new(seed),
+            table: Table::new(),
+            recency: Recency::new(split_recency),
+            deadlines: Deadlines::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.heap.arena.bytes()
+            + self.heap.outsides.bytes()
+            + self.table.bytes()
+            + self.deadlines.bytes()
+            + self.scratch.capacity()
+    }
+
+    #[inline]
+    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<(Place, Ref)> {
+        self.table.find(hash, |at| self.heap.key(at) == key)
+    }
+
+    /// Adds an item that is not there, as the most recent one.
+    pub(super) fn insert(&mut self, hash: u64, key: &[u8], value: &[u8], deadline: Option<UnixMs>, tick: Tick) {
+        let shape = Shape::new(key.len(), value.len(), deadline);
+        let at = self.heap.create(&shape, key, deadline, || value.to_vec());
+        if !shape.outside {
+            self.heap.value_mut(at).copy_from_slice(value);
+        }
+        chunk::write_last_access(self.heap.arena.chunk_mut(at), tick);
+        self.recency.push(&mut self.heap.arena, at, deadline.is_some());
+        if let Some(deadline) = deadline {
+            self.deadlines.insert(deadline, at);
+        }
+        let heap = &self.heap;
+        self.table.insert(hash, at, |at| heap.hash_at(at));
+    }
+
+    /// Makes an item the most recent one.
+    #[inline]
+    pub(super) fn touch(&mut self, at: Ref, volatile: bool, tick: Tick) {
+        chunk::write_last_access(self.heap.arena.chunk_mut(at), tick);
+        self.recency.touch(&mut self.heap.arena, at, volatile);
+    }
+
+    /// Changes value and deadline of an item; then lets `edit` change the value's bytes, and touches the item. One that
+    /// changes lists, because it gained or lost its deadline, becomes the most recent of its new list.
+    pub(super) fn write(
+        &mut self,
+        (place, at): (Place, Ref),
+        key: &[u8],
+        content: Content<'_>,
+        deadline: Option<UnixMs>,
+        touch: Option<Tick>,
+        edit: impl FnOnce(&mut [u8]),
+    ) {
+        let shape = Shape::new(key.len(), content.len(), deadline);
+        let old_shape = self.heap.shape(at);
+        let old_deadline = self.heap.deadline(at);
+        let volatile = deadline.is_some();
+        if old_deadline != deadline {
+            self.change_deadline(at, old_deadline, deadline);
+        }
+        let room = self.heap.arena.chunk(at).len();
+        let at = if shape.same_but_value(&old_shape) && Arena::rounded(shape.bytes()) == room {
+            self.write_in_place(at, &shape, content, deadline);
+            at
+        } else {
+            self.write_anew((place, at), key, &shape, content, deadline)
+        };
+        edit(self.heap.value_mut(at));
+        if let Some(tick) = touch {
+            self.touch(at, volatile, tick);
+        }
+    }
+
+    /// Brings index and lists up to date; the chunk is not written.
+    fn change_deadline(&mut self, at: Ref, old: Option<UnixMs>, new: Option<UnixMs>) {
+        if let Some(old) = old {
+            self.deadlines.remove(old, at);
+        }
+        if let Some(new) = new {
+            self.deadlines.insert(new, at);
+        }
+        if self.recency.is_split() && old.is_some() != new.is_some() {
+            self.recency.unlink(&mut self.heap.arena, at, old.is_some());
+            self.recency.push(&mut self.heap.arena, at, new.is_some());
+        }
+    }
+
+    fn write_in_place(&mut self, at: Ref, shape: &Shape, content: Content<'_>, deadline: Option<UnixMs>) {
+        let chunk = self.heap.arena.chunk_mut(at);
+        let parts = Parts::of(chunk);
+        parts.write_deadline(chunk, deadline);
+        if shape.outside {
+            self.heap.outsides.change(parts.outside(chunk), |old| match content {
+                Content::Value(value) if value.len() <= old.capacity() && old.capacity() / 2 <= value.len() => {
+                    old.clear();
+                    old.extend_from_slice(value);
+                }
+                Content::Value(value) => *old = value.to_vec(),
+                Content::Resized(length) => Outsides::resize(old, length),
+            });
+            return;
+        }
+        let old_length = parts.value(chunk).len();
+        chunk::write_flags(chunk, shape);
+        let value = Parts::of(chunk).value_mut(chunk);
+        match content {
+            Content::Value(new) => value.copy_from_slice(new),
+            Content::Resized(length) if length > old_length => value[old_length..].fill(0),
+            Content::Resized(_) => {}
+        }
+    }
+
+    /// Moves an item to a new chunk of another shape, and returns where it is afterwards.
+    fn write_anew(
+        &mut self,
+        (place, at): (Place, Ref),
+        key: &[u8],
+        shape: &Shape,
+        content: Content<'_>,
+        deadline: Option<UnixMs>,
+    ) -> Ref {
+        let links = chunk::links(self.heap.arena.chunk(at));
+        let last_access = self.heap.last_access(at);
+        let old_outside = self.heap.take_outside(at);
+        let new = match content {
+            Content::Value(value) => {
+                let new = self.heap.create(shape, key, deadline, || value.to_vec());
+                if !shape.outside {
+                    self.heap.value_mut(new).copy_from_slice(value);
+                }
+                new
+            }
+            Content::Resized(length) => {
+                let mut value = match old_outside {
+                    Some(outside) => outside.value,
+                    None => {
+                        let mut value = std::mem::take(&mut self.scratch);
+                        let (chunk, parts) = self.heap.parts(at);
+                        value.clear();
+                        value.extend_from_slice(parts.value(chunk));
+                        value
+                    }
+                };
+                if shape.outside {
+                    Outsides::resize(&mut value, length);
+                    self.heap.create(shape, key, deadline, || value)
+                } else {
+                    value.resize(length, 0);
+                    let new = self.heap.create(shape, key, deadline, Vec::new);
+                    self.heap.value_mut(new).copy_from_slice(&value);
+                    if value.capacity() <= 2 * CHUNK_BYTES_MAX {
+                        self.scratch = value;
+                    }
+                    new
+                }
+            }
+        };
+        let chunk = self.heap.arena.chunk_mut(new);
+        chunk::write_newer(chunk, links.newer);
+        chunk::write_older(chunk, links.older);
+        chunk::write_last_access(chunk, last_access);
+        self.recency.moved(&mut self.heap.arena, new, deadline.is_some());
+        if let Some(deadline) = deadline {
+            self.deadlines.moved(deadline, at, new);
+        }
+        self.table.replace(place, new);
+        // Freeing may move the very chunk that was just filled.
+        if self.free_chunk(at) == Some(new) { at } else { new }
+    }
+
+    /// Frees a chunk to which nothing refers any more, and mends what refers to the one that takes its place; returns
+    /// the name that that one had.
+    fn free_chunk(&mut self, at: Ref) -> Option<Ref> {
+        let moved = self.heap.arena.free(at)?;
+        let (chunk, parts) = self.heap.parts(at);
+        let deadline = parts.deadline(chunk);
+        let outside = parts.is_outside().then(|| parts.outside(chunk));
+        if let Some(name) = outside {
+            self.heap.outsides.set_owner(name, at);
+        }
+        let (place, _) =
+            self.table.find(self.heap.hash_at(at), |other| other == moved).expect("items are in the table");
+        self.table.replace(place, at);
+        self.recency.moved(&mut self.heap.arena, at, deadline.is_some());
+        if let Some(deadline) = deadline {
+            self.deadlines.moved(deadline, moved, at);
+        }
+        Some(moved)
+    }
+
+    /// Removes an item.
+    pub(super) fn remove(&mut self, hash: u64, (place, at): (Place, Ref)) {
+        let deadline = self.heap.deadline(at);
+        let heap = &self.heap;
+        self.table.remove(hash, place, |at| heap.hash_at(at));
+        self.recency.unlink(&mut self.heap.arena, at, deadline.is_some());
+        if let Some(deadline) = deadline {
+            self.deadlines.remove(deadline, at);
+        }
+        drop(self.heap.take_outside(at));
+        self.free_chunk(at);
+    }
+
+    /// Splits or merges the lists of recency.
+    pub(super) fn split_recency(&mut self, split: bool, now: Tick) {
+        let volatile = |arena: &Arena, at: Ref| {
+            let chunk = arena.chunk(at);
+            Parts::of(chunk).deadline(chunk).is_some()
+        };
+        self.recency.set_split(&mut self.heap.arena, now, split, volatile);
+    }
+
+    /// The items of a range of hashes that begins at `from`, in the order of hashes (and of keys, where those are
+    /// equal): the same on every copy that holds the same items. Returns where the range ends; the end depends on the
+    /// layout.
+    pub(super) fn collect(&self, from: u64, out: &mut Vec<(u64, Ref)>) -> Option<u64> {
+        let begin = out.len();
+        let end = self.table.collect(from, |at| self.heap.hash_at(at), out);
+        out[begin..].sort_unstable_by(|(hash, at), (other_hash, other)| {
+            hash.cmp(other_hash).then_with(|| self.heap.key(*at).cmp(self.heap.key(*other)))
+        });
+        end
+    }
+}
+
+#[cfg(test)]
+impl Items {
+    /// Checks that all structures agree, and returns the bytes that they hold, added up anew.
+    pub(super) fn check(&self) -> usize {
+        let table = self.table.check(|at| self.heap.hash_at(at));
+        let (arena, chunks) = self.heap.arena.recount();
+        assert_eq!(chunks, self.table.len());
+        self.deadlines.check();
+        let (outsides, owners) = self.heap.outsides.recount();
+        for (name, owner) in owners.iter().enumerate() {
+            let (chunk, parts) = self.heap.parts(*owner);
+            assert!(parts.is_outside() && parts.outside(chunk) as usize == name);
+        }
+        let mut listed = std::collections::HashSet::new();
+        for volatile in [false, true] {
+            let mut newer = Vec::new();
+            for at in self.recency.oldest_first(&self.heap.arena, volatile) {
+                assert!(listed.insert(at), "a list has a loop");
+                assert!(!self.recency.is_split() || self.heap.deadline(at).is_some() == volatile);
+                assert!(newer.last().is_none_or(|older| chunk::links(self.heap.arena.chunk(at)).older == *older));
+                newer.push(at);
+            }
+            assert!(newer.first().is_none_or(|oldest| chunk::links(self.heap.arena.chunk(*oldest)).older == NIL));
+        }
+        assert!(self.table.items().all(|at| listed.contains(&at)));
+        assert_eq!(listed.len(), self.table.len());
+        let mut expected: Vec<_> =
+            self.table.items().filter_map(|at| self.heap.deadline(at).map(|deadline| (deadline, at))).collect();
+        expected.sort_unstable();
+        assert!(self.deadlines.soonest_first().eq(expected));
+        let outside = self.table.items().filter(|at| self.heap.outside(*at).is_some()).count();
+        assert_eq!(outside, owners.len());
+        arena + outsides + table + self.deadlines.bytes() + self.scratch.capacity()
+    }
+}
