@@ -1,1 +1,4 @@
-//! To come.
+//! Tests of many nodes: processes on loopback, stock clients, and the judge of what clients saw.
+
+pub mod linearizability;
+pub mod simulation;

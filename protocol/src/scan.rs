@@ -80,24 +80,32 @@ impl<'a> Iterator for Elements<'a> {
 }
 
 /// The first line of a reply.
-struct Header {
-    /// With its line end.
-    length: usize,
-    body: Body,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Its length, with the line end.
+    pub length: usize,
+    /// What comes after it.
+    pub body: Body,
 }
 
-/// What follows the first line.
-enum Body {
+/// What follows the first line of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing: the line is the reply.
     None,
+    /// So many bytes and a line end.
     Bytes(usize),
+    /// So many replies.
     Replies(u64),
+    /// So many replies, and then the one that they are about.
     Attributes(u64),
 }
 
 /// A line that announces something is never longer.
 const COUNT_LENGTH_MAX: usize = 24;
 
-fn header(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
+/// Reads the first line of a reply, or returns `None` if its end has not arrived.
+pub fn header(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
     let Some(&kind) = bytes.first() else { return Ok(None) };
     let counted = match kind {
         b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => false,

@@ -40,6 +40,11 @@ impl Keyspace {
         self.items.heap.hash(key)
     }
 
+    /// The seed of the key hash.
+    pub fn seed(&self) -> HashSeed {
+        self.seed
+    }
+
     /// How many items, those that are due and not yet reaped included.
     pub fn len(&self) -> usize {
         self.items.table.len()
@@ -319,6 +324,11 @@ impl Keyspace {
     /// Forgets `token` at `key`.
     pub fn unwatch(&mut self, key: &[u8], token: &WatchToken) {
         self.watches.remove(key, token);
+    }
+
+    /// Counts every watched key as changed: this keyspace is about to be replaced by another.
+    pub fn abandon_watches(&mut self) {
+        self.watches.signal_all(|_| true);
     }
 
     /// A digest of all items (keys, values, deadlines), whatever the order in which they came. Equal on copies that
