@@ -10,7 +10,7 @@ use crate::cluster::routes::{Forward, ForwardKind};
 use crate::commands::session::PortKind;
 use crate::ids::{NodeNo, PartitionId};
 use crate::raft::{Partition, Refusal, Replies, Role, ShareOutcome};
-use larder_protocol::Slot;
+use larder_protocol::{Args, ReplyBuffer, Slot};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -114,6 +114,22 @@ impl Dispatcher {
         self.settle(errand, sent).await
     }
 
+    /// [`Dispatcher::deliver`] for commands that belong together only by chance: where the leader has no memory, those
+    /// that need none are carried out all the same.
+    pub(super) async fn deliver_apart(&self, errand: &Errand, moment: Moment) -> Settled {
+        let settled = self.deliver(errand, moment).await;
+        let Settled::Failed(Failure::OutOfMemory) = settled else { return settled };
+        let Ok((rest, refused)) = errand.block.without_denyoom() else { return settled };
+        if rest.count == 0 {
+            return settled;
+        }
+        let partition = Arc::clone(&errand.partition);
+        match self.deliver(&Errand { partition, block: rest, port: errand.port }, Moment::now()).await {
+            Settled::Applied(replies) => Settled::Applied(fill_in(&replies, &refused)),
+            settled => settled,
+        }
+    }
+
     /// Waits for what was sent, and routes it anew while it is refused and time is left.
     async fn settle(&self, errand: &Errand, mut sent: Sent) -> Settled {
         let mut patience = Patience::new(errand.port);
@@ -160,4 +176,22 @@ impl Dispatcher {
     pub(super) fn partition(&self, id: PartitionId) -> &Arc<Partition> {
         &self.routes.partitions()[id.index()]
     }
+}
+
+/// Replies of all commands: the OOM error for those `refused`, the given ones for the others.
+fn fill_in(replies: &Replies, refused: &[bool]) -> Replies {
+    let mut all = Replies::default();
+    let mut out = ReplyBuffer::default();
+    let mut next = 0;
+    for refused in refused {
+        if *refused {
+            Rejection::OutOfMemory.write(Args::new(&[], &[]), &mut out);
+        } else {
+            out.raw(replies.get(next));
+            next += 1;
+        }
+        all.ends.push(out.len() as u32);
+    }
+    all.bytes = out.take();
+    all
 }
