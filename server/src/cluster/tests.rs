@@ -117,7 +117,8 @@ async fn a_solo_node_grows_to_four_and_one_is_drained() {
     let seed = [peer_address(&first)];
     let second = start(dirs[1].path(), &seed).await;
     let third = start(dirs[2].path(), &seed).await;
-    until("three nodes are up", || first.state().nodes.values().filter(|n| n.state == NodeState::Up).count() == 3).await;
+    until("three nodes are up", || first.state().nodes.values().filter(|n| n.state == NodeState::Up).count() == 3)
+        .await;
     until_ready(&[&first, &second, &third]).await;
     write_everywhere(&[&first, &second, &third], "2").await;
     until("the copies are alike", || digests(&first) == digests(&second) && digests(&second) == digests(&third)).await;
