@@ -148,7 +148,7 @@ impl Node {
         });
         let nodes = vec![node_info(1, 7001), node_info(2, 7002)];
         let topology = Topology { epoch: 1, me: NodeNo(1), nodes, owners: owners.collect() };
-        let routes = Arc::new(Routes::new((0..PARTITIONS).map(partition).collect(), topology.clone()));
+        let routes = Arc::new(Routes::new((0..PARTITIONS).map(partition).collect::<Vec<_>>(), topology.clone()));
         let stats = Arc::new(Stats::new(table::named().len()));
         let facts = NodeFacts {
             run_id: "0".repeat(40),
