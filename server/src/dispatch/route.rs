@@ -12,6 +12,7 @@ use crate::ids::{NodeNo, PartitionId};
 use crate::raft::{Partition, Refusal, Replies, Role, ShareOutcome};
 use larder_protocol::{Args, ReplyBuffer, Slot};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -105,6 +106,7 @@ impl Dispatcher {
             block: errand.block.bytes.clone(),
             count: errand.block.count,
         };
+        self.node.stats().forwarded_commands.fetch_add(u64::from(errand.block.count), Ordering::Relaxed);
         Sent::Later(self.routes.forward(leader, request))
     }
 

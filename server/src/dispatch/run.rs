@@ -187,7 +187,7 @@ impl Dispatcher {
         let topology = self.routes.topology();
         let known = match role {
             Role::Follower(Some(leader)) => Some(leader),
-            _ => topology.owners.get(partition.id().index()).and_then(|owners| owners.leader),
+            _ => self.routes.leader(partition.id()).or_else(|| topology.owners.get(partition.id().index())?.leader),
         };
         known.filter(|leader| *leader != topology.me)
     }
