@@ -13,8 +13,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How long the cluster may take until all nodes are ready.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
-/// Seconds that each node may take to stop.
-const GRACE_SECONDS: &str = "5";
+/// Seconds that each node waits for leave to stop. All stop together, so only the first gets it: the others would wait for
+/// nothing.
+const GRACE_SECONDS: &str = "1";
 /// How long all of them may take before they are killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 /// Between looks at whether a node is ready.

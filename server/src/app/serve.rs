@@ -344,10 +344,11 @@ async fn start_cluster(
     starting.await.unwrap_or_else(|error| Err(error.to_string()))
 }
 
-/// Looks whether the node reaches itself where it tells others that it is.
+/// Looks whether the node reaches itself where it tells clients that it is. Of the peer address the other nodes will
+/// complain.
 async fn check_advertised(node: Arc<Node>) {
-    let Advertised { client, cluster, peer } = node.advertised.clone();
-    for address in [client, cluster, peer] {
+    let Advertised { client, cluster, .. } = node.advertised.clone();
+    for address in [client, cluster] {
         let connecting = tokio::net::TcpStream::connect((address.host.clone(), address.port));
         let reason = match tokio::time::timeout(Duration::from_secs(3), connecting).await {
             Ok(Ok(_)) => continue,

@@ -64,6 +64,9 @@ impl Remote {
             Error::Reply(text) if text.starts_with("ERR unknown command 'LARDER'") => {
                 failed(format!("{} is no Larder node", self.address))
             }
+            Error::Reply(text) if text.starts_with("NOAUTH") => {
+                failed(format!("{} wants a password: give --password, or LARDER_PASSWORD", self.address))
+            }
             Error::Reply(text) => failed(text.strip_prefix("ERR ").unwrap_or(&text)),
             Error::Connect { .. } => (Failure::Unreachable, error.to_string()),
             error => (Failure::Unreachable, format!("{}: {error}", self.address)),
