@@ -13,6 +13,7 @@ use super::types::{DirectoryTypes, EncodedCommand, put_vote};
 use super::voters::{self, Candidate};
 use crate::cluster::identity::DataDirError;
 use crate::ids::NodeNo;
+use crate::topology::NodeState;
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use openraft::error::{ClientWriteError, InitializeError, RaftError};
@@ -311,10 +312,14 @@ impl Directory {
     pub async fn balance(&self, without: Option<NodeNo>) -> Result<(), DirectoryError> {
         let state = self.state();
         let (now, learners) = self.members();
+        // One that is on its way out was made a learner for that, and is not to vote again.
+        let stays = |no: NodeNo| {
+            state.nodes.get(&no).is_some_and(|node| matches!(node.state, NodeState::Joining | NodeState::Up))
+        };
         let candidates: Vec<Candidate> = now
             .iter()
             .chain(&learners)
-            .filter(|no| Some(**no) != without && (now.contains(no) || self.is_fit(**no)))
+            .filter(|no| Some(**no) != without && (now.contains(no) || (stays(**no) && self.is_fit(**no))))
             .map(|&no| {
                 let zone = state.nodes.get(&no).and_then(|node| node.zone.clone());
                 Candidate { no, zone, votes: now.contains(&no) }

@@ -242,6 +242,17 @@ async fn no_more_than_five_vote_and_a_removed_one_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_draining_node_does_not_come_to_vote_again() {
+    let cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    let no = [1, 2, 3].map(NodeNo).into_iter().find(|no| Some(*no) != leader.leader()).unwrap();
+    leader.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Draining }).await.unwrap();
+    leader.balance(Some(no)).await.unwrap();
+    leader.balance(None).await.unwrap();
+    assert_eq!((leader.members().0.len(), leader.members().1), (2, [no].into()));
+}
+
+#[tokio::test]
 async fn a_leader_hands_over_before_it_is_removed() {
     let cluster = Cluster::of(3).await;
     let leader = cluster.leader().await;
