@@ -2,3 +2,4 @@
 
 pub mod linearizability;
 pub mod process;
+pub mod simulation;

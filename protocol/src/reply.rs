@@ -2,6 +2,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::double::DoubleText;
+
 /// The protocol that a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ProtocolVersion {
@@ -85,9 +87,20 @@ impl ReplyBuffer {
 
     /// An error, prefix included. Line breaks in `text` become spaces, as in Redis.
     pub fn error(&mut self, text: &str) {
+        self.error_bytes(text.as_bytes());
+    }
+
+    /// [`ReplyBuffer::error`] for a text that repeats bytes of the client's.
+    pub fn error_bytes(&mut self, text: &[u8]) {
         self.bytes.reserve(text.len() + 3);
         self.bytes.put_u8(b'-');
-        self.bytes.extend(text.bytes().map(|byte| if byte == b'\r' || byte == b'\n' { b' ' } else { byte }));
+        let start = self.bytes.len();
+        self.bytes.put_slice(text);
+        for byte in &mut self.bytes[start..] {
+            if matches!(byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
         self.bytes.put_slice(b"\r\n");
     }
 
@@ -161,6 +174,23 @@ impl ReplyBuffer {
         }
     }
 
+    /// A floating-point number; a bulk string of the same text in RESP2.
+    pub fn double(&mut self, value: f64) {
+        let text = DoubleText::new(value);
+        match self.version {
+            ProtocolVersion::Resp2 => self.bulk(text.as_bytes()),
+            ProtocolVersion::Resp3 => self.line(b',', text.as_bytes()),
+        }
+    }
+
+    /// An integer beyond 64 bits, as decimal digits; a bulk string in RESP2.
+    pub fn big_number(&mut self, digits: &str) {
+        match self.version {
+            ProtocolVersion::Resp2 => self.bulk(digits.as_bytes()),
+            ProtocolVersion::Resp3 => self.line(b'(', digits.as_bytes()),
+        }
+    }
+
     /// A verbatim text (`txt`); a bulk string in RESP2.
     pub fn verbatim(&mut self, text: &[u8]) {
         match self.version {
@@ -185,5 +215,42 @@ impl ReplyBuffer {
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(value);
         self.line(kind, digits.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(version: ProtocolVersion, write: impl FnOnce(&mut ReplyBuffer)) -> String {
+        let mut reply = ReplyBuffer::new(version);
+        write(&mut reply);
+        assert_eq!(crate::scan::reply_len(reply.as_slice()).unwrap(), Some(reply.len()));
+        reply.as_slice().escape_ascii().to_string()
+    }
+
+    #[test]
+    fn each_protocol_has_its_forms() {
+        type Case = (fn(&mut ReplyBuffer), &'static str, &'static str);
+        let cases: &[Case] = &[
+            (|reply| reply.ok(), r"+OK\r\n", r"+OK\r\n"),
+            (|reply| reply.error("ERR a\r\nb"), r"-ERR a  b\r\n", r"-ERR a  b\r\n"),
+            (|reply| reply.integer(-5), r":-5\r\n", r":-5\r\n"),
+            (|reply| reply.bulk(b"a\r\n"), r"$3\r\na\r\n\r\n", r"$3\r\na\r\n\r\n"),
+            (|reply| reply.null(), r"$-1\r\n", r"_\r\n"),
+            (|reply| reply.null_array(), r"*-1\r\n", r"_\r\n"),
+            (|reply| reply.map_header(0), r"*0\r\n", r"%0\r\n"),
+            (|reply| reply.set_header(0), r"*0\r\n", r"~0\r\n"),
+            (|reply| reply.push_header(0), r"*0\r\n", r">0\r\n"),
+            (|reply| reply.boolean(true), r":1\r\n", r"#t\r\n"),
+            (|reply| reply.double(1.5), r"$3\r\n1.5\r\n", r",1.5\r\n"),
+            (|reply| reply.double(f64::INFINITY), r"$3\r\ninf\r\n", r",inf\r\n"),
+            (|reply| reply.big_number("12345"), r"$5\r\n12345\r\n", r"(12345\r\n"),
+            (|reply| reply.verbatim(b"ab"), r"$2\r\nab\r\n", r"=6\r\ntxt:ab\r\n"),
+        ];
+        for (write, resp2, resp3) in cases {
+            assert_eq!(written(ProtocolVersion::Resp2, write), *resp2);
+            assert_eq!(written(ProtocolVersion::Resp3, write), *resp3);
+        }
     }
 }

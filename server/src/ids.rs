@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A partition: a contiguous run of slots, replicated by one Raft group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct PartitionId(pub u16);
 
 impl PartitionId {
@@ -61,7 +61,7 @@ impl fmt::Debug for NodeName {
 
 /// The Raft id of one copy of a partition: a node and its incarnation, since a copy whose log is gone must not vote as
 /// its old self.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
 pub struct CopyId {
     /// The node that holds the copy.
     pub node: NodeNo,

@@ -7,8 +7,12 @@
 pub mod clock;
 pub mod cluster;
 pub mod commands;
+pub mod config;
+pub mod dispatch;
 pub mod ids;
 pub mod keyspace;
 pub mod limits;
+pub mod net;
 pub mod raft;
+pub mod telemetry;
 pub mod topology;

@@ -1,12 +1,20 @@
 //! The way from a key to the copy that serves it.
 
+use super::forwarding;
+use super::service;
 use crate::ids::{NodeNo, PartitionId};
+use crate::raft::transport::{CallError, Peers};
 use crate::raft::{Partition, Refusal, ShareOutcome};
 use crate::topology::Topology;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// How long a forwarded request may take before its fate counts as unknown.
+const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request to another node's copy of a partition.
 #[derive(Debug)]
@@ -43,21 +51,43 @@ pub enum ForwardKind {
     },
 }
 
+/// Who leads a partition, as last heard: soft state.
+#[derive(Debug, Default)]
+struct Leader {
+    /// The term in the upper half, the node (0: none known) in the lower. Terms of a later generation begin anew, so a
+    /// new generation resets it.
+    hint: AtomicU64,
+}
+
 /// Partitions of this node, the topology, and the links to other nodes.
 pub struct Routes {
-    partitions: Vec<Arc<Partition>>,
+    partitions: Arc<[Arc<Partition>]>,
+    leaders: Vec<Leader>,
     topology: RwLock<Arc<Topology>>,
+    peers: Option<Arc<Peers>>,
 }
 
 impl Routes {
     /// Routes of a node with these partitions, in order.
-    pub fn new(partitions: Vec<Arc<Partition>>, topology: Topology) -> Self {
+    ///
+    /// # Panics
+    /// If the topology has another number of them.
+    pub fn new(partitions: impl Into<Arc<[Arc<Partition>]>>, topology: Topology) -> Self {
+        let partitions = partitions.into();
         assert_eq!(partitions.len(), topology.owners.len(), "one partition an owner");
-        Self { partitions, topology: RwLock::new(Arc::new(topology)) }
+        let leaders = partitions.iter().map(|_| Leader::default()).collect();
+        Self { partitions, leaders, topology: RwLock::new(Arc::new(topology)), peers: None }
+    }
+
+    /// The same, with links to other nodes.
+    #[must_use]
+    pub fn with_peers(mut self, peers: Arc<Peers>) -> Self {
+        self.peers = Some(peers);
+        self
     }
 
     /// All partitions, in order.
-    pub fn partitions(&self) -> &[Arc<Partition>] {
+    pub fn partitions(&self) -> &Arc<[Arc<Partition>]> {
         &self.partitions
     }
 
@@ -71,11 +101,50 @@ impl Routes {
         Arc::clone(&self.topology.read())
     }
 
+    /// Replaces the picture.
+    pub fn set_topology(&self, topology: Topology) {
+        *self.topology.write() = Arc::new(topology);
+    }
+
+    /// The node that leads a partition, as last heard.
+    pub fn leader(&self, partition: PartitionId) -> Option<NodeNo> {
+        let node = self.leaders[partition.index()].hint.load(Ordering::Acquire) as u32;
+        (node != 0).then_some(NodeNo(node))
+    }
+
+    /// Takes a hint of who leads; one of an earlier term is ignored. True where it changed anything.
+    pub fn hear_leader(&self, partition: PartitionId, term: u32, node: Option<NodeNo>) -> bool {
+        let Some(leader) = self.leaders.get(partition.index()) else { return false };
+        let hint = u64::from(term) << 32 | u64::from(node.map_or(0, |node| node.0));
+        let heard = leader.hint.fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| {
+            let newer = (old >> 32) as u32 <= term && (node.is_some() || (old >> 32) as u32 == term);
+            (newer && old != hint).then_some(hint)
+        });
+        heard.is_ok()
+    }
+
+    /// Forgets who leads, whatever the term: a new generation has begun.
+    pub fn forget_leader(&self, partition: PartitionId) {
+        self.leaders[partition.index()].hint.store(0, Ordering::Release);
+    }
+
     /// Sends commands to the node that leads their partition. The outcome comes through the receiver; a receiver whose
     /// sender is gone means [`ShareOutcome::Uncertain`].
-    pub fn forward(&self, _to: NodeNo, _request: Forward) -> oneshot::Receiver<ShareOutcome> {
+    pub fn forward(&self, to: NodeNo, request: Forward) -> oneshot::Receiver<ShareOutcome> {
         let (done, outcome) = oneshot::channel();
-        let _ = done.send(ShareOutcome::Refused(Refusal::Unreachable));
+        let Some(peers) = self.peers.clone() else {
+            let _ = done.send(ShareOutcome::Refused(Refusal::Unreachable));
+            return outcome;
+        };
+        tokio::spawn(async move {
+            let body = forwarding::encode_request(&request);
+            let answer = peers.call(to, service::FORWARD, body, FORWARD_TIMEOUT).await;
+            let _ = done.send(match answer {
+                Ok(body) => forwarding::decode_outcome(body),
+                Err(CallError::NotSent) => ShareOutcome::Refused(Refusal::Unreachable),
+                Err(CallError::Lost | CallError::Timeout) => ShareOutcome::Uncertain,
+            });
+        });
         outcome
     }
 }

@@ -1,7 +1,8 @@
 //! What a data handler sees besides its arguments.
 
+use super::CommandError;
 use crate::clock::{Tick, UnixMs};
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Deadline, ItemRef, Keyspace, ValueRef};
 
 /// One partition, one instant.
 pub struct Context<'a> {
@@ -20,23 +21,141 @@ pub struct Context<'a> {
     pub misses: u64,
 }
 
-impl<'a> Context<'a> {
+/// Lookups that read.
+impl Context<'_> {
+    /// The item at `key` for a read command: recency is renewed, a hit or a miss counted.
+    pub fn read(&mut self, key: &[u8]) -> Option<ItemRef<'_>> {
+        self.look(key, self.touch)
+    }
+
+    /// Like [`Context::read`], but recency stays (TTL, TYPE, EXISTS, OBJECT).
+    pub fn peek(&mut self, key: &[u8]) -> Option<ItemRef<'_>> {
+        self.look(key, None)
+    }
+
+    fn look(&mut self, key: &[u8], touch: Option<Tick>) -> Option<ItemRef<'_>> {
+        let item = self.keyspace.get(key, self.now, touch);
+        match item {
+            Some(_) => self.hits += 1,
+            None => self.misses += 1,
+        }
+        item
+    }
+
     /// The string at `key` for a read command: recency is renewed, a hit or a miss counted.
     ///
     /// # Errors
     /// `WRONGTYPE` where the key holds another type.
-    pub fn read_string(&mut self, key: &[u8]) -> Result<Option<&[u8]>, super::CommandError> {
-        match self.keyspace.get(key, self.now, self.touch) {
-            Some(item) => {
-                self.hits += 1;
-                match item.value {
-                    crate::keyspace::ValueRef::String(value) => Ok(Some(value)),
-                }
+    pub fn read_string(&mut self, key: &[u8]) -> Result<Option<&[u8]>, CommandError> {
+        self.read(key).map(|item| string_of(item.value)).transpose()
+    }
+}
+
+/// Lookups that precede a change. None of them counts a hit or a miss. Where an item at the key is due, they remove
+/// it, so that what is stored next starts afresh: with [`Deadline::Keep`] the new item would inherit the past
+/// deadline otherwise.
+impl Context<'_> {
+    /// Whether there is an item at `key`, of any type.
+    pub fn exists_for_write(&mut self, key: &[u8]) -> bool {
+        self.item_for_write(key, |_| ()).is_some()
+    }
+
+    /// What `inspect` makes of the item at `key`.
+    pub fn item_for_write<R>(&mut self, key: &[u8], inspect: impl FnOnce(ItemRef<'_>) -> R) -> Option<R> {
+        if let Some(item) = self.keyspace.get(key, self.now, None) {
+            return Some(inspect(item));
+        }
+        self.drop_due(key);
+        None
+    }
+
+    /// What `inspect` makes of the string at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` where the key holds another type.
+    pub fn string_for_write<R>(
+        &mut self,
+        key: &[u8],
+        inspect: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>, CommandError> {
+        self.item_for_write(key, |item| string_of(item.value).map(inspect)).transpose()
+    }
+
+    /// Removes the item at `key` if it is due: it is absent already, as far as anybody can see.
+    pub fn drop_due(&mut self, key: &[u8]) {
+        if self.keyspace.is_due(key, self.now) {
+            self.keyspace.remove(key);
+        }
+    }
+
+    /// Stores a string whose deadline may have passed already: then the key is deleted, as in Redis.
+    pub fn store_string(&mut self, key: &[u8], value: &[u8], deadline: Deadline) {
+        match deadline {
+            Deadline::At(at) if at <= self.now => {
+                self.keyspace.remove(key);
             }
-            None => {
-                self.misses += 1;
-                Ok(None)
+            _ => self.keyspace.set_string(key, value, deadline, self.touch),
+        }
+    }
+
+    /// Gives an item that exists a deadline that may have passed already: then the key is deleted, as in Redis.
+    pub fn store_deadline(&mut self, key: &[u8], at: UnixMs) {
+        if at <= self.now {
+            self.keyspace.remove(key);
+        } else {
+            self.keyspace.set_deadline(key, Some(at));
+        }
+    }
+
+    /// Stores at `to` what is at `from`, deadline included, whatever `to` holds. Does nothing where `from` is absent.
+    pub fn copy_item(&mut self, from: &[u8], to: &[u8]) {
+        let Some(item) = self.keyspace.get(from, self.now, None) else { return };
+        let deadline = item.deadline.map_or(Deadline::Clear, Deadline::At);
+        match item.value {
+            ValueRef::String(bytes) => {
+                let bytes = bytes.to_vec();
+                self.keyspace.set_string(to, &bytes, deadline, self.touch);
             }
         }
+    }
+
+    /// Takes the deadline from an item; false where there is no item, or none with a deadline.
+    pub fn clear_deadline(&mut self, key: &[u8]) -> bool {
+        // Asked first: an item that does not change is no change to those who watch it.
+        let has_deadline = self.item_for_write(key, |item| item.deadline.is_some()) == Some(true);
+        has_deadline && self.keyspace.set_deadline(key, None)
+    }
+}
+
+/// The bytes of a string.
+fn string_of(value: ValueRef<'_>) -> Result<&[u8], CommandError> {
+    match value {
+        ValueRef::String(bytes) => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::testing::Bench;
+
+    #[test]
+    fn a_due_item_is_gone_for_writers() {
+        let mut bench = Bench::new();
+        bench.keyspace.set_string(b"k", b"v", Deadline::At(bench.now), None);
+        let mut context = bench.context();
+        assert_eq!(context.string_for_write(b"k", <[u8]>::len), Ok(None));
+        assert!(bench.keyspace.is_empty());
+    }
+
+    #[test]
+    fn only_readers_are_counted() {
+        let mut bench = Bench::new();
+        bench.keyspace.set_string(b"k", b"v", Deadline::Clear, None);
+        let mut context = bench.context();
+        assert!(context.exists_for_write(b"k"));
+        assert_eq!(context.read_string(b"k"), Ok(Some(&b"v"[..])));
+        assert!(context.peek(b"x").is_none());
+        assert_eq!((context.hits, context.misses), (1, 1));
     }
 }

@@ -24,6 +24,24 @@ pub enum CommandError {
     /// The key does not exist.
     #[error("ERR no such key")]
     NoSuchKey,
+    /// INCR and its kin leave 64 bits.
+    #[error("ERR increment or decrement would overflow")]
+    Overflow,
+    /// INCRBYFLOAT leaves the finite numbers.
+    #[error("ERR increment would produce NaN or Infinity")]
+    NotFinite,
+    /// An offset below zero.
+    #[error("ERR offset is out of range")]
+    OffsetOutOfRange,
+    /// A database that does not exist.
+    #[error("ERR DB index is out of range")]
+    DatabaseOutOfRange,
+    /// COPY of a key to itself.
+    #[error("ERR source and destination objects are the same")]
+    SameObject,
+    /// A SCAN cursor that no SCAN has given out.
+    #[error("ERR invalid cursor")]
+    InvalidCursor,
     /// A deadline that does not fit, in the command named.
     #[error("ERR invalid expire time in '{0}' command")]
     InvalidExpire(&'static str),

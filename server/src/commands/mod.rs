@@ -9,13 +9,21 @@ pub mod cluster;
 pub mod connection;
 mod context;
 mod error;
+mod extended;
 pub mod generic;
+pub mod glob;
+pub mod maintenance;
+pub mod number;
 pub mod port;
+#[cfg(test)]
+pub(crate) mod port_stub;
 pub mod server;
 pub mod session;
 pub mod spec;
 pub mod string;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod transactions;
 
 pub use context::Context;

@@ -5,7 +5,8 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Instant;
 use tokio::sync::Notify;
 
 /// Which listener a connection came through (CLIENTS.md: two client ports a node).
@@ -54,6 +55,23 @@ pub struct Session {
     pub reset: bool,
 }
 
+impl Session {
+    /// A connection that has just come in through `port`.
+    pub fn new(client: Arc<Client>, port: PortKind, authenticated: bool) -> Self {
+        Self {
+            client,
+            port,
+            version: ProtocolVersion::Resp2,
+            authenticated,
+            readonly: false,
+            asking: false,
+            no_touch: false,
+            reply_mode: ReplyMode::On,
+            reset: false,
+        }
+    }
+}
+
 /// The part of a connection that CLIENT LIST shows and CLIENT KILL reaches.
 #[derive(Debug)]
 pub struct Client {
@@ -85,8 +103,21 @@ pub struct Client {
     pub no_evict: AtomicBool,
     /// Whether CLIENT NO-TOUCH is on.
     pub no_touch: AtomicBool,
+    activity: AtomicU8,
+    closing: AtomicBool,
     killed: AtomicBool,
-    kill: Notify,
+    interrupt: Notify,
+}
+
+/// What a connection's task waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// Bytes of the client.
+    Reading,
+    /// Itself, or others that it waits for: a reply is due.
+    Working,
+    /// The client, to take its replies.
+    Writing,
 }
 
 /// What a client says of itself, and what it did last.
@@ -120,15 +151,17 @@ impl Client {
             resp: AtomicU64::new(2),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            activity: AtomicU8::new(Activity::Reading as u8),
+            closing: AtomicBool::new(false),
             killed: AtomicBool::new(false),
-            kill: Notify::new(),
+            interrupt: Notify::new(),
         }
     }
 
     /// Asks the connection to close.
     pub fn kill(&self) {
         self.killed.store(true, Ordering::Release);
-        self.kill.notify_one();
+        self.interrupt.notify_one();
     }
 
     /// Whether it was asked to close.
@@ -136,19 +169,64 @@ impl Client {
         self.killed.load(Ordering::Acquire)
     }
 
-    /// Waits until it is asked to close.
-    pub async fn until_killed(&self) {
-        while !self.is_killed() {
-            self.kill.notified().await;
+    /// Asks the connection to close as soon as what it has begun is answered.
+    pub fn close_when_idle(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.interrupt.notify_one();
+    }
+
+    /// Whether it was asked to close when idle.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// What its task is at.
+    pub fn activity(&self) -> Activity {
+        match self.activity.load(Ordering::Acquire) {
+            0 => Activity::Reading,
+            1 => Activity::Working,
+            _ => Activity::Writing,
+        }
+    }
+
+    /// Its task goes on to something else.
+    pub fn set_activity(&self, activity: Activity) {
+        self.activity.store(activity as u8, Ordering::Release);
+    }
+
+    /// Waits until the connection must close: at once, or where that was asked for, when it is idle. For its task alone.
+    pub async fn until_interrupted(&self) {
+        while !self.is_killed() && !(self.is_closing() && self.activity() == Activity::Reading) {
+            self.interrupt.notified().await;
         }
     }
 }
 
-/// All connections of a node, by id.
+/// All connections of a node, by id, and what CLIENT PAUSE asks of them.
 #[derive(Debug, Default)]
 pub struct Clients {
     next_id: AtomicU64,
     open: Mutex<BTreeMap<u64, Arc<Client>>>,
+    pause: Mutex<Pause>,
+    /// Whether any pause may be in force: the one load that a connection pays for each batch.
+    pausing: AtomicBool,
+    unpaused: Notify,
+}
+
+/// Instants until which commands are held.
+#[derive(Debug, Default)]
+struct Pause {
+    all: Option<Instant>,
+    writes: Option<Instant>,
+}
+
+/// Which commands CLIENT PAUSE holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseKind {
+    /// All of them.
+    All,
+    /// Those that may change data.
+    Writes,
 }
 
 impl Clients {
@@ -178,5 +256,82 @@ impl Clients {
     /// Whether none is open.
     pub fn is_empty(&self) -> bool {
         self.open.lock().is_empty()
+    }
+
+    /// The connection with this id.
+    pub fn find(&self, id: u64) -> Option<Arc<Client>> {
+        self.open.lock().get(&id).cloned()
+    }
+
+    /// CLIENT PAUSE: holds commands until `until`. A longer pause of the same kind that is in force stays.
+    pub fn pause(&self, kind: PauseKind, until: Instant) {
+        let mut pause = self.pause.lock();
+        let end = match kind {
+            PauseKind::All => &mut pause.all,
+            PauseKind::Writes => &mut pause.writes,
+        };
+        *end = Some(end.map_or(until, |old| old.max(until)));
+        self.pausing.store(true, Ordering::Release);
+    }
+
+    /// CLIENT UNPAUSE: lets everything go on.
+    pub fn unpause(&self) {
+        *self.pause.lock() = Pause::default();
+        self.pausing.store(false, Ordering::Release);
+        self.unpaused.notify_waiters();
+    }
+
+    /// Until when a command that writes, or one that does not, is held; `None` where it may run.
+    pub fn paused(&self, is_write: bool) -> Option<Instant> {
+        if !self.pausing.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut pause = self.pause.lock();
+        let now = Instant::now();
+        pause.all = pause.all.filter(|end| *end > now);
+        pause.writes = pause.writes.filter(|end| *end > now);
+        if pause.all.is_none() && pause.writes.is_none() {
+            self.pausing.store(false, Ordering::Release);
+        }
+        if is_write { pause.all.max(pause.writes) } else { pause.all }
+    }
+
+    /// Waits until a command that writes, or one that does not, may run. Every command but those of CLIENT waits here
+    /// before it starts, since CLIENT UNPAUSE must get through.
+    pub async fn until_unpaused(&self, is_write: bool) {
+        loop {
+            // Registered before the look, so that an UNPAUSE in between is not missed.
+            let mut unpaused = std::pin::pin!(self.unpaused.notified());
+            unpaused.as_mut().enable();
+            let Some(end) = self.paused(is_write) else { return };
+            let _ = tokio::time::timeout_at(end.into(), unpaused).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_pause_holds_what_it_names_and_ends() {
+        let clients = Arc::new(Clients::default());
+        assert_eq!(clients.paused(true), None);
+        let end = Instant::now() + Duration::from_secs(600);
+        clients.pause(PauseKind::Writes, end);
+        clients.pause(PauseKind::Writes, Instant::now());
+        assert_eq!((clients.paused(true), clients.paused(false)), (Some(end), None), "the longer one stays");
+        clients.until_unpaused(false).await;
+        let held = tokio::spawn({
+            let clients = Arc::clone(&clients);
+            async move { clients.until_unpaused(true).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!held.is_finished());
+        clients.unpause();
+        held.await.unwrap();
+        clients.pause(PauseKind::All, Instant::now());
+        assert_eq!(clients.paused(false), None, "over already");
     }
 }

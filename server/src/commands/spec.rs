@@ -31,6 +31,22 @@ pub struct CommandSpec {
     pub handler: Handler,
 }
 
+impl CommandSpec {
+    /// What rows of connection commands have in common: they have no keys and do not travel.
+    pub const CONNECTION: Self = Self {
+        name: "",
+        id: 0,
+        arity: Arity::AtLeast(1),
+        flags: Flags::NONE,
+        keys: KeySpec::None,
+        family: Family::Connection,
+        since: "1.0.0",
+        complexity: "O(1)",
+        summary: "",
+        handler: Handler::Dispatch,
+    };
+}
+
 /// A handler of data: see the module documentation of [`commands`](super).
 pub type DataFn = fn(&mut Context<'_>, Args<'_>, &mut ReplyBuffer) -> Result<(), CommandError>;
 

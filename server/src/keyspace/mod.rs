@@ -2,6 +2,13 @@
 //!
 //! Knows nothing of the server. The caller brings clock and tick, holds the lock, and decides what is evicted or reaped;
 //! nothing here happens by itself, so copies that apply the same mutations hold the same items.
+//!
+//! ```text
+//! hash of the key --table--> chunk: links, last access, deadline, key, value    --> outside: what is too big for it
+//!                            ^ recency: lists through the chunks    ^ deadlines: sorted (deadline, chunk)
+//! ```
+//! `store` is the interface; `items` keeps the structures in step; each of the others is one structure that knows
+//! nothing of the rest. `model` is a naive keyspace with the same contract, which the tests compare with.
 
 use crate::clock::{Tick, UnixMs};
 use std::sync::Arc;
@@ -69,5 +76,22 @@ pub struct Victim<'a> {
 /// Set once a watched key has changed.
 pub type WatchToken = Arc<AtomicBool>;
 
+mod arena;
+mod bucket;
+mod chunk;
+mod deadlines;
+mod items;
+#[cfg(test)]
+mod measure;
+#[cfg(test)]
+mod model;
+mod outside;
+mod piece;
+mod recency;
 mod store;
+mod table;
+#[cfg(test)]
+mod tests;
+mod view;
+mod watch;
 pub use store::{Keyspace, MalformedPiece};

@@ -1,117 +1,129 @@
-//! A first, naive keyspace: the contract that the real one keeps.
+//! The keyspace: items, watches, a view, and the policy that orders victims.
 
+use super::arena::Ref;
+use super::items::{Content, Items};
+use super::piece::PieceReader;
+use super::recency::age;
+use super::table::Table;
+use super::view::View;
+use super::watch::Watches;
 use super::{Deadline, EvictionPolicy, HashSeed, ItemRef, ValueRef, Victim, WatchToken};
 use crate::clock::{Tick, UnixMs};
 use siphasher::sip::SipHasher13;
-use std::collections::{BTreeMap, HashMap};
+use smallvec::SmallVec;
 use std::hash::Hasher;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-struct Item {
-    value: Vec<u8>,
-    deadline: Option<UnixMs>,
-    last_access: Tick,
-    order: u64,
-}
 
 /// One partition's items.
 pub struct Keyspace {
     seed: HashSeed,
-    items: BTreeMap<(u64, Vec<u8>), Item>,
-    order: u64,
+    items: Items,
     policy: EvictionPolicy,
-    watches: HashMap<Vec<u8>, Vec<WatchToken>>,
+    /// The tick that was brought last.
+    tick: Tick,
+    watches: Watches,
+    view: Option<Box<View>>,
 }
 
 impl Keyspace {
     /// An empty keyspace whose keys are hashed under `seed`.
     pub fn new(seed: HashSeed) -> Self {
-        Self { seed, items: BTreeMap::new(), order: 0, policy: EvictionPolicy::NoEviction, watches: HashMap::new() }
+        Self {
+            seed,
+            items: Items::new(seed, false),
+            policy: EvictionPolicy::NoEviction,
+            tick: 0,
+            watches: Watches::default(),
+            view: None,
+        }
     }
 
     /// The hash of `key`: SipHash-1-3 under the seed; SCAN's order.
     pub fn hash(&self, key: &[u8]) -> u64 {
-        let mut hasher = SipHasher13::new_with_key(&self.seed.0);
-        hasher.write(key);
-        hasher.finish()
+        self.items.store.hash(key)
     }
 
-    fn id(&self, key: &[u8]) -> (u64, Vec<u8>) {
-        (self.hash(key), key.to_vec())
+    /// The seed of the key hash.
+    pub fn seed(&self) -> HashSeed {
+        self.seed
     }
 
     /// How many items, those that are due and not yet reaped included.
     pub fn len(&self) -> usize {
-        self.items.len()
+        self.items.table.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.len() == 0
     }
 
     /// How many items have a deadline.
     pub fn expires(&self) -> usize {
-        self.items.values().filter(|item| item.deadline.is_some()).count()
+        self.items.deadlines.len()
     }
 
-    /// Sum of (deadline - now) of the items with a deadline divided by their number, for INFO's `avg_ttl`; estimated.
+    /// Mean of (deadline - now) of the items with a deadline, for INFO's `avg_ttl`.
     pub fn average_ttl_ms(&self, now: UnixMs) -> u64 {
-        let ttls: Vec<u64> = self.items.values().filter_map(|i| i.deadline).map(|d| d.saturating_sub(now)).collect();
-        if ttls.is_empty() { 0 } else { ttls.iter().sum::<u64>() / ttls.len() as u64 }
+        let mean = self.items.deadlines.sum().checked_div(self.expires() as u128);
+        mean.map_or(0, |mean| (mean as u64).saturating_sub(now))
     }
 
     /// Bytes that this keyspace holds: pages, table, index, views; exact to the size classes.
     pub fn memory_bytes(&self) -> usize {
-        self.items.iter().map(|((_, key), item)| key.len() + item.value.len() + 48).sum()
+        size_of::<Self>() + self.items.bytes() + self.view.as_ref().map_or(0, |view| size_of::<View>() + view.bytes())
     }
 
     /// Bytes of one item, its share of the table included (MEMORY USAGE); `None` where there is no such item.
     pub fn item_bytes(&self, key: &[u8]) -> Option<usize> {
-        self.items.get(&self.id(key)).map(|item| key.len() + item.value.len() + 48)
+        let (_, at) = self.items.find(self.hash(key), key)?;
+        let deadline = self.items.store.deadline(at).map_or(0, |_| super::deadlines::Deadlines::ENTRY_BYTES);
+        Some(self.items.store.item_bytes(at) + Table::ITEM_BYTES + deadline)
     }
 
     /// Looks `key` up. An item that is due at `now` is not there. `touch` renews its recency.
+    #[inline]
     pub fn get(&mut self, key: &[u8], now: UnixMs, touch: Option<Tick>) -> Option<ItemRef<'_>> {
-        let id = self.id(key);
-        let item = self.items.get_mut(&id)?;
-        if item.deadline.is_some_and(|deadline| deadline <= now) {
+        let (_, at) = self.items.find(self.hash(key), key)?;
+        let deadline = self.items.store.deadline(at);
+        if is_due(deadline, now) {
             return None;
         }
-        let last_access = item.last_access;
+        let last_access = self.items.store.last_access(at);
         if let Some(tick) = touch {
-            self.order += 1;
-            item.order = self.order;
-            item.last_access = tick;
+            self.tick = tick;
+            self.items.touch(at, deadline.is_some(), tick);
         }
-        Some(ItemRef { value: ValueRef::String(&item.value), deadline: item.deadline, last_access })
+        Some(ItemRef { last_access, ..self.items.store.item(at) })
     }
 
     /// Whether an item that is due at `now` (and so hidden) is stored at `key`.
     pub fn is_due(&self, key: &[u8], now: UnixMs) -> bool {
-        self.items.get(&self.id(key)).is_some_and(|item| item.deadline.is_some_and(|deadline| deadline <= now))
+        self.items.find(self.hash(key), key).is_some_and(|(_, at)| is_due(self.items.store.deadline(at), now))
     }
 
     /// Stores a string, whatever was there. The caller has dealt with an item that was due: with [`Deadline::Keep`] the
     /// deadline that is stored stays, even a past one. `touch: None` keeps the recency of an item that exists; a new
-    /// one becomes the most recent with the tick of the one before it.
+    /// one becomes the most recent, with the tick that was brought last.
     pub fn set_string(&mut self, key: &[u8], value: &[u8], deadline: Deadline, touch: Option<Tick>) {
-        self.signal(key);
-        let id = self.id(key);
-        self.order += 1;
-        let old = self.items.get(&id);
+        self.watches.signal(key);
+        let tick = touch.unwrap_or(self.tick);
+        self.tick = tick;
+        let hash = self.hash(key);
+        let Some((place, at)) = self.items.find(hash, key) else {
+            let deadline = if let Deadline::At(at) = deadline { Some(at) } else { None };
+            if let Some(view) = &mut self.view {
+                view.added(hash, key);
+            }
+            self.items.insert(hash, key, value, deadline, tick);
+            return;
+        };
+        self.preserve(hash, at);
         let deadline = match deadline {
-            Deadline::Keep => old.and_then(|item| item.deadline),
+            Deadline::Keep => self.items.store.deadline(at),
             Deadline::Clear => None,
             Deadline::At(at) => Some(at),
         };
-        let (last_access, order) = match (touch, old) {
-            (Some(tick), _) => (tick, self.order),
-            (None, Some(old)) => (old.last_access, old.order),
-            (None, None) => (0, self.order),
-        };
-        self.items.insert(id, Item { value: value.to_vec(), deadline, last_access, order });
+        self.items.write((place, at), key, Content::Value(value), deadline, touch, |_| {});
     }
 
     /// Changes the string at `key` in place: makes it `length` bytes long (cut, or padded with zeros), then hands it to
@@ -120,69 +132,130 @@ impl Keyspace {
     /// # Panics
     /// If the key is absent: callers look it up first.
     pub fn edit_string(&mut self, key: &[u8], length: usize, touch: Option<Tick>, edit: impl FnOnce(&mut [u8])) {
-        let id = self.id(key);
-        let mut value = self.items[&id].value.clone();
-        value.resize(length, 0);
-        edit(&mut value);
-        self.set_string(key, &value, Deadline::Keep, touch);
+        let hash = self.hash(key);
+        let (place, at) = self.items.find(hash, key).expect("the caller has looked the key up");
+        self.watches.signal(key);
+        self.tick = touch.unwrap_or(self.tick);
+        self.preserve(hash, at);
+        let deadline = self.items.store.deadline(at);
+        self.items.write((place, at), key, Content::Resized(length), deadline, touch, edit);
     }
 
-    /// Sets or removes the deadline of an item; false where there is no such item.
+    /// Sets or removes the deadline of an item; false where there is no such item. Recency stays, but under
+    /// [`EvictionPolicy::VolatileLru`] an item that gains or loses a deadline becomes the most recent of those that
+    /// have one, or of those that have none: callers touch it anyway, as Redis does.
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<UnixMs>) -> bool {
-        let id = self.id(key);
-        let Some(item) = self.items.get_mut(&id) else { return false };
-        item.deadline = deadline;
-        self.signal(key);
+        let hash = self.hash(key);
+        let Some((place, at)) = self.items.find(hash, key) else { return false };
+        self.watches.signal(key);
+        self.preserve(hash, at);
+        let ValueRef::String(value) = self.items.store.item(at).value;
+        let length = value.len();
+        self.items.write((place, at), key, Content::Resized(length), deadline, None, |_| {});
         true
     }
 
     /// Removes an item, due or not; false where there is none.
     pub fn remove(&mut self, key: &[u8]) -> bool {
-        let removed = self.items.remove(&self.id(key)).is_some();
-        if removed {
-            self.signal(key);
-        }
-        removed
+        let hash = self.hash(key);
+        let Some((place, at)) = self.items.find(hash, key) else { return false };
+        self.watches.signal(key);
+        self.preserve(hash, at);
+        self.items.remove(hash, (place, at));
+        true
     }
 
     /// Empties the keyspace in O(1) and returns what it held, to be dropped off the lock. Every watched key that
     /// existed has changed.
-    pub fn clear(&mut self) -> impl Send + 'static {
-        let keys: Vec<Vec<u8>> = self.items.keys().map(|(_, key)| key.clone()).collect();
-        keys.iter().for_each(|key| self.signal(key));
-        std::mem::take(&mut self.items)
+    pub fn clear(&mut self) -> impl Send + use<> {
+        let empty = Items::new(self.seed, self.items.recency.is_split());
+        let old = std::mem::replace(&mut self.items, empty);
+        self.watches.signal_all(|key| old.find(old.store.hash(key), key).is_some());
+        match &mut self.view {
+            Some(view) => view.keep(old),
+            None => Some(old),
+        }
     }
 
-    /// A key picked uniformly by `seed` among those not due at `now`; `None` if there is none (or none is found in a
-    /// bounded number of tries).
+    /// Writes an item that is about to change to the view.
+    #[inline]
+    fn preserve(&mut self, hash: u64, at: Ref) {
+        if let Some(view) = &mut self.view {
+            view.before_change(hash, &self.items, at);
+        }
+    }
+
+    /// A key picked by `seed` among those not due at `now`; `None` if there is none, or none among the many that were
+    /// looked at. Near uniform (exactly, among no more than [`Keyspace::RANDOM_WINDOW`]), and the same key on every copy that
+    /// holds the same items: one of the next few, in the order of hashes, after a point that the seed chooses.
     pub fn random_key(&self, seed: u64, now: UnixMs) -> Option<&[u8]> {
-        let alive: Vec<_> = self.items.iter().filter(|(_, i)| i.deadline.is_none_or(|d| d > now)).collect();
-        if alive.is_empty() { None } else { Some(&alive[(seed % alive.len() as u64) as usize].0.1) }
+        const LOOKED_AT_MAX: usize = 1024;
+        let start = mix(seed);
+        let mut window: SmallVec<[Ref; Self::RANDOM_WINDOW]> = SmallVec::new();
+        let mut looked_at = 0;
+        let mut look = |at: Ref| {
+            looked_at += 1;
+            if !is_due(self.items.store.deadline(at), now) {
+                window.push(at);
+            }
+            window.len() < Self::RANDOM_WINDOW && looked_at < LOOKED_AT_MAX
+        };
+        if self.in_order(start, |_, at| look(at)) {
+            // Went to the end: on from the beginning, to where it started.
+            self.in_order(0, |hash, at| hash < start && look(at));
+        }
+        let chosen = mix(start ^ seed).checked_rem(window.len() as u64)?;
+        Some(self.items.store.key(window[chosen as usize]))
     }
 
-    /// Visits items in the order of their hashes, from scan position `from`: at least `count` of them unless the end
-    /// comes first, and all that share a position. Those due at `now` count but are not shown. Returns the position to
+    /// Items among which [`Keyspace::random_key`] chooses evenly.
+    pub const RANDOM_WINDOW: usize = 32;
+
+    /// Visits items in the order of their hashes, from the hash `from`, until `visit` says false; true at the end.
+    fn in_order(&self, from: u64, mut visit: impl FnMut(u64, Ref) -> bool) -> bool {
+        let mut range = Vec::with_capacity(32);
+        let mut next = Some(from);
+        while let Some(from) = next {
+            range.clear();
+            next = self.items.collect(from, &mut range);
+            for (hash, at) in &range {
+                if !visit(*hash, *at) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Visits items in the order of their hashes, from scan position `from`: at least `count` of them (and one) unless the
+    /// end comes first, and all that share a position. Those due at `now` count but are not shown. Returns the position to
     /// go on from, or 0 at the end.
     ///
-    /// A position is the upper [`Keyspace::SCAN_BITS`] bits of a key's hash. What is there from the first step to the
-    /// last is visited at least once.
+    /// A position is the upper [`Keyspace::SCAN_BITS`] bits of a key's hash; beyond the last there is nothing. What is
+    /// there from the first step to the last is visited at least once.
     pub fn scan(&self, from: u64, count: usize, now: UnixMs, visit: &mut dyn FnMut(&[u8], ItemRef<'_>)) -> u64 {
-        let shift = 64 - Self::SCAN_BITS;
+        const SHIFT: u32 = 64 - Keyspace::SCAN_BITS;
+        if from >> Self::SCAN_BITS != 0 {
+            return 0;
+        }
         let mut seen = 0;
         let mut last = None;
-        for ((hash, key), item) in self.items.range((from << shift, Vec::new())..) {
-            let position = hash >> shift;
-            if seen >= count && last != Some(position) {
-                return position;
+        let mut next = 0;
+        self.in_order(from << SHIFT, |hash, at| {
+            let position = hash >> SHIFT;
+            if seen >= count.max(1) && last != Some(position) {
+                next = position;
+                return false;
             }
             last = Some(position);
             seen += 1;
-            if item.deadline.is_none_or(|deadline| deadline > now) {
-                let value = ValueRef::String(&item.value);
-                visit(key, ItemRef { value, deadline: item.deadline, last_access: item.last_access });
+            let item = self.items.store.item(at);
+            if !is_due(item.deadline, now) {
+                visit(self.items.store.key(at), item);
             }
-        }
-        0
+            true
+        });
+        next
     }
 
     /// Bits of a scan position.
@@ -190,20 +263,20 @@ impl Keyspace {
 
     /// Keys whose deadline is at or before `now`, at most `limit`, soonest first.
     pub fn due(&self, now: UnixMs, limit: usize) -> Vec<Vec<u8>> {
-        let mut due: Vec<_> = self.items.iter().filter_map(|((_, key), i)| Some((i.deadline?, key.clone()))).collect();
-        due.retain(|(deadline, _)| *deadline <= now);
-        due.sort();
-        due.into_iter().take(limit).map(|(_, key)| key).collect()
+        let due = self.items.deadlines.soonest_first().take_while(|(deadline, _)| *deadline <= now).take(limit);
+        due.map(|(_, at)| self.items.store.key(at).to_vec()).collect()
     }
 
     /// The soonest deadline of all.
     pub fn next_deadline(&self) -> Option<UnixMs> {
-        self.items.values().filter_map(|item| item.deadline).min()
+        self.items.deadlines.soonest_first().next().map(|(deadline, _)| deadline)
     }
 
-    /// Selects what [`Keyspace::victims`] offers. Switching re-sorts once; exact afterwards.
+    /// Selects what [`Keyspace::victims`] offers. Switching to or from [`EvictionPolicy::VolatileLru`] visits every item
+    /// once; switching from it orders by last access where two lists become one. Exact afterwards.
     pub fn set_policy(&mut self, policy: EvictionPolicy) {
         self.policy = policy;
+        self.items.split_recency(policy == EvictionPolicy::VolatileLru, self.tick);
     }
 
     /// The policy in force.
@@ -211,64 +284,60 @@ impl Keyspace {
         self.policy
     }
 
+    /// Orders items by their last access, as seen at `now`; those of one tick keep their order. Visits every item: once, after the
+    /// last piece of another keyspace's view was loaded.
+    pub fn sort_recency(&mut self, now: Tick) {
+        self.items.recency.sort(&mut self.items.store.arena, now);
+    }
+
     /// Offers victims in the order in which the policy evicts them, until `take` answers false or none is left.
     pub fn victims(&self, take: &mut dyn FnMut(Victim<'_>) -> bool) {
-        let mut items: Vec<_> = self.items.iter().collect();
-        match self.policy {
+        let store = &self.items.store;
+        let mut offer = |at: Ref| {
+            let ItemRef { deadline, last_access, .. } = store.item(at);
+            take(Victim { key: store.key(at), last_access, deadline })
+        };
+        let volatile = match self.policy {
             EvictionPolicy::NoEviction => return,
-            EvictionPolicy::AllKeysLru => {}
-            EvictionPolicy::VolatileLru | EvictionPolicy::VolatileTtl => items.retain(|(_, i)| i.deadline.is_some()),
-        }
-        match self.policy {
-            EvictionPolicy::VolatileTtl => items.sort_by_key(|(_, item)| item.deadline),
-            _ => items.sort_by_key(|(_, item)| item.order),
-        }
-        for ((_, key), item) in items {
-            if !take(Victim { key, last_access: item.last_access, deadline: item.deadline }) {
+            EvictionPolicy::AllKeysLru => false,
+            EvictionPolicy::VolatileLru => true,
+            EvictionPolicy::VolatileTtl => {
+                self.items.deadlines.soonest_first().all(|(_, at)| offer(at));
                 return;
             }
-        }
+        };
+        self.items.recency.oldest_first(&store.arena, volatile).all(offer);
     }
 
     /// Gives recency to `key` without a lookup (hints from a leader).
     pub fn touch(&mut self, key: &[u8], tick: Tick) {
-        self.get(key, 0, Some(tick));
+        if let Some((_, at)) = self.items.find(self.hash(key), key) {
+            self.tick = tick;
+            let volatile = self.items.store.deadline(at).is_some();
+            self.items.touch(at, volatile, tick);
+        }
     }
 
     /// Sets `token` when `key` is next changed, removed, evicted or reaped.
     pub fn watch(&mut self, key: &[u8], token: &WatchToken) {
-        self.watches.entry(key.to_vec()).or_default().push(Arc::clone(token));
+        self.watches.add(key, token);
     }
 
     /// Forgets `token` at `key`.
     pub fn unwatch(&mut self, key: &[u8], token: &WatchToken) {
-        if let Some(tokens) = self.watches.get_mut(key) {
-            tokens.retain(|other| !Arc::ptr_eq(other, token));
-            if tokens.is_empty() {
-                self.watches.remove(key);
-            }
-        }
+        self.watches.remove(key, token);
     }
 
-    fn signal(&mut self, key: &[u8]) {
-        for token in self.watches.remove(key).unwrap_or_default() {
-            token.store(true, Ordering::Release);
-        }
+    /// Counts every watched key as changed: this keyspace is about to be replaced by another.
+    pub fn abandon_watches(&mut self) {
+        self.watches.signal_all(|_| true);
     }
 
     /// A digest of all items (keys, values, deadlines), whatever the order in which they came. Equal on copies that
     /// applied the same entries.
     pub fn digest(&self) -> u64 {
-        let mut sum = 0u64;
-        for ((_, key), item) in &self.items {
-            let mut hasher = SipHasher13::new();
-            hasher.write_u64(key.len() as u64);
-            hasher.write(key);
-            hasher.write(&item.value);
-            hasher.write_u64(item.deadline.map_or(u64::MAX, |deadline| deadline));
-            sum = sum.wrapping_add(hasher.finish());
-        }
-        sum
+        let store = &self.items.store;
+        self.items.table.items().fold(0, |sum, at| sum.wrapping_add(item_digest(store.key(at), store.item(at))))
     }
 }
 
@@ -283,29 +352,48 @@ impl Keyspace {
     /// # Panics
     /// If one is open.
     pub fn open_view(&mut self) {
-        unimplemented!("views come with the real keyspace")
+        assert!(self.view.is_none(), "one view at a time");
+        self.view = Some(Box::new(View::new()));
     }
 
-    /// Appends encoded items of the view to `out`, about `bytes` of them, and says whether more follow.
-    pub fn read_view(&mut self, _bytes: usize, _out: &mut bytes::BytesMut) -> bool {
-        unimplemented!("views come with the real keyspace")
+    /// Appends one piece to `out`: encoded items of the view, about `bytes` of them and at least one if there is any.
+    /// Says whether more follow. Pieces do not delimit themselves: each is handed to [`Keyspace::load_piece`] alone.
+    ///
+    /// # Panics
+    /// If no view is open.
+    pub fn read_view(&mut self, bytes: usize, out: &mut bytes::BytesMut) -> bool {
+        self.view.as_mut().expect("a view is open").read(&self.items, bytes, out)
     }
 
     /// Bytes of pre-images that wait to be read out.
     pub fn view_backlog_bytes(&self) -> usize {
-        0
+        self.view.as_ref().map_or(0, |view| view.backlog_bytes())
     }
 
-    /// Closes the view, read to its end or not. Does nothing where none is open.
-    pub fn close_view(&mut self) {}
+    /// Closes the view, read to its end or not, and returns what it held, to be dropped off the lock: much, where the
+    /// keyspace was cleared meanwhile. Does nothing where none is open.
+    pub fn close_view(&mut self) -> impl Send + use<> {
+        self.view.take()
+    }
 
-    /// Stores the items of one piece of a view that another keyspace (of the same seed) wrote.
+    /// Stores the items of one piece of a view that another keyspace (of the same seed) wrote, all or none. They come with
+    /// their last access, none later than `tick`, but in no order: [`Keyspace::sort_recency`] makes that good.
     ///
     /// # Errors
     /// Where the bytes are not such a piece. Never panics, whatever they are; never takes more memory than a small
-    /// multiple of their length.
-    pub fn load_piece(&mut self, _piece: &[u8], _tick: Tick) -> Result<(), MalformedPiece> {
-        Err(MalformedPiece)
+    /// multiple of their length (and a page for every size of item).
+    pub fn load_piece(&mut self, piece: &[u8], tick: Tick) -> Result<(), MalformedPiece> {
+        for item in PieceReader::new(piece)? {
+            item?;
+        }
+        for item in PieceReader::new(piece)? {
+            let item = item?;
+            let deadline = item.deadline.map_or(Deadline::Clear, Deadline::At);
+            let last_access = tick.wrapping_sub(age(tick, item.last_access));
+            self.set_string(item.key, item.value, deadline, Some(last_access));
+        }
+        self.tick = tick;
+        Ok(())
     }
 }
 
@@ -313,3 +401,42 @@ impl Keyspace {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("malformed snapshot piece")]
 pub struct MalformedPiece;
+
+fn is_due(deadline: Option<UnixMs>, now: UnixMs) -> bool {
+    deadline.is_some_and(|deadline| deadline <= now)
+}
+
+/// An item's part of [`Keyspace::digest`].
+pub(super) fn item_digest(key: &[u8], item: ItemRef<'_>) -> u64 {
+    let ValueRef::String(value) = item.value;
+    let mut hasher = SipHasher13::new();
+    hasher.write_u64(key.len() as u64);
+    hasher.write(key);
+    hasher.write(value);
+    hasher.write_u64(item.deadline.unwrap_or(u64::MAX));
+    hasher.finish()
+}
+
+/// Spreads the bits of a seed (the finalizer of SplitMix64).
+pub(super) fn mix(seed: u64) -> u64 {
+    let mut bits = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ bits >> 31
+}
+
+#[cfg(test)]
+impl Keyspace {
+    /// Checks that every structure agrees with the others, and that the account is what adding up gives.
+    pub(super) fn check_invariants(&self) {
+        let view = self.view.as_ref().map_or(0, |view| size_of::<View>() + view.check());
+        assert_eq!(self.memory_bytes(), size_of::<Self>() + self.items.check() + view);
+    }
+
+    /// Keys with their last access, least recently used first: of items that may be evicted and have a deadline, or of
+    /// the others, where the policy tells them apart.
+    pub(super) fn recency_order(&self, volatile: bool) -> Vec<(Vec<u8>, Tick)> {
+        let order = self.items.recency.oldest_first(&self.items.store.arena, volatile);
+        order.map(|at| (self.items.store.key(at).to_vec(), self.items.store.last_access(at))).collect()
+    }
+}

@@ -1,7 +1,22 @@
 //! Partitions and their Raft groups.
 
+pub mod codec;
+mod group;
+mod lease;
+mod log;
+pub mod machine;
+mod network;
 mod partition;
+mod proposer;
 mod share;
+pub mod transport;
+pub mod types;
+pub mod upkeep;
 
+pub use group::{CopyProgress, Group, GroupHost, ReshapeError, Start, Timing, read_address, refusal};
+pub use network::{GroupRpc, PeerUnreachable};
 pub use partition::{Partition, PartitionGuard, Role};
 pub use share::{Refusal, Replies, Share, ShareOutcome};
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,16 @@
 //! One partition on this node: its keyspace behind one mutex, its role, its lease.
 
+use super::proposer::Inbox;
 use super::share::{Refusal, Share, ShareOutcome};
+use super::types::{LogId, StoredMembership};
 use crate::clock::{self, UnixMs};
 use crate::commands::Context;
 use crate::ids::{NodeNo, PartitionId};
 use crate::keyspace::{HashSeed, Keyspace};
-use parking_lot::{Mutex, MutexGuard};
-use std::sync::atomic::{AtomicU64, Ordering};
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What this node is to a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +28,13 @@ pub enum Role {
 /// One partition on this node. Every node has one of these for every partition, with a copy of it or not.
 pub struct Partition {
     id: PartitionId,
+    seed: HashSeed,
     state: Mutex<PartitionState>,
     /// Boot time in nanoseconds until which this leader may answer reads alone.
     lease_until_ns: AtomicU64,
+    /// The proposer of the group, where there is one.
+    inbox: RwLock<Option<Arc<Inbox>>>,
+    memory_bytes: AtomicUsize,
 }
 
 /// What the mutex guards.
@@ -37,16 +45,59 @@ pub struct PartitionState {
     pub role: Role,
     /// The clock of the last entry; never goes backwards.
     pub clock: UnixMs,
+    /// The last entry applied.
+    pub(super) applied: Option<LogId>,
+    /// The membership of the last entry applied that had one.
+    pub(super) membership: StoredMembership,
+    /// Where a view is open: the log index at which it was opened.
+    pub(super) view_index: Option<u64>,
 }
 
-/// The locked state.
-pub type PartitionGuard<'a> = MutexGuard<'a, PartitionState>;
+/// The locked state. Letting go of it publishes the memory account.
+pub struct PartitionGuard<'a> {
+    partition: &'a Partition,
+    state: MutexGuard<'a, PartitionState>,
+}
+
+impl Deref for PartitionGuard<'_> {
+    type Target = PartitionState;
+
+    fn deref(&self) -> &PartitionState {
+        &self.state
+    }
+}
+
+impl DerefMut for PartitionGuard<'_> {
+    fn deref_mut(&mut self) -> &mut PartitionState {
+        &mut self.state
+    }
+}
+
+impl Drop for PartitionGuard<'_> {
+    fn drop(&mut self) {
+        self.partition.memory_bytes.store(self.state.keyspace.memory_bytes(), Ordering::Relaxed);
+    }
+}
 
 impl Partition {
     /// A partition with an empty keyspace.
     pub fn new(id: PartitionId, seed: HashSeed, role: Role) -> Self {
-        let state = PartitionState { keyspace: Keyspace::new(seed), role, clock: 0 };
-        Self { id, state: Mutex::new(state), lease_until_ns: AtomicU64::new(0) }
+        let state = PartitionState {
+            keyspace: Keyspace::new(seed),
+            role,
+            clock: 0,
+            applied: None,
+            membership: StoredMembership::default(),
+            view_index: None,
+        };
+        Self {
+            id,
+            seed,
+            state: Mutex::new(state),
+            lease_until_ns: AtomicU64::new(0),
+            inbox: RwLock::new(None),
+            memory_bytes: AtomicUsize::new(0),
+        }
     }
 
     /// Which one.
@@ -54,9 +105,24 @@ impl Partition {
         self.id
     }
 
+    /// The seed of its key hash.
+    pub fn seed(&self) -> HashSeed {
+        self.seed
+    }
+
     /// Locks the state. Held for microseconds: never across an await.
     pub fn lock(&self) -> PartitionGuard<'_> {
-        self.state.lock()
+        PartitionGuard { partition: self, state: self.state.lock() }
+    }
+
+    /// Like [`Partition::lock`], or `None` where somebody holds it.
+    pub fn try_lock(&self) -> Option<PartitionGuard<'_>> {
+        self.state.try_lock().map(|state| PartitionGuard { partition: self, state })
+    }
+
+    /// Bytes of the keyspace, as of the last time that the lock was let go.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether a leader may answer reads alone at boot time `now_ns`, which must have been read after the socket read
@@ -65,10 +131,26 @@ impl Partition {
         now_ns < self.lease_until_ns.load(Ordering::Acquire)
     }
 
+    /// Sets the end of the lease; 0 ends it now.
+    pub(super) fn set_lease(&self, until_ns: u64) {
+        self.lease_until_ns.store(until_ns, Ordering::SeqCst);
+    }
+
     /// Hands a share to the partition's proposer. The outcome comes through `share.done`.
     pub fn propose(&self, share: Share) {
-        // Until Raft groups are here, no partition is led through one.
-        let _ = share.done.send(ShareOutcome::Refused(Refusal::NotLeader(None)));
+        match &*self.inbox.read() {
+            Some(inbox) => inbox.push(share),
+            None => {
+                let _ = share.done.send(ShareOutcome::Refused(Refusal::NoCopy));
+            }
+        }
+    }
+
+    /// Connects the proposer of a group that starts, or disconnects that of one that stops.
+    pub(super) fn set_inbox(&self, inbox: Option<Arc<Inbox>>) {
+        if let Some(old) = std::mem::replace(&mut *self.inbox.write(), inbox) {
+            old.close();
+        }
     }
 }
 
@@ -85,5 +167,21 @@ impl PartitionState {
             hits: 0,
             misses: 0,
         }
+    }
+
+    /// Forgets everything, as if no copy had ever been here, and returns the items, to be dropped off the lock.
+    pub fn reset(&mut self) -> Keyspace {
+        self.applied = None;
+        self.membership = StoredMembership::default();
+        self.clock = 0;
+        self.keyspace.abandon_watches();
+        let mut fresh = Keyspace::new(self.keyspace.seed());
+        fresh.set_policy(self.keyspace.policy());
+        std::mem::replace(&mut self.keyspace, fresh)
+    }
+
+    /// The last entry applied to this copy.
+    pub fn applied(&self) -> Option<LogId> {
+        self.applied
     }
 }

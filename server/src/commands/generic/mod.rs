@@ -1,6 +1,51 @@
-//! Keys of any type.
+//! Keys of any type, and the keyspace as a whole.
 
 use super::CommandSpec;
 
-/// The family's commands.
-pub static COMMANDS: &[&CommandSpec] = &[];
+pub mod copy;
+pub mod dbsize;
+pub mod del;
+pub mod exists;
+pub mod expire;
+pub mod flush;
+pub mod keys;
+pub mod memory_usage;
+pub mod object;
+pub mod persist;
+pub mod randomkey;
+mod reclaim;
+pub mod rename;
+pub mod scan;
+pub mod touch;
+pub mod ttl;
+pub mod type_;
+
+pub use memory_usage::MEMORY_USAGE;
+
+/// The family's commands, and those of Redis's `server` group that work on data. Ids 64 to 127 are theirs.
+pub static COMMANDS: &[&CommandSpec] = &[
+    &copy::COPY,
+    &dbsize::DBSIZE,
+    &del::DEL,
+    &exists::EXISTS,
+    &expire::EXPIRE,
+    &expire::EXPIREAT,
+    &ttl::EXPIRETIME,
+    &flush::FLUSHALL,
+    &flush::FLUSHDB,
+    &keys::KEYS,
+    &object::OBJECT,
+    &persist::PERSIST,
+    &expire::PEXPIRE,
+    &expire::PEXPIREAT,
+    &ttl::PEXPIRETIME,
+    &ttl::PTTL,
+    &randomkey::RANDOMKEY,
+    &rename::RENAME,
+    &rename::RENAMENX,
+    &scan::SCAN,
+    &touch::TOUCH,
+    &ttl::TTL,
+    &type_::TYPE,
+    &del::UNLINK,
+];

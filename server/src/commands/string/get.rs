@@ -22,3 +22,16 @@ fn read(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> R
     reply.bulk_or_null(value);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::Bench;
+
+    #[test]
+    fn what_is_due_is_absent() {
+        let mut bench = Bench::new();
+        bench.expect(&[("GET k", "$-1|"), ("SET k v PX 5", "+OK|"), ("GET k", "$1|v|")]);
+        bench.now += 5;
+        bench.expect(&[("GET k", "$-1|")]);
+    }
+}

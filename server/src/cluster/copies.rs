@@ -1,0 +1,341 @@
+//! The copies that this node holds: started, stopped and reshaped as the directory has it.
+//!
+//! What the directory records is followed ([`Copies::follow`]); what its leader orders is carried out
+//! ([`Copies::order`]). A partition whose only voter is this node and which never had another copy is solo: it has no
+//! group. The first order that gives it a second copy makes it a group.
+
+use super::directory::MembershipId;
+use super::orders::{Order, OrderKind, OrderReply};
+use super::routes::Routes;
+use crate::clock;
+use crate::ids::{CopyId, NodeNo, PartitionId};
+use crate::raft::codec::Reader;
+use crate::raft::{Group, GroupHost, Partition, ReshapeError, Role, Start, read_address, refusal};
+use bytes::{BufMut, Bytes, BytesMut};
+use openraft::impls::TokioRuntime;
+use parking_lot::RwLock;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+/// A group on tokio.
+pub type TokioGroup = Group<TokioRuntime>;
+
+/// How long copies that are added may take to catch up before the order is given up (and given again).
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(120);
+/// Between samples of the leases.
+const SAMPLE_PERIOD: Duration = Duration::from_millis(10);
+/// Between looks at logs, and between unasked hints of who leads.
+const UPKEEP_PERIOD: Duration = Duration::from_millis(100);
+/// Drift between boot and monotonic time that shows a suspension, nanoseconds.
+const JUMP_NS: u64 = 5_000_000;
+
+/// What the directory says of one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Grows when a group is begun anew.
+    pub generation: u32,
+    /// The copies that vote, as last settled.
+    pub voters: Vec<CopyId>,
+    /// Copies that may have become voters since.
+    pub planned: Vec<CopyId>,
+    /// The nodes that shall hold copies.
+    pub target: Vec<NodeNo>,
+}
+
+struct Slot {
+    group: RwLock<Option<Arc<TokioGroup>>>,
+    /// One change of a copy's life at a time.
+    turn: tokio::sync::Mutex<()>,
+    generation: AtomicU64,
+}
+
+/// All copies of a node.
+pub struct Copies {
+    me: CopyId,
+    host: Arc<GroupHost>,
+    routes: Arc<Routes>,
+    slots: Vec<Slot>,
+    cores: Vec<Handle>,
+    /// The highest term of the directory whose orders were carried out.
+    directory_term: AtomicU64,
+}
+
+impl Copies {
+    /// The copies of the node and incarnation `me`, none yet; groups live on `cores`, in turn.
+    pub fn new(me: CopyId, host: Arc<GroupHost>, routes: Arc<Routes>, cores: Vec<Handle>) -> Arc<Self> {
+        let slots = routes.partitions().iter().map(|_| Slot {
+            group: RwLock::new(None),
+            turn: tokio::sync::Mutex::new(()),
+            generation: AtomicU64::new(0),
+        });
+        let slots = slots.collect();
+        Arc::new(Self { me, host, routes, slots, cores, directory_term: AtomicU64::new(0) })
+    }
+
+    fn partition(&self, id: PartitionId) -> &Arc<Partition> {
+        &self.routes.partitions()[id.index()]
+    }
+
+    fn core_of(&self, id: PartitionId) -> usize {
+        id.index() % self.cores.len()
+    }
+
+    /// The group of a partition, where this node holds a copy that is in one.
+    pub fn group(&self, id: PartitionId) -> Option<Arc<TokioGroup>> {
+        self.slots.get(id.index())?.group.read().clone()
+    }
+
+    /// All groups.
+    pub fn groups(&self) -> Vec<Arc<TokioGroup>> {
+        self.slots.iter().filter_map(|slot| slot.group.read().clone()).collect()
+    }
+
+    /// Makes this node's copy of one partition what the directory says it is.
+    pub async fn follow(&self, id: PartitionId, assignment: &Assignment) {
+        let slot = &self.slots[id.index()];
+        let _turn = slot.turn.lock().await;
+        let known = slot.generation.swap(u64::from(assignment.generation), Ordering::AcqRel);
+        if known > u64::from(assignment.generation) {
+            // An older picture.
+            slot.generation.store(known, Ordering::Release);
+            return;
+        }
+        let begun_anew = known != 0 && known < u64::from(assignment.generation);
+        if begun_anew {
+            self.routes.forget_leader(id);
+        }
+        let alone = assignment.voters == [self.me];
+        let wanted = assignment.target.contains(&self.me.node)
+            || assignment.voters.contains(&self.me)
+            || assignment.planned.contains(&self.me);
+        let group = self.group(id);
+        if !wanted {
+            if group.is_some() || self.partition(id).lock().role == Role::Solo {
+                tracing::info!(partition = %id, "copy no longer wanted here");
+                self.stop(id, true).await;
+            }
+            return;
+        }
+        match group {
+            Some(group) if group.generation() == assignment.generation && group.is_running() => {}
+            Some(_) => {
+                // The group was begun anew, or has stopped by a fault. The survivor keeps its items.
+                self.stop(id, !(alone && begun_anew)).await;
+                let start = if alone && begun_anew { Start::Alone } else { Start::Empty };
+                self.start(id, assignment.generation, start).await;
+            }
+            None if self.partition(id).lock().role == Role::Solo => {}
+            None if alone => {
+                self.partition(id).lock().role = Role::Solo;
+                self.routes.hear_leader(id, 0, Some(self.me.node));
+                tracing::debug!(partition = %id, generation = assignment.generation, "solo");
+            }
+            None => self.start(id, assignment.generation, Start::Empty).await,
+        }
+    }
+
+    async fn start(&self, id: PartitionId, generation: u32, start: Start) {
+        let begun = Group::<TokioRuntime>::start(
+            Arc::clone(&self.host),
+            Arc::clone(self.partition(id)),
+            generation,
+            self.me,
+            start.clone(),
+        );
+        // On its core: that is where its tasks live from then on.
+        match self.cores[self.core_of(id)].spawn(begun).await {
+            Ok(Ok(group)) => {
+                tracing::info!(partition = %id, generation, ?start, "copy started");
+                *self.slots[id.index()].group.write() = Some(group);
+            }
+            Ok(Err(error)) => tracing::error!(partition = %id, generation, error, "copy cannot be started"),
+            Err(error) => tracing::error!(partition = %id, generation, %error, "copy cannot be started"),
+        }
+    }
+
+    async fn stop(&self, id: PartitionId, clear: bool) {
+        let group = self.slots[id.index()].group.write().take();
+        if let Some(group) = group {
+            group.stop().await;
+        }
+        let partition = self.partition(id);
+        let cleared = {
+            let mut state = partition.lock();
+            state.role = Role::Absent;
+            clear.then(|| state.reset())
+        };
+        if let Some(cleared) = cleared {
+            // A big keyspace takes long to drop: not on the reactor.
+            std::thread::spawn(move || drop(cleared));
+        }
+    }
+
+    /// Carries out an order of the directory's leader.
+    pub async fn order(self: Arc<Self>, order: Order) -> OrderReply {
+        if order.partition.index() >= self.slots.len() {
+            return OrderReply::Refused("no such partition".into());
+        }
+        let known = self.directory_term.fetch_max(order.directory_term, Ordering::AcqRel);
+        if order.directory_term < known {
+            return OrderReply::Refused(format!("directory term {} is over, {known} is known", order.directory_term));
+        }
+        let id = order.partition;
+        if matches!(order.kind, OrderKind::Reshape { .. }) {
+            let slot = &self.slots[id.index()];
+            let _turn = slot.turn.lock().await;
+            if self.partition(id).lock().role == Role::Solo {
+                self.start(id, order.generation, Start::Alone).await;
+            }
+        }
+        let Some(group) = self.group(id) else { return OrderReply::NotLeader(self.routes.leader(id)) };
+        if group.generation() != order.generation {
+            return OrderReply::Refused(format!("generation {} is in force", group.generation()));
+        }
+        if order.kind == OrderKind::Report {
+            return OrderReply::Report { last: group.last_log(), voters: group.voters().0.into_iter().collect() };
+        }
+        let leader = group.leader();
+        let asked = Arc::clone(&group);
+        // On the group's core, where leases are sampled.
+        let done = self.cores[self.core_of(id)].spawn(async move {
+            match order.kind {
+                OrderKind::Reshape { expected, target } => {
+                    let target: BTreeSet<CopyId> = target.into_iter().collect();
+                    asked.reshape((expected.term, expected.index), &target, CATCH_UP_TIMEOUT).await
+                }
+                OrderKind::Transfer { to } => asked.transfer(to).await,
+                OrderKind::Report => Ok(()),
+            }
+        });
+        match done.await {
+            Ok(Ok(()) | Err(ReshapeError::Unexpected)) => match group.settled() {
+                Some((id, voters)) => OrderReply::Settled {
+                    membership: MembershipId { term: id.leader_id.term, index: id.index },
+                    voters: voters.into_iter().collect(),
+                },
+                None => OrderReply::Again("a change is under way".into()),
+            },
+            Ok(Err(ReshapeError::NotLeader)) => OrderReply::NotLeader(leader),
+            Ok(Err(error)) => OrderReply::Again(error.to_string()),
+            Err(error) => OrderReply::Again(error.to_string()),
+        }
+    }
+
+    /// Answers a message of another copy.
+    pub async fn handle(&self, body: Bytes) -> Bytes {
+        let mut reader = Reader(body);
+        let Ok((id, generation, from, to, kind)) = read_address(&mut reader) else { return refusal() };
+        match self.group(id) {
+            Some(group) if group.generation() == generation && group.copy() == to => {
+                group.handle(kind, from, reader).await
+            }
+            _ => refusal(),
+        }
+    }
+
+    /// Starts what runs beside the groups: lease samples, log cuts, hints. `hint` sends a message to all peers.
+    pub fn run(self: &Arc<Self>, hint: Arc<dyn Fn(&[u8]) + Send + Sync>) {
+        for (core, runtime) in self.cores.iter().enumerate() {
+            let copies = Arc::clone(self);
+            runtime.spawn(async move { copies.sample_leases(core).await });
+        }
+        let copies = Arc::clone(self);
+        self.cores[0].spawn(async move {
+            let mut last = Bytes::new();
+            let mut told = Instant::now();
+            loop {
+                tokio::time::sleep(UPKEEP_PERIOD / 4).await;
+                let hints = copies.hints();
+                // At once where something changed, and now and then for those who missed it.
+                if hints != last || told.elapsed() > UPKEEP_PERIOD * 5 {
+                    if !hints.is_empty() {
+                        hint(&hints);
+                    }
+                    last = hints;
+                    told = Instant::now();
+                }
+                for group in copies.groups() {
+                    group.cut_log().await;
+                }
+            }
+        });
+    }
+
+    async fn sample_leases(self: Arc<Self>, core: usize) {
+        let mut base = (Instant::now(), clock::boot_ns());
+        loop {
+            tokio::time::sleep(SAMPLE_PERIOD).await;
+            let (now, boot_ns) = (Instant::now(), clock::boot_ns());
+            let drift = (boot_ns - base.1).abs_diff((now - base.0).as_nanos() as u64);
+            let jumped = drift > JUMP_NS;
+            if jumped {
+                base = (now, boot_ns);
+            }
+            for (index, slot) in self.slots.iter().enumerate() {
+                if self.core_of(PartitionId(index as u16)) == core
+                    && let Some(group) = slot.group.read().clone()
+                {
+                    group.sample_lease(boot_ns, jumped);
+                }
+            }
+        }
+    }
+
+    /// What this node leads, encoded: `generation: u32, partition: u16, term: u32` each.
+    fn hints(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        for (index, slot) in self.slots.iter().enumerate() {
+            let id = PartitionId(index as u16);
+            let role = self.partition(id).lock().role;
+            let group = slot.group.read().clone();
+            let term = group.as_ref().map_or(0, |group| group.term() as u32);
+            match role {
+                Role::Solo | Role::Leader => {
+                    self.routes.hear_leader(id, term, Some(self.me.node));
+                    out.put_u32_le(slot.generation.load(Ordering::Acquire) as u32);
+                    out.put_u16_le(id.0);
+                    out.put_u32_le(term);
+                }
+                Role::Follower(leader) => {
+                    self.routes.hear_leader(id, term, leader);
+                }
+                Role::Absent => {}
+            }
+        }
+        out.freeze()
+    }
+
+    /// Takes the hints of another node.
+    pub fn hear(&self, from: NodeNo, body: Bytes) {
+        let mut reader = Reader(body);
+        while let (Ok(generation), Ok(partition), Ok(term)) = (reader.u32(), reader.u16(), reader.u32()) {
+            let Some(slot) = self.slots.get(usize::from(partition)) else { return };
+            if u64::from(generation) >= slot.generation.load(Ordering::Acquire) {
+                self.routes.hear_leader(PartitionId(partition), term, Some(from));
+            }
+        }
+    }
+
+    /// Whether every copy that this node holds is a caught-up voter of a group with a leader, or solo.
+    pub fn all_ready(&self) -> bool {
+        self.slots.iter().enumerate().all(|(index, slot)| match &*slot.group.read() {
+            Some(group) => group.is_caught_up_voter(),
+            None => self.partition(PartitionId(index as u16)).lock().role == Role::Solo,
+        })
+    }
+
+    /// Hands over every leadership that another voter can take; true where none is left here that could be.
+    pub async fn hand_over(&self) -> bool {
+        let mut done = true;
+        for group in self.groups().into_iter().filter(|group| group.leads()) {
+            if group.voters().0.len() > 1 {
+                done = false;
+                group.hand_over().await;
+            }
+        }
+        done
+    }
+}

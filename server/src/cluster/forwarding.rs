@@ -1,0 +1,127 @@
+//! Commands on their way to another node's copy, and outcomes on their way back.
+
+use super::routes::{Forward, ForwardKind};
+use crate::ids::{NodeNo, PartitionId};
+use crate::raft::codec::{Malformed, Reader, WriteMessage};
+use crate::raft::{Refusal, Replies, ShareOutcome};
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// Encodes a request.
+pub fn encode_request(request: &Forward) -> Bytes {
+    let mut out = BytesMut::with_capacity(request.block.len() + 32);
+    out.put_u16_le(request.partition.0);
+    let (kind, session) = match request.kind {
+        ForwardKind::Run => (0, 0),
+        ForwardKind::Watch { session } => (1, session),
+        ForwardKind::Unwatch { session } => (2, session),
+        ForwardKind::Exec { session } => (3, session),
+    };
+    out.put_u8(kind);
+    out.put_u64_le(session);
+    out.put_u32_le(request.count);
+    out.put_bytes_value(&request.block);
+    out.freeze()
+}
+
+/// Decodes a request.
+///
+/// # Errors
+/// Where the bytes are none.
+pub fn decode_request(body: Bytes) -> Result<Forward, Malformed> {
+    let mut reader = Reader(body);
+    let partition = PartitionId(reader.u16()?);
+    let kind = reader.u8()?;
+    let session = reader.u64()?;
+    let kind = match kind {
+        0 => ForwardKind::Run,
+        1 => ForwardKind::Watch { session },
+        2 => ForwardKind::Unwatch { session },
+        3 => ForwardKind::Exec { session },
+        _ => return Err(Malformed),
+    };
+    let count = reader.u32()?;
+    let block = reader.bytes()?;
+    reader.end()?;
+    Ok(Forward { partition, kind, block, count })
+}
+
+/// Encodes an outcome.
+pub fn encode_outcome(outcome: &ShareOutcome) -> Bytes {
+    let mut out = BytesMut::with_capacity(64);
+    match outcome {
+        ShareOutcome::Applied(replies) => {
+            out.put_u8(0);
+            out.put_u32_le(replies.len() as u32);
+            replies.ends.iter().for_each(|end| out.put_u32_le(*end));
+            out.put_bytes_value(&replies.bytes);
+        }
+        ShareOutcome::Dirty => out.put_u8(1),
+        ShareOutcome::Uncertain => out.put_u8(2),
+        ShareOutcome::Refused(Refusal::NotLeader(leader)) => {
+            out.put_u8(3);
+            out.put_u32_le(leader.map_or(0, |node| node.0));
+        }
+        ShareOutcome::Refused(Refusal::OutOfMemory) => out.put_u8(4),
+        ShareOutcome::Refused(Refusal::NoCopy) => out.put_u8(5),
+        ShareOutcome::Refused(Refusal::Unreachable) => out.put_u8(6),
+    }
+    out.freeze()
+}
+
+/// Decodes an outcome. Bytes that are none mean that the fate is not known.
+pub fn decode_outcome(body: Bytes) -> ShareOutcome {
+    read_outcome(Reader(body)).unwrap_or(ShareOutcome::Uncertain)
+}
+
+fn read_outcome(mut reader: Reader) -> Result<ShareOutcome, Malformed> {
+    Ok(match reader.u8()? {
+        0 => {
+            let count = reader.count(4)?;
+            let ends = (0..count).map(|_| reader.u32()).collect::<Result<smallvec::SmallVec<[u32; 4]>, _>>()?;
+            let bytes = reader.bytes()?;
+            if !ends.is_sorted() || ends.last().is_some_and(|end| *end as usize > bytes.len()) {
+                return Err(Malformed);
+            }
+            ShareOutcome::Applied(Replies { bytes, ends })
+        }
+        1 => ShareOutcome::Dirty,
+        2 => ShareOutcome::Uncertain,
+        3 => {
+            let leader = reader.u32()?;
+            ShareOutcome::Refused(Refusal::NotLeader((leader != 0).then_some(NodeNo(leader))))
+        }
+        4 => ShareOutcome::Refused(Refusal::OutOfMemory),
+        5 => ShareOutcome::Refused(Refusal::NoCopy),
+        6 => ShareOutcome::Refused(Refusal::Unreachable),
+        _ => return Err(Malformed),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn requests_and_outcomes_come_back() {
+        for kind in [ForwardKind::Run, ForwardKind::Watch { session: 1 }, ForwardKind::Exec { session: u64::MAX }] {
+            let request = Forward { partition: PartitionId(7), kind, block: Bytes::from_static(b"xyz"), count: 3 };
+            let back = decode_request(encode_request(&request)).unwrap();
+            assert_eq!((back.partition, back.kind, &back.block[..], back.count), (PartitionId(7), kind, &b"xyz"[..], 3));
+        }
+        let replies = Replies { bytes: Bytes::from_static(b"+OK\r\n:1\r\n"), ends: smallvec::smallvec![5, 9] };
+        let ShareOutcome::Applied(back) = decode_outcome(encode_outcome(&ShareOutcome::Applied(replies))) else {
+            panic!("another outcome");
+        };
+        assert_eq!((back.get(0), back.get(1)), (&b"+OK\r\n"[..], &b":1\r\n"[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let bytes = Bytes::from(bytes);
+            let _ = decode_request(bytes.clone());
+            let _ = decode_outcome(bytes);
+        }
+    }
+}

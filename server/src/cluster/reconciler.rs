@@ -1,0 +1,358 @@
+//! What the directory's leader does: it compares what is with what should be and orders one step of the difference at a
+//! time, a few partitions at once.
+//!
+//! Nothing here is remembered: a new leader starts from the directory's state and the groups' answers. So every step is
+//! recorded before it is ordered (PlanVoters) and after it is done (SettlePartition), and may be repeated.
+
+use super::directory::{DirectoryCommand, DirectoryError, DirectoryState, MembershipId, PartitionRecord};
+use super::node::ClusterNode;
+use super::orders::{Order, OrderKind, OrderReply};
+use super::placement::{PlacementNode, leaders, place};
+use crate::ids::{CopyId, NodeNo, PartitionId};
+use crate::topology::NodeState;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between looks, unless the directory changes.
+const PERIOD: Duration = Duration::from_millis(100);
+/// Partitions that change their copies at once.
+const MOVES_MAX: usize = 4;
+/// The membership that a partition without a group, or a generation's first copy, counts as having.
+const FIRST_MEMBERSHIP: MembershipId = MembershipId { term: 1, index: 1 };
+
+/// Runs for the life of the node; acts only while it leads the directory.
+pub(super) async fn run(node: Arc<ClusterNode>) {
+    let mut states = node.directory.subscribe();
+    loop {
+        if node.directory.leads() {
+            match step(&node).await {
+                Ok(()) | Err(DirectoryError::NotLeader(_) | DirectoryError::Refused(_)) => {}
+                Err(error) => tracing::warn!(%error, "reconciling failed; it goes on"),
+            }
+        }
+        let _ = tokio::time::timeout(PERIOD, states.changed()).await;
+        // Changes come in flocks.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn step(node: &Arc<ClusterNode>) -> Result<(), DirectoryError> {
+    let state = node.directory.state();
+    if state.cluster.is_none() {
+        return Ok(());
+    }
+    settle_nodes(node, &state).await?;
+    set_targets(node, &node.directory.state()).await?;
+    let state = node.directory.state();
+    begin_partitions(node, &state).await?;
+    let state = node.directory.state();
+    start_moves(node, &state).await?;
+    balance_leaders(node, &state).await?;
+    release_stop(node, &state).await
+}
+
+/// Moves nodes along their lives: those that joined become members, those that are empty leave.
+async fn settle_nodes(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result<(), DirectoryError> {
+    let (voters, learners) = node.directory.members();
+    for record in state.nodes.values() {
+        let no = record.no;
+        let here = no == node.me.node || node.peers.is_connected(no);
+        let is_member = voters.contains(&no) || learners.contains(&no);
+        match record.state {
+            NodeState::Joining if here => {
+                if !is_member {
+                    tracing::info!(node = %no, "taking a node into the directory");
+                    node.directory.add_node(no).await?;
+                }
+                node.directory.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Up }).await?;
+                tracing::info!(node = %no, "node is up");
+            }
+            NodeState::Joining | NodeState::Up => {}
+            NodeState::Draining => {
+                if voters.contains(&no) && voters.len() > 1 {
+                    if no == node.me.node {
+                        // Another leads the directory from here on and lets this node go.
+                        node.directory.remove_node(no).await?;
+                        return Ok(());
+                    }
+                    node.directory.balance(Some(no)).await?;
+                }
+                if !state.holds_copies(no) {
+                    node.directory.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Left }).await?;
+                    tracing::info!(node = %no, "node is drained");
+                }
+            }
+            NodeState::Down => {
+                if is_member && no != node.me.node {
+                    node.directory.remove_node(no).await?;
+                }
+                if !state.holds_copies(no) {
+                    node.directory.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Left }).await?;
+                }
+            }
+            // It is kept informed, and linked, until it stops.
+            NodeState::Left if !here => {
+                if is_member {
+                    node.directory.remove_node(no).await?;
+                }
+                node.directory.propose(DirectoryCommand::ForgetNode { no }).await?;
+                tracing::info!(node = %no, "node has left");
+            }
+            NodeState::Left => {}
+        }
+    }
+    if learners.iter().any(|no| state.nodes.get(no).is_some_and(|record| record.state == NodeState::Up)) {
+        node.directory.balance(None).await?;
+    }
+    Ok(())
+}
+
+/// Computes who is to hold what, and records it where it differs.
+async fn set_targets(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result<(), DirectoryError> {
+    let Some(cluster) = &state.cluster else { return Ok(()) };
+    let up: Vec<PlacementNode> = state
+        .nodes
+        .values()
+        .filter(|record| record.state == NodeState::Up)
+        .map(|record| PlacementNode { no: record.no, weight: record.weight, zone: record.zone.clone() })
+        .collect();
+    if up.is_empty() {
+        return Ok(());
+    }
+    let previous: Vec<Vec<NodeNo>> = state.partitions.iter().map(|record| record.target.clone()).collect();
+    let settings = &cluster.settings;
+    let targets = place(&up, settings.partitions, usize::from(settings.replicas), &previous);
+    if targets != previous {
+        node.directory.propose(DirectoryCommand::SetTarget { expected: state.target_epoch, targets }).await?;
+        tracing::info!(nodes = up.len(), "placement changed");
+    }
+    Ok(())
+}
+
+/// Gives a first copy to partitions that have none, and begins those anew that have lost their quorum for good.
+async fn begin_partitions(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result<(), DirectoryError> {
+    let mut first = Vec::new();
+    for (index, record) in state.partitions.iter().enumerate() {
+        let partition = index as u16;
+        if record.voters.is_empty() {
+            let home = record.target.iter().find_map(|no| current_copy(state, *no));
+            if let Some(copy) = home {
+                first.push(node.directory.propose(DirectoryCommand::SettlePartition {
+                    partition,
+                    generation: record.generation,
+                    membership: FIRST_MEMBERSHIP,
+                    voters: vec![copy],
+                }));
+            }
+        } else if record.membership == MembershipId::default() {
+            first.push(node.directory.propose(DirectoryCommand::SettlePartition {
+                partition,
+                generation: record.generation,
+                membership: FIRST_MEMBERSHIP,
+                voters: record.voters.clone(),
+            }));
+        } else if state.has_lost_quorum(&record.voters) {
+            begin_anew(node, state, partition, record).await?;
+        }
+    }
+    futures::future::try_join_all(first).await?;
+    Ok(())
+}
+
+async fn begin_anew(
+    node: &Arc<ClusterNode>,
+    state: &DirectoryState,
+    partition: u16,
+    record: &PartitionRecord,
+) -> Result<(), DirectoryError> {
+    let living: BTreeSet<CopyId> = record.copies().filter(|copy| !state.is_dead(*copy)).collect();
+    let generation = record.generation + 1;
+    let mut best = None;
+    let mut planned_seen = false;
+    for copy in &living {
+        let ask = Order {
+            partition: PartitionId(partition),
+            generation: record.generation,
+            directory_term: node.directory.confirm_leadership().await?,
+            kind: OrderKind::Report,
+        };
+        let OrderReply::Report { last, voters } = node.give(copy.node, ask).await else {
+            // Every living copy must be asked: out of reach is not dead.
+            return Ok(());
+        };
+        planned_seen |= record.planned.as_ref().is_some_and(|planned| *planned == voters);
+        if best.as_ref().is_none_or(|(most, _)| last > *most) {
+            best = Some((last, *copy));
+        }
+    }
+    let survivor = best.map(|(_, copy)| copy);
+    let command =
+        DirectoryCommand::StartGeneration { partition, generation, survivor, planned_unseen: !planned_seen };
+    let applied = node.directory.propose(command).await?;
+    tracing::warn!(partition, generation, ?survivor, ?applied, "a majority of the copies is dead: begun anew");
+    Ok(())
+}
+
+fn current_copy(state: &DirectoryState, no: NodeNo) -> Option<CopyId> {
+    let record = state.nodes.get(&no)?;
+    let alive = !matches!(record.state, NodeState::Down | NodeState::Left);
+    alive.then_some(CopyId { node: no, incarnation: record.incarnation })
+}
+
+/// The copies that should vote: the targets' current incarnations.
+fn desired(state: &DirectoryState, record: &PartitionRecord) -> BTreeSet<CopyId> {
+    record.target.iter().filter_map(|no| current_copy(state, *no)).collect()
+}
+
+/// Starts a task for each partition whose voters differ from what they should be, a few at once.
+async fn start_moves(node: &Arc<ClusterNode>, state: &Arc<DirectoryState>) -> Result<(), DirectoryError> {
+    let differs = |record: &PartitionRecord| {
+        let wanted = desired(state, record);
+        !wanted.is_empty()
+            && !record.voters.is_empty()
+            && (record.planned.is_some() || !record.voters.iter().copied().eq(wanted.iter().copied()))
+    };
+    let waiting: Vec<PartitionId> = (0..state.partitions.len() as u16)
+        .map(PartitionId)
+        .filter(|id| differs(&state.partitions[id.index()]) && !node.work.lock().contains(id))
+        .collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let term = node.directory.confirm_leadership().await?;
+    for id in waiting {
+        {
+            let mut work = node.work.lock();
+            if work.len() >= MOVES_MAX {
+                break;
+            }
+            work.insert(id);
+        }
+        let node = Arc::clone(node);
+        tokio::spawn(async move {
+            if let Err(error) = change_voters(&node, id, term).await {
+                tracing::debug!(partition = %id, error, "voters not changed yet");
+                tokio::time::sleep(PERIOD).await;
+            }
+            node.work.lock().remove(&id);
+        });
+    }
+    Ok(())
+}
+
+/// One step towards the voters that a partition should have.
+async fn change_voters(node: &Arc<ClusterNode>, id: PartitionId, term: u64) -> Result<(), String> {
+    let state = node.directory.state();
+    let Some(record) = state.partition(id) else { return Ok(()) };
+    let wanted = desired(&state, record);
+    let voters: BTreeSet<CopyId> = record.voters.iter().copied().collect();
+    let leader_node = match node.routes.leader(id) {
+        Some(no) => no,
+        None if record.voters.len() == 1 => record.voters[0].node,
+        None => return Err("nobody leads the partition".into()),
+    };
+    let leader = record.copies().find(|copy| copy.node == leader_node && !state.is_dead(*copy));
+    let Some(leader) = leader else { return Err("the leader is not among the voters on record".into()) };
+    // What an earlier plan began is ended first.
+    let target: BTreeSet<CopyId> = match &record.planned {
+        Some(planned) => planned.iter().copied().collect(),
+        None if wanted.contains(&leader) => wanted,
+        // The leader has to go: first the new copies come beside it, then it hands over, then it is removed.
+        None if wanted.is_subset(&voters) => {
+            let heir = *wanted.first().ok_or("no copy is wanted")?;
+            let kind = OrderKind::Transfer { to: heir };
+            let order = Order { partition: id, generation: record.generation, directory_term: term, kind };
+            node.give(leader_node, order).await;
+            return Err("leadership is moving".into());
+        }
+        None => wanted.into_iter().chain([leader]).collect(),
+    };
+    if !target.contains(&leader) {
+        let heir = *target.intersection(&voters).next().ok_or("no voter of the plan can lead")?;
+        let kind = OrderKind::Transfer { to: heir };
+        let order = Order { partition: id, generation: record.generation, directory_term: term, kind };
+        node.give(leader_node, order).await;
+        return Err("leadership is moving".into());
+    }
+    let text = |error: DirectoryError| error.to_string();
+    let target: Vec<CopyId> = target.into_iter().collect();
+    let plan = DirectoryCommand::PlanVoters {
+        partition: id.0,
+        generation: record.generation,
+        expected: record.membership,
+        voters: target.clone(),
+    };
+    node.directory.propose(plan).await.map_err(text)?;
+    tracing::info!(partition = %id, from = ?nodes(&record.voters), to = ?nodes(&target), "changing voters");
+    let kind = OrderKind::Reshape { expected: record.membership, target };
+    let order = Order { partition: id, generation: record.generation, directory_term: term, kind };
+    match node.give(leader_node, order).await {
+        OrderReply::Settled { membership, voters } => {
+            if membership == record.membership {
+                return Err("nothing changed".into());
+            }
+            let settle = DirectoryCommand::SettlePartition {
+                partition: id.0,
+                generation: record.generation,
+                membership,
+                voters,
+            };
+            node.directory.propose(settle).await.map_err(text)?;
+            Ok(())
+        }
+        other => Err(format!("{other:?}")),
+    }
+}
+
+fn nodes(copies: &[CopyId]) -> Vec<u32> {
+    copies.iter().map(|copy| copy.node.0).collect()
+}
+
+/// Spreads leaders evenly over the copies, once everything else is done.
+async fn balance_leaders(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result<(), DirectoryError> {
+    if !node.work.lock().is_empty() || state.stop_permit.is_some() || state.nodes.len() < 2 {
+        return Ok(());
+    }
+    let settled: Vec<Vec<NodeNo>> = state
+        .partitions
+        .iter()
+        .map(|record| {
+            let usable = |copy: &&CopyId| {
+                (copy.node == node.me.node || node.peers.is_connected(copy.node)) && !state.is_dead(**copy)
+            };
+            record.voters.iter().filter(usable).map(|copy| copy.node).collect()
+        })
+        .collect();
+    let now: Vec<Option<NodeNo>> =
+        (0..state.partitions.len() as u16).map(|index| node.routes.leader(PartitionId(index))).collect();
+    if now.iter().any(Option::is_none) {
+        return Ok(());
+    }
+    let wanted = leaders(&settled, &now);
+    // One at a time: the next look sees whether it worked.
+    let next = wanted.iter().zip(&now).position(|(wanted, now)| wanted.is_some() && wanted != now);
+    let Some(index) = next else { return Ok(()) };
+    let record = &state.partitions[index];
+    let to = record.voters.iter().find(|copy| Some(copy.node) == wanted[index]).copied();
+    if let (Some(to), Some(from)) = (to, now[index]) {
+        let directory_term = node.directory.confirm_leadership().await?;
+        let kind = OrderKind::Transfer { to };
+        let partition = PartitionId(index as u16);
+        tracing::info!(%partition, from = %from, to = %to.node, "moving leadership");
+        node.give(from, Order { partition, generation: record.generation, directory_term, kind }).await;
+    }
+    Ok(())
+}
+
+/// Takes the stop permit back once its holder is a full member again.
+async fn release_stop(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result<(), DirectoryError> {
+    let Some(holder) = state.stop_permit else { return Ok(()) };
+    let no = holder.node;
+    let back = state.nodes.get(&no).is_some_and(|record| record.incarnation > holder.incarnation);
+    if back && state.is_settled(no) && (no == node.me.node || node.peers.is_connected(no)) {
+        node.directory.propose(DirectoryCommand::ReleaseStop { no }).await?;
+        tracing::info!(node = %no, "stop permit is free again");
+    }
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! Numbers of the services that peers offer each other.
+
+/// Messages of partition groups.
+pub const GROUP: u8 = 1;
+/// Messages of the directory's group.
+pub const DIRECTORY: u8 = 2;
+/// Forwarded commands.
+pub const FORWARD: u8 = 3;
+/// Hints of who leads what; wants no answer.
+pub const LEADERS: u8 = 4;
+/// Orders of the directory's leader to the leader of a partition.
+pub const ORDER: u8 = 5;
+/// Joining, and questions of nodes that are not members yet.
+pub const CONTROL: u8 = 6;

@@ -1,0 +1,73 @@
+//! CLUSTER INFO.
+
+use super::{CLUSTER_ROW, shape};
+use crate::commands::port::{ConnectionContext, Flow};
+use crate::commands::{CommandError, CommandSpec, Handler};
+use crate::ids::PartitionId;
+use crate::topology::Topology;
+use larder_protocol::{Args, Arity, ReplyBuffer};
+
+/// CLUSTER INFO
+pub(super) static INFO: CommandSpec = CommandSpec {
+    name: "info",
+    arity: Arity::Exactly(2),
+    summary: "Returns information about the state of a node.",
+    handler: Handler::Connection(info),
+    ..CLUSTER_ROW
+};
+
+fn info(context: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBuffer) -> Result<Flow, CommandError> {
+    reply.verbatim(fields(&context.node.topology()).as_bytes());
+    Ok(Flow::Done)
+}
+
+/// Redis's fields: slots are ok while their partition has a leader that is not known to be down.
+fn fields(topology: &Topology) -> String {
+    let partitions = topology.partitions();
+    let (mut ok, mut suspect, mut failed) = (0u32, 0u32, 0u32);
+    for (index, owners) in topology.owners.iter().enumerate() {
+        let [first, end] = [index, index + 1].map(|at| PartitionId(at as u16).first_slot(partitions));
+        let slots = u32::from(end - first);
+        match owners.leader.and_then(|leader| topology.node(leader)) {
+            Some(leader) if shape::is_well(leader) => ok += slots,
+            Some(_) => suspect += slots,
+            None => failed += slots,
+        }
+    }
+    let masters = topology.nodes.iter().filter(|node| topology.owners.iter().any(|o| o.leader == Some(node.no)));
+    let state = if failed + suspect == 0 { "ok" } else { "fail" };
+    [
+        format!("cluster_state:{state}"),
+        format!("cluster_slots_assigned:{}", ok + suspect + failed),
+        format!("cluster_slots_ok:{ok}"),
+        format!("cluster_slots_pfail:{suspect}"),
+        format!("cluster_slots_fail:{failed}"),
+        format!("cluster_known_nodes:{}", topology.nodes.len()),
+        format!("cluster_size:{}", masters.count()),
+        format!("cluster_current_epoch:{}", topology.epoch),
+        format!("cluster_my_epoch:{}", topology.epoch),
+        String::new(),
+    ]
+    .join("\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::port_stub::topology;
+
+    #[test]
+    fn slots_are_counted_by_the_state_of_their_leaders() {
+        let mut topology = topology(3, &[1, 2, 1, 2]);
+        let text = fields(&topology);
+        assert!(
+            text.starts_with("cluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:16384\r\n"),
+            "{text}"
+        );
+        assert!(text.contains("cluster_known_nodes:3\r\ncluster_size:2\r\n"), "{text}");
+        topology.nodes[1].connected = false;
+        topology.owners[0].leader = None;
+        let text = fields(&topology);
+        assert!(text.contains("state:fail") && text.contains("_pfail:8192") && text.contains("_fail:4096"), "{text}");
+    }
+}

@@ -1,0 +1,165 @@
+//! The status of a cluster as LARDER STATUS shows it, as a table and as JSON.
+
+use crate::commands::port::{ClusterStatus, Move, state_word};
+use crate::ids::PartitionId;
+use crate::topology::Topology;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The cluster, as one node sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the placement.
+    pub epoch: u64,
+    /// The id of the node that answers.
+    pub me: String,
+    /// Whether the node that answers is ready.
+    pub ready: bool,
+    /// Why it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// All nodes.
+    pub nodes: Vec<NodeStatus>,
+    /// All partitions.
+    pub partitions: Vec<PartitionStatus>,
+    /// Copies on their way.
+    pub moves: Vec<Move>,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its number.
+    pub no: u32,
+    /// Its 40-digit name.
+    pub id: String,
+    /// joining, up, draining, down or left.
+    pub state: String,
+    /// Whether the node that answers has a link to it.
+    pub connected: bool,
+    /// Client address.
+    pub client: String,
+    /// Cluster address.
+    pub cluster: String,
+    /// Peer address.
+    pub peer: String,
+    /// Partitions that it leads.
+    pub leads: usize,
+    /// Partitions of which it holds a copy.
+    pub copies: usize,
+}
+
+/// One partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionStatus {
+    /// Its number.
+    pub partition: u16,
+    /// First slot.
+    pub first_slot: u16,
+    /// Last slot.
+    pub last_slot: u16,
+    /// The number of the node that leads it.
+    pub leader: Option<u32>,
+    /// The numbers of the nodes that hold copies.
+    pub copies: Vec<u32>,
+}
+
+impl Status {
+    /// The status of `topology`.
+    pub fn new(topology: &Topology, cluster: ClusterStatus) -> Self {
+        let count = topology.partitions();
+        let partitions = topology.owners.iter().zip(0..).map(|(owners, partition)| PartitionStatus {
+            partition,
+            first_slot: PartitionId(partition).first_slot(count),
+            last_slot: PartitionId(partition + 1).first_slot(count) - 1,
+            leader: owners.leader.map(|no| no.0),
+            copies: owners.copies.iter().map(|no| no.0).collect(),
+        });
+        let nodes = topology.nodes.iter().map(|node| NodeStatus {
+            no: node.no.0,
+            id: node.name.to_string(),
+            state: state_word(node.state).to_string(),
+            connected: node.connected,
+            client: node.client.to_string(),
+            cluster: node.cluster.to_string(),
+            peer: node.peer.to_string(),
+            leads: topology.owners.iter().filter(|owners| owners.leader == Some(node.no)).count(),
+            copies: topology.owners.iter().filter(|owners| owners.copies.contains(&node.no)).count(),
+        });
+        Self {
+            epoch: topology.epoch,
+            me: topology.node(topology.me).map(|node| node.name.to_string()).unwrap_or_default(),
+            ready: cluster.unready.is_none(),
+            reason: cluster.unready,
+            nodes: nodes.collect(),
+            partitions: partitions.collect(),
+            moves: cluster.moves,
+        }
+    }
+
+    /// The node that `name` means: an id, a unique beginning of one, or a client address.
+    pub fn find(&self, name: &str) -> Option<&NodeStatus> {
+        let name = name.to_ascii_lowercase();
+        if let Some(node) = self.nodes.iter().find(|node| node.client == name) {
+            return Some(node);
+        }
+        let mut found = self.nodes.iter().filter(|node| !name.is_empty() && node.id.starts_with(&name));
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    /// What wants an operator's attention.
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        warnings.extend(self.reason.iter().map(|reason| format!("this node is not ready: {reason}")));
+        let headless: Vec<String> =
+            self.partitions.iter().filter(|p| p.leader.is_none()).map(|p| p.partition.to_string()).collect();
+        if !headless.is_empty() {
+            warnings.push(format!("no leader is known for partition {}", headless.join(", ")));
+        }
+        let members = self.nodes.iter().filter(|node| node.state == "up").count();
+        if members == 2 {
+            warnings.push("two nodes need each other for writes; add a third to survive the loss of one".into());
+        }
+        warnings
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let leaders = self.partitions.iter().filter(|partition| partition.leader.is_some()).count();
+        writeln!(
+            f,
+            "epoch {}, {} nodes, {} partitions ({leaders} with a leader)",
+            self.epoch,
+            self.nodes.len(),
+            self.partitions.len()
+        )?;
+        writeln!(f)?;
+        writeln!(
+            f,
+            "{:<10} {:<9} {:<22} {:<22} {:<22} {:>5} {:>6}",
+            "NODE", "STATE", "CLIENT", "CLUSTER", "PEER", "LEADS", "COPIES"
+        )?;
+        for node in &self.nodes {
+            let state = if node.connected { node.state.clone() } else { format!("{}?", node.state) };
+            let me = if node.id == self.me { "*" } else { "" };
+            let id = format!("{}{me}", node.id.get(..8).unwrap_or(&node.id));
+            writeln!(
+                f,
+                "{id:<10} {state:<9} {:<22} {:<22} {:<22} {:>5} {:>6}",
+                node.client, node.cluster, node.peer, node.leads, node.copies
+            )?;
+        }
+        for step in &self.moves {
+            let number = |no: Option<u32>| no.map_or("-".to_string(), |no| no.to_string());
+            writeln!(
+                f,
+                "moving partition {} from node {} to node {}",
+                step.partition,
+                number(step.from),
+                number(step.to)
+            )?;
+        }
+        self.warnings().iter().try_for_each(|warning| writeln!(f, "! {warning}"))
+    }
+}

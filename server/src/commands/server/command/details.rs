@@ -1,0 +1,188 @@
+//! COMMAND and COMMAND INFO: ten elements a command.
+
+use super::key_access::{self, KeyRun};
+use super::{BASE, find};
+use crate::commands::port::{ConnectionContext, Flow};
+use crate::commands::{CommandError, CommandSpec, Family, Fanout, Handler, table};
+use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
+
+/// COMMAND INFO [command-name [command-name ...]]
+pub(super) static INFO: CommandSpec = CommandSpec {
+    name: "info",
+    arity: Arity::AtLeast(2),
+    complexity: "O(N) where N is the number of commands to look up",
+    summary: "Returns information about one, multiple or all commands.",
+    handler: Handler::Connection(info),
+    ..BASE
+};
+
+pub(super) fn all(_: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBuffer) -> Result<Flow, CommandError> {
+    reply.array_header(table::all().count());
+    table::all().for_each(|spec| describe(spec.name, spec, reply));
+    Ok(Flow::Done)
+}
+
+fn info(context: &mut ConnectionContext<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<Flow, CommandError> {
+    if args.len() == 2 {
+        return all(context, args, reply);
+    }
+    reply.array_header(args.len() - 2);
+    for name in args.from(2).iter() {
+        match find(name) {
+            Some((name, spec)) => describe(name, spec, reply),
+            None => reply.null_array(),
+        }
+    }
+    Ok(Flow::Done)
+}
+
+fn describe(name: &str, spec: &'static CommandSpec, reply: &mut ReplyBuffer) {
+    let (first, last, step) = spec.keys.wire();
+    reply.array_header(10);
+    reply.bulk(name.as_bytes());
+    reply.integer(spec.arity.wire());
+    let movable = matches!(spec.keys, KeySpec::Counted { .. }) && !spec.flags.contains(Flags::MOVABLEKEYS);
+    let flags: Vec<_> = spec.flags.names().chain(movable.then_some("movablekeys")).collect();
+    words(reply, &flags, ReplyBuffer::set_header);
+    reply.integer(first);
+    reply.integer(last);
+    reply.integer(step);
+    words(reply, &categories(spec), ReplyBuffer::set_header);
+    let tips = tips(spec);
+    reply.array_header(tips.len());
+    tips.iter().for_each(|tip| reply.bulk(tip.as_bytes()));
+    key_specs(spec, reply);
+    let subcommands: Vec<_> = table::subcommands(spec).filter(|sub| !sub.name.is_empty()).collect();
+    reply.array_header(subcommands.len());
+    for sub in subcommands {
+        describe(&format!("{name}|{}", sub.name), sub, reply);
+    }
+}
+
+fn words(reply: &mut ReplyBuffer, words: &[&str], header: fn(&mut ReplyBuffer, usize)) {
+    header(reply, words.len());
+    words.iter().for_each(|word| reply.simple(word));
+}
+
+/// ACL categories, by the rules of Redis's `setImplicitACLCategories` and the groups of its command files.
+pub(super) fn categories(spec: &CommandSpec) -> Vec<&'static str> {
+    let has = |flag| spec.flags.contains(flag);
+    let of_data = spec.keys != KeySpec::None || spec.id != 0;
+    let mut categories = Vec::new();
+    let mut add = |yes: bool, category| {
+        if yes {
+            categories.push(category);
+        }
+    };
+    let whole_keyspace = matches!(spec.handler, Handler::ReadAll(..) | Handler::WriteAll(..) | Handler::Scan(_));
+    add((spec.family == Family::Generic && of_data) || whole_keyspace, "@keyspace");
+    add(has(Flags::READONLY), "@read");
+    add(has(Flags::WRITE), "@write");
+    add(spec.family == Family::String, "@string");
+    add(has(Flags::PUBSUB), "@pubsub");
+    add(has(Flags::ADMIN), "@admin");
+    add(has(Flags::FAST), "@fast");
+    add(!has(Flags::FAST), "@slow");
+    add(has(Flags::BLOCKING), "@blocking");
+    let dangerous = matches!(spec.name, "keys" | "flushall" | "flushdb" | "role")
+        || spec.name == "info" && spec.flags == BASE.flags;
+    add(has(Flags::ADMIN) || dangerous, "@dangerous");
+    let about_connection =
+        spec.family == Family::Connection || (spec.family == Family::Server && spec.since == "2.8.13");
+    add(about_connection, "@connection");
+    add(spec.family == Family::Transactions, "@transaction");
+    categories
+}
+
+/// Command tips (<https://redis.io/docs/latest/develop/reference/command-tips/>): how a cluster client may split a command.
+fn tips(spec: &CommandSpec) -> Vec<&'static str> {
+    let mut tips = Vec::new();
+    let fanout = match spec.handler {
+        Handler::ReadFanout(_, fanout) | Handler::WriteFanout(_, fanout) => {
+            tips.push("request_policy:multi_shard");
+            Some(fanout)
+        }
+        Handler::ReadAll(_, fanout) | Handler::WriteAll(_, fanout) => {
+            tips.push("request_policy:all_shards");
+            Some(fanout)
+        }
+        Handler::Scan(_) => {
+            tips.extend(["nondeterministic_output", "request_policy:special", "response_policy:special"]);
+            None
+        }
+        _ => None,
+    };
+    match fanout {
+        Some(Fanout::Sum) => tips.push("response_policy:agg_sum"),
+        Some(Fanout::AllOk) => tips.push("response_policy:all_succeeded"),
+        Some(Fanout::Concat) => tips.push("nondeterministic_output_order"),
+        Some(Fanout::Any) => tips.extend(["nondeterministic_output", "response_policy:special"]),
+        Some(Fanout::PerKey) | None => {}
+    }
+    let volatile = matches!(spec.name, "ttl" | "pttl" | "expiretime" | "pexpiretime" | "time" | "role" | "info");
+    if volatile && tips.is_empty() {
+        tips.push("nondeterministic_output");
+    }
+    tips
+}
+
+fn key_specs(spec: &CommandSpec, reply: &mut ReplyBuffer) {
+    if let KeySpec::Counted { count } = spec.keys {
+        reply.array_header(1);
+        let flags: &[&str] =
+            if spec.flags.contains(Flags::WRITE) { &["RW", "access", "update"] } else { &["RO", "access"] };
+        key_spec(reply, flags, count, "keynum", &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)]);
+        return;
+    }
+    let runs = key_access::runs(spec);
+    reply.array_header(runs.len());
+    for KeyRun { first, last, step, flags } in runs {
+        let range = [("lastkey", last), ("keystep", i64::from(step)), ("limit", 0)];
+        key_spec(reply, flags, first, "range", &range);
+    }
+}
+
+fn key_spec(reply: &mut ReplyBuffer, flags: &[&str], begin: u16, kind: &str, find: &[(&str, i64)]) {
+    reply.map_header(3);
+    reply.bulk(b"flags");
+    words(reply, flags, ReplyBuffer::set_header);
+    reply.bulk(b"begin_search");
+    search(reply, "index", &[("index", i64::from(begin))]);
+    reply.bulk(b"find_keys");
+    search(reply, kind, find);
+}
+
+fn search(reply: &mut ReplyBuffer, kind: &str, numbers: &[(&str, i64)]) {
+    reply.map_header(2);
+    reply.bulk(b"type");
+    reply.bulk(kind.as_bytes());
+    reply.bulk(b"spec");
+    reply.map_header(numbers.len());
+    for (name, number) in numbers {
+        reply.bulk(name.as_bytes());
+        reply.integer(*number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::port_stub::StubNode;
+    use crate::commands::session::PortKind;
+
+    #[test]
+    fn a_command_has_ten_elements() {
+        let node = StubNode::new();
+        let mut session = node.connect(PortKind::Client);
+        // As a Redis 7 server answers COMMAND INFO get.
+        let get = "*1\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n*3\r\n+@read\r\n+@string\r\n\
+                   +@fast\r\n*0\r\n*1\r\n*6\r\n$5\r\nflags\r\n*2\r\n+RO\r\n+access\r\n$12\r\nbegin_search\r\n*4\r\n$4\r\ntype\r\n\
+                   $5\r\nindex\r\n$4\r\nspec\r\n*2\r\n$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n\
+                   $4\r\nspec\r\n*6\r\n$7\r\nlastkey\r\n:0\r\n$7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n*0\r\n";
+        assert_eq!(node.run(&mut session, "COMMAND INFO GET"), get);
+        assert_eq!(node.run(&mut session, "COMMAND INFO nonsense"), "*1\r\n*-1\r\n");
+        let client = node.run(&mut session, "COMMAND INFO client");
+        assert!(client.contains("$9\r\nclient|id\r\n:2\r\n"), "{client}");
+        session.version = larder_protocol::ProtocolVersion::Resp3;
+        assert!(node.run(&mut session, "COMMAND INFO get").contains("~2\r\n+readonly\r\n"));
+    }
+}

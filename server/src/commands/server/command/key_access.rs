@@ -1,0 +1,62 @@
+//! What a command does to its keys: the flags of key specifications.
+
+use crate::commands::CommandSpec;
+use larder_protocol::{Flags, KeySpec};
+
+/// A run of keys with the same flags.
+pub(super) struct KeyRun {
+    /// Position of the first.
+    pub first: u16,
+    /// Position of the last as COMMAND's `find_keys` has it: relative to the first, or negative from the end.
+    pub last: i64,
+    /// Distance between keys.
+    pub step: u16,
+    /// Redis's words: RO, RW, OW, RM; access, update, insert, delete.
+    pub flags: &'static [&'static str],
+}
+
+const READ: &[&str] = &["RO", "access"];
+const LOOK: &[&str] = &["RO"];
+const CHANGE: &[&str] = &["RW", "access", "update"];
+const UPDATE: &[&str] = &["RW", "update"];
+const OVERWRITE: &[&str] = &["OW", "update"];
+const INSERT: &[&str] = &["OW", "insert"];
+const REMOVE: &[&str] = &["RM", "delete"];
+
+/// What `name` does to its keys, one entry a run. Redis's JSON files state the same.
+fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
+    match name {
+        "copy" => &[READ, OVERWRITE],
+        "rename" => &[&["RW", "access", "delete"], OVERWRITE],
+        "renamenx" => &[&["RW", "access", "delete"], INSERT],
+        "exists" | "touch" | "type" | "ttl" | "pttl" | "expiretime" | "pexpiretime" | "strlen" | "encoding"
+        | "freq" | "idletime" | "refcount" | "usage" | "watch" => &[LOOK],
+        "del" | "unlink" => &[REMOVE],
+        "getdel" => &[&["RW", "access", "delete"]],
+        "set" => &[&["RW", "access", "update", "variable_flags"]],
+        "setnx" | "msetnx" => &[INSERT],
+        "setex" | "psetex" | "mset" => &[OVERWRITE],
+        "append" => &[&["RW", "insert"]],
+        "expire" | "pexpire" | "expireat" | "pexpireat" | "persist" | "setrange" => &[UPDATE],
+        _ if writes => &[CHANGE],
+        _ => &[READ],
+    }
+}
+
+/// The runs of keys of `spec`; none where it has no keys.
+pub(super) fn runs(spec: &CommandSpec) -> Vec<KeyRun> {
+    let KeySpec::Range { first, last, step } = spec.keys else { return Vec::new() };
+    let access = access(spec.name, spec.flags.contains(Flags::WRITE));
+    if access.len() > 1 {
+        // Source and destination.
+        let one = |(at, flags): (usize, &&'static [&'static str])| KeyRun {
+            first: first + at as u16 * step,
+            last: 0,
+            step: 1,
+            flags,
+        };
+        return access.iter().enumerate().map(one).collect();
+    }
+    let last = if last < 0 { i64::from(last) } else { i64::from(last) - i64::from(first) };
+    vec![KeyRun { first, last, step, flags: access[0] }]
+}

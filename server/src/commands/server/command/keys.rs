@@ -1,0 +1,101 @@
+//! COMMAND GETKEYS and GETKEYSANDFLAGS.
+
+use super::key_access;
+use super::{BASE, find};
+use crate::commands::connection::arguments::integer;
+use crate::commands::port::{ConnectionContext, Flow};
+use crate::commands::{CommandError, CommandSpec, Handler, table};
+use larder_protocol::{Args, Arity, KeySpec, ReplyBuffer};
+
+/// COMMAND GETKEYS command [arg [arg ...]]
+pub(super) static GETKEYS: CommandSpec = CommandSpec {
+    name: "getkeys",
+    arity: Arity::AtLeast(3),
+    complexity: "O(N) where N is the number of arguments to the command",
+    summary: "Extracts the key names from an arbitrary command.",
+    handler: Handler::Connection(get_keys),
+    ..BASE
+};
+
+/// COMMAND GETKEYSANDFLAGS command [arg [arg ...]]
+pub(super) static GETKEYSANDFLAGS: CommandSpec = CommandSpec {
+    name: "getkeysandflags",
+    arity: Arity::AtLeast(3),
+    since: "7.0.0",
+    complexity: "O(N) where N is the number of arguments to the command",
+    summary: "Extracts the key names and access flags for an arbitrary command.",
+    handler: Handler::Connection(get_keys_and_flags),
+    ..BASE
+};
+
+/// The command that `args` spell, and the positions of its keys among them.
+fn locate(args: Args<'_>) -> Result<(&'static CommandSpec, Vec<usize>), CommandError> {
+    let (_, mut spec) = find(&args[0]).ok_or(CommandError::text("ERR Invalid command specified"))?;
+    if matches!(spec.handler, Handler::Container(_)) {
+        let wanted = args.get(1).unwrap_or_default();
+        let sub = table::subcommands(spec).find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(wanted));
+        spec = sub.ok_or(CommandError::text("ERR Invalid command specified"))?;
+    }
+    if spec.keys == KeySpec::None {
+        return Err(CommandError::text("ERR The command has no key arguments"));
+    }
+    if !spec.arity.allows(args.len()) {
+        return Err(CommandError::text("ERR Invalid number of arguments specified for command"));
+    }
+    let count = |at: usize| args.get(at).and_then(|count| integer(count).ok()).and_then(|n| usize::try_from(n).ok());
+    let positions: Vec<usize> = spec.keys.positions(args.len(), count).collect();
+    if positions.is_empty() {
+        return Err(CommandError::text("ERR Invalid arguments specified for command"));
+    }
+    Ok((spec, positions))
+}
+
+fn get_keys(_: &mut ConnectionContext<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<Flow, CommandError> {
+    let command = args.from(2);
+    let (_, positions) = locate(command)?;
+    reply.array_header(positions.len());
+    positions.iter().for_each(|at| reply.bulk(&command[*at]));
+    Ok(Flow::Done)
+}
+
+fn get_keys_and_flags(
+    _: &mut ConnectionContext<'_>,
+    args: Args<'_>,
+    reply: &mut ReplyBuffer,
+) -> Result<Flow, CommandError> {
+    let command = args.from(2);
+    let (spec, positions) = locate(command)?;
+    let runs = key_access::runs(spec);
+    reply.array_header(positions.len());
+    for at in positions {
+        let run = runs.iter().rev().find(|run| usize::from(run.first) <= at).or(runs.first());
+        let flags = run.map_or(&[][..], |run| run.flags);
+        reply.array_header(2);
+        reply.bulk(&command[at]);
+        reply.set_header(flags.len());
+        flags.iter().for_each(|flag| reply.simple(flag));
+    }
+    Ok(Flow::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::port_stub::StubNode;
+    use crate::commands::session::PortKind;
+
+    #[test]
+    fn keys_are_where_the_table_says() {
+        let node = StubNode::new();
+        let mut session = node.connect(PortKind::Client);
+        assert_eq!(node.run(&mut session, "COMMAND GETKEYS SET k v EX 5"), "*1\r\n$1\r\nk\r\n");
+        let flags = "*1\r\n*2\r\n$1\r\nk\r\n*2\r\n+RO\r\n+access\r\n";
+        assert_eq!(node.run(&mut session, "COMMAND GETKEYSANDFLAGS get k"), flags);
+        for (line, error) in [
+            ("COMMAND GETKEYS nonsense k", "Invalid command specified"),
+            ("COMMAND GETKEYS ping", "The command has no key arguments"),
+            ("COMMAND GETKEYS get", "Invalid number of arguments specified for command"),
+        ] {
+            assert_eq!(node.run(&mut session, line), format!("-ERR {error}\r\n"));
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The table of settings.
+
+/// What a setting's value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A number of bytes with Redis's units (`100mb`, `1gb`, `2k`), within these bounds.
+    Bytes(u64, u64),
+    /// An integer within these bounds.
+    Integer(i64, i64),
+    /// `yes` or `no`.
+    YesNo,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// Any text.
+    Text,
+    /// Words: separated by spaces in CONFIG, an array in the file, a flag that may be repeated.
+    Words,
+    /// A TCP port; 0 picks a free one, unset follows from `port`.
+    Port,
+    /// HOST:PORT, or nothing.
+    HostPort,
+    /// Redis's `class hard soft seconds` groups.
+    OutputLimits,
+}
+
+/// When a setting may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// By CONFIG SET.
+    Runtime,
+    /// At start only.
+    Start,
+    /// Never: it states what Larder is to clients that ask.
+    Fact,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name in CONFIG, in the file, and, after `--`, on the command line.
+    pub name: &'static str,
+    /// Its values.
+    pub kind: Kind,
+    /// The value unless set, in the form that CONFIG GET shows; empty where it follows from other settings.
+    pub default: &'static str,
+    /// When it may change.
+    pub change: Change,
+    /// Stand-in for the value in `--help`; settings without one have no flag.
+    pub placeholder: Option<&'static str>,
+    /// What it does, as `--help` says it.
+    pub doc: &'static str,
+}
+
+const fn setting(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    change: Change,
+    placeholder: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting { name, kind, default, change, placeholder: Some(placeholder), doc }
+}
+
+const fn fact(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting { name, kind: Kind::Text, default, change: Change::Fact, placeholder: None, doc }
+}
+
+/// Eviction policies. Redis's LFU and random ones are not offered: what leaves is exact, by recency or by deadline.
+pub const POLICIES: &[&str] = &["volatile-lru", "volatile-ttl", "allkeys-lru", "noeviction"];
+
+use Change::{Runtime, Start};
+
+/// Every setting, in the order of `--help`.
+pub static SETTINGS: &[Setting] = &[
+    setting(
+        "bind",
+        Kind::Words,
+        "127.0.0.1",
+        Start,
+        "ADDRESS",
+        "Addresses to listen on. One that begins with - may be missing on this machine",
+    ),
+    setting(
+        "port",
+        Kind::Port,
+        "6379",
+        Start,
+        "PORT",
+        "Client port: every key can be reached here, on any node. 0 picks a free port",
+    ),
+    setting(
+        "cluster-port",
+        Kind::Port,
+        "",
+        Start,
+        "PORT",
+        "Port for cluster-aware clients, which answers MOVED [default: port + 1000]",
+    ),
+    setting("peer-port", Kind::Port, "", Start, "PORT", "Port for the other nodes [default: port + 10000]"),
+    setting(
+        "http-port",
+        Kind::Port,
+        "",
+        Start,
+        "PORT",
+        "Port for /metrics, /healthz and /readyz [default: port + 2000]",
+    ),
+    setting(
+        "advertise-client",
+        Kind::HostPort,
+        "",
+        Start,
+        "HOST:PORT",
+        "Client address that other machines can reach, if it differs from bind and port",
+    ),
+    setting(
+        "advertise-cluster",
+        Kind::HostPort,
+        "",
+        Start,
+        "HOST:PORT",
+        "Cluster address that other machines can reach, as CLUSTER SLOTS tells it",
+    ),
+    setting("advertise-peer", Kind::HostPort, "", Start, "HOST:PORT", "Peer address that the other nodes can reach"),
+    setting(
+        "data-dir",
+        Kind::Text,
+        "",
+        Start,
+        "DIRECTORY",
+        "Where the node keeps its identity and the directory's log [default: ./larder-data-PORT]",
+    ),
+    setting("join", Kind::Words, "", Start, "HOST:PEERPORT", "A node of the cluster to join; may be repeated"),
+    setting(
+        "replicas",
+        Kind::Integer(1, 7),
+        "3",
+        Start,
+        "N",
+        "Copies of each partition, where there are so many nodes",
+    ),
+    setting("partitions", Kind::Integer(1, 4096), "12", Start, "N", "Partitions of a new cluster"),
+    setting(
+        "cluster-secret-file",
+        Kind::Text,
+        "",
+        Start,
+        "FILE",
+        "File with the secret that nodes prove to each other; LARDER_CLUSTER_SECRET does the same",
+    ),
+    setting(
+        "shutdown-grace",
+        Kind::Integer(0, 86_400),
+        "30",
+        Runtime,
+        "SECONDS",
+        "How long a stop waits for leaderships to be handed over",
+    ),
+    setting(
+        "maxmemory",
+        Kind::Bytes(0, i64::MAX as u64),
+        "0",
+        Runtime,
+        "BYTES",
+        "Memory limit, with Redis's units (100mb, 2gb); 0 is none",
+    ),
+    setting(
+        "maxmemory-policy",
+        Kind::OneOf(POLICIES),
+        "",
+        Runtime,
+        "POLICY",
+        "What is evicted at the limit: allkeys-lru, volatile-lru, volatile-ttl or noeviction [default: allkeys-lru where maxmemory is set]",
+    ),
+    setting("maxclients", Kind::Integer(1, 1_000_000), "10000", Runtime, "N", "Most connections of clients"),
+    setting("requirepass", Kind::Text, "", Runtime, "PASSWORD", "Password that clients must give"),
+    setting(
+        "protected-mode",
+        Kind::YesNo,
+        "yes",
+        Runtime,
+        "YES|NO",
+        "Without a password, serve clients of this machine only",
+    ),
+    setting(
+        "timeout",
+        Kind::Integer(0, i32::MAX as i64),
+        "0",
+        Runtime,
+        "SECONDS",
+        "Close connections idle for so long; 0 never",
+    ),
+    setting(
+        "tcp-keepalive",
+        Kind::Integer(0, i32::MAX as i64),
+        "300",
+        Runtime,
+        "SECONDS",
+        "Probe idle connections so often; 0 never",
+    ),
+    setting("tcp-backlog", Kind::Integer(1, 65_535), "511", Start, "N", "Connections that may wait to be accepted"),
+    setting(
+        "proto-max-bulk-len",
+        Kind::Bytes(1024 * 1024, 512 * 1024 * 1024),
+        "536870912",
+        Runtime,
+        "BYTES",
+        "Longest argument that a client may send",
+    ),
+    setting(
+        "client-output-buffer-limit",
+        Kind::OutputLimits,
+        "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+        Runtime,
+        "LIMITS",
+        "Redis's CLASS HARD SOFT SECONDS: close a client that reads too slowly",
+    ),
+    setting(
+        "loglevel",
+        Kind::OneOf(&["debug", "verbose", "notice", "warning", "nothing"]),
+        "notice",
+        Runtime,
+        "LEVEL",
+        "debug, verbose, notice, warning or nothing",
+    ),
+    setting("log-format", Kind::OneOf(&["text", "json"]), "text", Start, "FORMAT", "text or json"),
+    // What stock clients and tools ask for at start. They state facts; they are no switches.
+    fact("databases", "1", "SELECT 0 is the only one"),
+    fact("save", "", "Nothing is written to disk but the directory's log"),
+    fact("appendonly", "no", "There is no append-only file"),
+    fact("cluster-enabled", "no", "yes on the cluster port, no on the client port"),
+];
+
+/// The setting called `name`, in any case.
+pub fn find(name: &str) -> Option<(usize, &'static Setting)> {
+    SETTINGS.iter().enumerate().find(|(_, setting)| setting.name.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::value;
+
+    #[test]
+    fn names_are_unique_and_defaults_are_canonical() {
+        for (index, setting) in SETTINGS.iter().enumerate() {
+            assert_eq!(find(setting.name).unwrap().0, index);
+            if setting.default.is_empty() {
+                continue;
+            }
+            assert_eq!(value::parse(setting, setting.default).as_deref(), Ok(setting.default), "{}", setting.name);
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! One connection's side of dispatch: its session, its transaction, and what its current batch waits for.
+
+use super::gates::{self, Candidate, Keys};
+use super::lookup::{Entry, Lookup, Unknown};
+use super::meter::Meter;
+use super::pending::{Pending, splice};
+use super::rejection::Rejection;
+use super::route::{Errand, Failure, Settled};
+use super::run::{self, answers_alone};
+use super::transaction::Transaction;
+use super::watch::Watch;
+use super::{Dispatcher, Moment, splitmix};
+use crate::commands::block::CommandOptions;
+use crate::commands::port::{ConnectionContext, Flow};
+use crate::commands::session::{PortKind, ReplyMode, Session};
+use crate::commands::spec::{ConnectionFn, DataFn};
+use crate::commands::{Handler, transactions};
+use crate::limits;
+use bytes::Bytes;
+use futures::future::{BoxFuture, join_all};
+use larder_protocol::{Args, CommandBatch, ReplyBuffer, Slot};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A connection as dispatch sees it. Only its task touches it.
+pub struct Conversation {
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) session: Session,
+    pub(super) lookup: &'static Lookup,
+    /// Between MULTI and EXEC.
+    pub(super) transaction: Option<Box<Transaction>>,
+    /// What WATCH asked for.
+    pub(super) watch: Option<Box<Watch>>,
+    pub(super) meter: Meter,
+    /// When this batch was read, or when it last went on after a wait.
+    pub(super) moment: Moment,
+    pending: Pending,
+    dice: u64,
+    closing: bool,
+    last: Option<&'static Entry>,
+}
+
+/// How a batch goes on after a command.
+enum Next<'a> {
+    /// With the next one.
+    Done,
+    /// With this one, once everything before it is answered.
+    Barrier(Candidate<'a>),
+    /// With the next one, once this reply is here.
+    Reply(BoxFuture<'static, Bytes>),
+    /// With this one again, once CLIENT PAUSE is over for what writes, or for all.
+    Paused { writes: bool },
+}
+
+impl Conversation {
+    /// The conversation of `session`, for one task.
+    pub fn new(dispatcher: Arc<Dispatcher>, session: Session) -> Self {
+        let dice = dispatcher.next_seed();
+        let meter = Meter::new(Arc::clone(&dispatcher.stats));
+        Self {
+            dispatcher,
+            session,
+            lookup: Lookup::global(),
+            transaction: None,
+            watch: None,
+            meter,
+            moment: Moment::now(),
+            pending: Pending::default(),
+            dice,
+            closing: false,
+            last: None,
+        }
+    }
+
+    /// The connection's state.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Whether the connection is to be closed once what is written is sent.
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Carries out commands of `batch` from position `from` on and appends their replies to `out`, in order. Returns the
+    /// position to go on from, which is not the end where the output has grown long, or the connection closes.
+    ///
+    /// Call it right after the bytes of the batch were read: the leases of its reads count from now.
+    pub async fn execute(&mut self, input: &[u8], batch: &CommandBatch, from: usize, out: &mut ReplyBuffer) -> usize {
+        self.moment = Moment::now();
+        let mut at = from;
+        while at < batch.len() && !self.closing && out.len() < limits::OUTPUT_BATCH_BYTES_MAX {
+            let args = batch.args(input, at);
+            at += 1;
+            let mark = out.len();
+            match self.run(args, out) {
+                Next::Done => self.end_command(mark, out),
+                Next::Barrier(candidate) => Box::pin(self.barrier(candidate, out)).await,
+                Next::Paused { writes } => {
+                    at -= 1;
+                    Box::pin(self.pause(writes, out)).await;
+                }
+                Next::Reply(reply) => Box::pin(self.late_reply(mark, reply, out)).await,
+            }
+        }
+        if !self.pending.is_empty() {
+            Box::pin(self.flush(out)).await;
+        }
+        self.end_batch(at - from);
+        at
+    }
+
+    fn end_batch(&mut self, commands: usize) {
+        self.meter.stop();
+        let client = &self.session.client;
+        client.commands.fetch_add(commands as u64, Ordering::Relaxed);
+        client.last_active_ms.store(self.moment.wall, Ordering::Relaxed);
+    }
+
+    /// One command, as far as it goes without waiting.
+    fn run<'a>(&mut self, args: Args<'a>, out: &mut ReplyBuffer) -> Next<'a> {
+        if out.version() != self.session.version {
+            out.set_version(self.session.version);
+        }
+        let entry = match self.lookup.find(args) {
+            Ok(entry) => entry,
+            Err(unknown) => {
+                let rejection = match unknown {
+                    Unknown::Command => Rejection::UnknownCommand,
+                    Unknown::Subcommand(container) => Rejection::UnknownSubcommand(container),
+                };
+                self.refuse(&rejection, args, out);
+                return Next::Done;
+            }
+        };
+        let mut candidate = Candidate { entry, args, keys: Keys::None };
+        if let Err(rejection) = gates::admit(self, &mut candidate) {
+            self.meter.reject(entry);
+            if std::ptr::eq(entry.spec, &transactions::EXEC) {
+                self.end_transaction();
+                self.write_error(&Rejection::ExecRefused(Box::new(rejection)), args, out);
+            } else {
+                self.refuse(&rejection, args, out);
+            }
+            return Next::Done;
+        }
+        if self.is_paused(entry) {
+            return Next::Paused { writes: self.writes(entry) };
+        }
+        self.note(entry);
+        if self.transaction.is_some() && !runs_inside_multi(entry) {
+            self.queue(&candidate, out);
+            return Next::Done;
+        }
+        self.meter.begin(entry);
+        match (&entry.spec.handler, candidate.keys) {
+            (Handler::Read(run) | Handler::ReadFanout(run, _), Keys::Together(slot)) => {
+                self.keyed(&candidate, slot, *run, false, out)
+            }
+            (Handler::Write(run) | Handler::WriteFanout(run, _), Keys::Together(slot)) => {
+                self.keyed(&candidate, slot, *run, true, out)
+            }
+            (Handler::Connection(handler), _) if self.pending.is_empty() => self.connection(*handler, args, out),
+            _ => return Next::Barrier(candidate),
+        }
+    }
+
+    /// A command on one partition: now under its lock, or with the batch's share.
+    fn keyed<'a>(
+        &mut self,
+        candidate: &Candidate<'a>,
+        slot: Slot,
+        run: DataFn,
+        writes: bool,
+        out: &mut ReplyBuffer,
+    ) -> Next<'a> {
+        let partition = self.dispatcher.routes.partition_of(slot);
+        let joins = !self.pending.is_empty() && self.pending.has(partition.id());
+        if !joins {
+            let mut guard = partition.lock();
+            if answers_alone(guard.role, partition, writes, self.moment) {
+                self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let context = guard.context(self.moment.wall, !self.session.no_touch, splitmix(self.dice));
+                let ran = run::run_one(run, context, candidate.args, out);
+                drop(guard);
+                self.meter.looked_up(ran.hits, ran.misses);
+                if ran.failed {
+                    self.meter.fail();
+                }
+                return Next::Done;
+            }
+            let role = guard.role;
+            drop(guard);
+            if self.session.port == PortKind::Cluster
+                && let Some(leader) = self.dispatcher.leader_elsewhere(partition, role)
+                && role != crate::raft::Role::Leader
+            {
+                let rejection = self.dispatcher.rejection(Failure::Elsewhere(leader), slot);
+                self.meter.fail();
+                self.write_error(&rejection, candidate.args, out);
+                return Next::Done;
+            }
+        }
+        let silent = self.session.reply_mode != ReplyMode::On;
+        let options = self.options();
+        let id = partition.id();
+        self.pending.push(id, slot, candidate.entry, options, candidate.args, out, silent);
+        Next::Done
+    }
+
+    pub(super) fn options(&self) -> CommandOptions {
+        CommandOptions { version: self.session.version, no_touch: self.session.no_touch }
+    }
+
+    /// A command of the connection's own.
+    fn connection<'a>(&mut self, handler: ConnectionFn, args: Args<'a>, out: &mut ReplyBuffer) -> Next<'a> {
+        match self.call_connection(handler, args, out) {
+            Flow::Done => Next::Done,
+            Flow::Wait(reply) => Next::Reply(reply),
+            Flow::Close => {
+                self.closing = true;
+                Next::Done
+            }
+        }
+    }
+
+    pub(super) fn call_connection(&mut self, handler: ConnectionFn, args: Args<'_>, out: &mut ReplyBuffer) -> Flow {
+        let mark = out.len();
+        let mut context = ConnectionContext { session: &mut self.session, node: &self.dispatcher.node };
+        let result = handler(&mut context, args, out);
+        if std::mem::take(&mut self.session.reset) {
+            self.end_transaction();
+        }
+        result.unwrap_or_else(|error| {
+            out.truncate(mark);
+            out.error(&error.to_string());
+            self.meter.fail();
+            Flow::Done
+        })
+    }
+
+    /// What has to wait for everything before it, and maybe for others.
+    async fn barrier(&mut self, candidate: Candidate<'_>, out: &mut ReplyBuffer) {
+        self.flush(out).await;
+        let mark = out.len();
+        if let Err(rejection) = self.carry_out(&candidate, out).await {
+            out.truncate(mark);
+            self.meter.fail();
+            self.write_error(&rejection, candidate.args, out);
+        }
+        self.end_command(mark, out);
+        self.resume();
+    }
+
+    async fn carry_out(&mut self, candidate: &Candidate<'_>, out: &mut ReplyBuffer) -> Result<(), Rejection> {
+        match candidate.entry.spec.handler {
+            Handler::Connection(handler) => {
+                let flow = self.call_connection(handler, candidate.args, out);
+                self.finish(flow, out).await;
+                Ok(())
+            }
+            Handler::ReadFanout(run, fanout) | Handler::WriteFanout(run, fanout) if candidate.keys == Keys::Apart => {
+                self.split(candidate, run, fanout, out).await
+            }
+            Handler::ReadAll(..) | Handler::WriteAll(..) | Handler::Scan(_) => {
+                self.everywhere(candidate.entry, candidate.args, out).await
+            }
+            Handler::Dispatch => self.control(candidate, out).await,
+            // A command with keys that names none, as with a count of 0: its handler says what is wrong with that.
+            Handler::Read(_) | Handler::Write(_) | Handler::ReadFanout(..) | Handler::WriteFanout(..) => {
+                Err(Rejection::BadKeys)
+            }
+            Handler::Container(_) => Err(Rejection::Arity(candidate.entry.name)),
+        }
+    }
+
+    pub(super) async fn finish(&mut self, flow: Flow, out: &mut ReplyBuffer) {
+        match flow {
+            Flow::Done => {}
+            Flow::Wait(reply) => {
+                self.meter.stop();
+                out.raw(&reply.await);
+            }
+            Flow::Close => self.closing = true,
+        }
+    }
+
+    async fn late_reply(&mut self, mark: usize, reply: BoxFuture<'static, Bytes>, out: &mut ReplyBuffer) {
+        self.finish(Flow::Wait(reply), out).await;
+        self.end_command(mark, out);
+        self.resume();
+    }
+
+    /// Whether CLIENT PAUSE holds a command. Those of CLIENT pass, so that UNPAUSE gets through.
+    fn is_paused(&self, entry: &Entry) -> bool {
+        let queued = self.transaction.is_some() && !runs_inside_multi(entry);
+        !queued
+            && self.dispatcher.node.clients().paused(self.writes(entry)).is_some()
+            && !entry.name.starts_with("client|")
+    }
+
+    fn writes(&self, entry: &Entry) -> bool {
+        let executes = std::ptr::eq(entry.spec, &transactions::EXEC);
+        entry.is_write() || (executes && self.transaction.as_ref().is_some_and(|transaction| transaction.writes))
+    }
+
+    async fn pause(&mut self, writes: bool, out: &mut ReplyBuffer) {
+        self.flush(out).await;
+        self.meter.stop();
+        let dispatcher = Arc::clone(&self.dispatcher);
+        dispatcher.node.clients().until_unpaused(writes).await;
+        self.resume();
+    }
+
+    /// After a wait, leases count anew.
+    fn resume(&mut self) {
+        self.moment = Moment::now();
+    }
+
+    /// Sends the batch's shares off, waits for what becomes of them, and puts the replies into their places.
+    async fn flush(&mut self, out: &mut ReplyBuffer) {
+        if self.pending.is_empty() {
+            return;
+        }
+        self.meter.stop();
+        let Pending { shares, holes } = std::mem::take(&mut self.pending);
+        let dispatcher = Arc::clone(&self.dispatcher);
+        let port = self.session.port;
+        let errands: Vec<Errand> = shares
+            .into_iter()
+            .map(|share| {
+                let partition = Arc::clone(dispatcher.partition(share.partition));
+                Errand { partition, block: share.into_block(), port }
+            })
+            .collect();
+        let settled = match &errands[..] {
+            [errand] => vec![dispatcher.deliver(errand, self.moment).await],
+            errands => join_all(errands.iter().map(|errand| dispatcher.deliver(errand, self.moment))).await,
+        };
+        splice(out, &holes, |hole, out| match &settled[hole.share] {
+            Settled::Applied(replies) => out.raw(replies.get(hole.index)),
+            Settled::Dirty => out.null_array(),
+            Settled::Failed(failure) => {
+                self.write_error(&dispatcher.rejection(*failure, hole.slot), Args::new(&[], &[]), out);
+            }
+        });
+        self.resume();
+    }
+
+    /// A refusal before anything was done.
+    fn refuse(&mut self, rejection: &Rejection, args: Args<'_>, out: &mut ReplyBuffer) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.aborted = true;
+        }
+        self.write_error(rejection, args, out);
+    }
+
+    /// Writes an error of dispatch's own, and counts it.
+    pub(super) fn write_error(&self, rejection: &Rejection, args: Args<'_>, out: &mut ReplyBuffer) {
+        let mark = out.len();
+        rejection.write(args, out);
+        self.meter.error(&out.as_slice()[mark + 1..]);
+    }
+
+    /// The next number of this connection's dice.
+    pub(super) fn next_die(&mut self) -> u64 {
+        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        splitmix(self.dice)
+    }
+
+    /// CLIENT REPLY: takes the reply back where it is not wanted, and counts what SKIP skips.
+    fn end_command(&mut self, mark: usize, out: &mut ReplyBuffer) {
+        if self.session.reply_mode != ReplyMode::On {
+            out.truncate(mark);
+            self.session.reply_mode = match self.session.reply_mode {
+                ReplyMode::SkipNext => ReplyMode::Skip,
+                ReplyMode::Skip => ReplyMode::On,
+                mode => mode,
+            };
+        }
+        if self.session.asking && self.transaction.is_none() && self.last.is_none_or(|entry| entry.name != "asking") {
+            self.session.asking = false;
+        }
+    }
+
+    /// For CLIENT LIST: the name of the last command.
+    fn note(&mut self, entry: &'static Entry) {
+        if !self.last.is_some_and(|last| std::ptr::eq(last, entry)) {
+            self.last = Some(entry);
+            self.session.client.labels.lock().last_command = entry.name;
+        }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.end_transaction();
+    }
+}
+
+/// What is carried out between MULTI and EXEC rather than queued.
+fn runs_inside_multi(entry: &Entry) -> bool {
+    matches!(entry.spec.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+}

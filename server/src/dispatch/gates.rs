@@ -1,0 +1,160 @@
+//! The gates: what every command passes before it is carried out or queued, in the order in which clients see them.
+//!
+//! Redis's `processCommand` has the same order: unknown, arity, MULTI, authentication, slots, memory, loading. That the
+//! slot is served here is checked last, under the lock that the command runs under (or is queued for).
+
+use super::conversation::Conversation;
+use super::lookup::Entry;
+use super::rejection::Rejection;
+use crate::commands::session::PortKind;
+use crate::commands::{Handler, transactions};
+use crate::ids::PartitionId;
+use larder_protocol::{Args, Flags, KeySpec, Slot, slot_of};
+
+/// A command on its way through the gates.
+pub(super) struct Candidate<'a> {
+    pub entry: &'static Entry,
+    pub args: Args<'a>,
+    pub keys: Keys,
+}
+
+/// Where the keys of a command are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keys {
+    /// It has none.
+    None,
+    /// In one partition; the slot of the first.
+    Together(Slot),
+    /// In several partitions: it is split.
+    Apart,
+}
+
+type Gate = fn(&Conversation, &mut Candidate<'_>) -> Result<(), Rejection>;
+
+/// All gates after the lookup, in order.
+const GATES: [Gate; 6] = [arity, transaction, authentication, slots, memory, loading];
+
+/// Leads a command through all gates.
+pub(super) fn admit(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
+    GATES.iter().try_for_each(|gate| gate(conversation, candidate))
+}
+
+fn arity(_: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
+    let entry = candidate.entry;
+    let container = matches!(entry.spec.handler, Handler::Container(_));
+    if entry.spec.arity.allows(candidate.args.len()) && !container {
+        return Ok(());
+    }
+    Err(Rejection::Arity(entry.name))
+}
+
+fn transaction(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
+    let Some(transaction) = &conversation.transaction else { return Ok(()) };
+    if candidate.entry.has(Flags::NO_MULTI) {
+        return Err(Rejection::NotInTransaction);
+    }
+    if candidate.entry.is_data() && transaction.is_behind_everywhere() {
+        return Err(Rejection::TransactionOrder);
+    }
+    Ok(())
+}
+
+fn authentication(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
+    if conversation.session.authenticated || candidate.entry.has(Flags::NO_AUTH) {
+        return Ok(());
+    }
+    Err(Rejection::NoAuth)
+}
+
+fn slots(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
+    let entry = candidate.entry;
+    if entry.single_key != 0 {
+        let key = candidate.args.get(entry.single_key).ok_or(Rejection::BadKeys)?;
+        candidate.keys = Keys::Together(slot_of(key));
+    } else if entry.spec.keys != KeySpec::None {
+        candidate.keys = where_keys_are(conversation, candidate)?;
+    }
+    if let (Keys::Together(slot), Some(transaction)) = (candidate.keys, &conversation.transaction) {
+        // All keys of a transaction, and those it watches, are in one slot.
+        let bound = transaction.slot.or(conversation.watch.as_ref().map(|watch| watch.slot));
+        if bound.is_some_and(|bound| bound != slot) {
+            return Err(Rejection::CrossSlot);
+        }
+    }
+    Ok(())
+}
+
+fn where_keys_are(conversation: &Conversation, candidate: &Candidate<'_>) -> Result<Keys, Rejection> {
+    let args = candidate.args;
+    let mut first: Option<Slot> = None;
+    let (mut same_slot, mut same_partition) = (true, true);
+    let partitions = conversation.dispatcher.routes.partitions().len() as u16;
+    for position in key_positions(candidate.entry, args)? {
+        let slot = slot_of(&args[position]);
+        match first {
+            None => first = Some(slot),
+            Some(other) if other == slot => {}
+            Some(other) => {
+                same_slot = false;
+                same_partition &= PartitionId::of_slot(slot, partitions) == PartitionId::of_slot(other, partitions);
+            }
+        }
+    }
+    let Some(first) = first else { return Ok(Keys::None) };
+    let splits = matches!(candidate.entry.spec.handler, Handler::ReadFanout(..) | Handler::WriteFanout(..));
+    let may_split = splits && conversation.session.port == PortKind::Client && conversation.transaction.is_none();
+    match (same_slot, same_partition) {
+        (true, _) => Ok(Keys::Together(first)),
+        (false, _) if !may_split => Err(Rejection::CrossSlot),
+        (false, true) => Ok(Keys::Together(first)),
+        (false, false) => Ok(Keys::Apart),
+    }
+}
+
+/// The positions of a command's keys.
+pub(super) fn key_positions(entry: &Entry, args: Args<'_>) -> Result<impl Iterator<Item = usize> + use<>, Rejection> {
+    let spec = entry.spec.keys;
+    let mut counted = None;
+    if let KeySpec::Counted { count } = spec {
+        let number = args.get(usize::from(count)).and_then(parse_count).ok_or(Rejection::BadKeys)?;
+        if number > args.len().saturating_sub(usize::from(count) + 1) {
+            return Err(Rejection::BadKeys);
+        }
+        counted = Some(number);
+    }
+    Ok(spec.positions(args.len(), move |_| counted))
+}
+
+fn parse_count(digits: &[u8]) -> Option<usize> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn memory(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
+    let dispatcher = &conversation.dispatcher;
+    if std::ptr::eq(candidate.entry.spec, &transactions::EXEC) {
+        let bound = conversation.transaction.as_ref().filter(|queued| queued.denyoom).and_then(|queued| queued.slot);
+        return match bound {
+            Some(slot) if !dispatcher.memory.admit(dispatcher.routes.partition_of(slot)) => Err(Rejection::OutOfMemory),
+            _ => Ok(()),
+        };
+    }
+    if !candidate.entry.has(Flags::DENYOOM) {
+        return Ok(());
+    }
+    let admitted = match candidate.keys {
+        Keys::None => true,
+        Keys::Together(slot) => dispatcher.memory.admit(dispatcher.routes.partition_of(slot)),
+        Keys::Apart => key_positions(candidate.entry, candidate.args)?.all(|position| {
+            let slot = slot_of(&candidate.args[position]);
+            dispatcher.memory.admit(dispatcher.routes.partition_of(slot))
+        }),
+    };
+    if admitted { Ok(()) } else { Err(Rejection::OutOfMemory) }
+}
+
+fn loading(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
+    if candidate.entry.has(Flags::LOADING) || !conversation.dispatcher.node.is_loading() {
+        return Ok(());
+    }
+    Err(Rejection::Loading)
+}

@@ -1,0 +1,119 @@
+//! From a decoded command to its reply.
+//!
+//! ```text
+//!  batch -> Conversation: for each command  lookup -> gates -> - keyed: run under the partition's lock, reply at once
+//!                                                              - keyed: join the batch's share of its partition
+//!                                                              - connection: its handler
+//!                                                              - several partitions, EXEC, WATCH: shares first, then it
+//!                         at the end        shares -> route: run here, propose, forward; again where refused
+//!                                                 -> replies spliced into their places
+//! ```
+//!
+//! A [`Conversation`] is one connection's side of this and lives in its task; the [`Dispatcher`] is what all share.
+//! Replies that are ready go straight into the output. Only once a share is begun are places kept free.
+
+mod arguments;
+mod conversation;
+mod everywhere;
+mod fanout;
+mod gates;
+mod lookup;
+mod merge;
+mod meter;
+mod pending;
+mod rejection;
+mod route;
+mod run;
+mod serve;
+mod transaction;
+mod watch;
+
+pub use conversation::Conversation;
+pub use lookup::{Entry, Lookup, Unknown};
+pub use rejection::Rejection;
+
+use crate::clock::{self, UnixMs};
+use crate::cluster::routes::Routes;
+use crate::commands::port::NodePort;
+use crate::raft::Partition;
+use crate::telemetry::Stats;
+use serve::RemoteWatches;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Decides whether a command that may need memory is carried out.
+pub trait MemoryGate: Send + Sync + 'static {
+    /// Whether there is room for a write to `partition`, after evicting what may be evicted. Called without the
+    /// partition's lock. Answers true for a partition that is not led here: its leader decides.
+    fn admit(&self, partition: &Partition) -> bool;
+}
+
+/// Memory without a limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unlimited;
+
+impl MemoryGate for Unlimited {
+    fn admit(&self, _partition: &Partition) -> bool {
+        true
+    }
+}
+
+/// What the conversations of a node share.
+pub struct Dispatcher {
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) node: Arc<dyn NodePort>,
+    pub(crate) memory: Arc<dyn MemoryGate>,
+    pub(crate) stats: Arc<Stats>,
+    remote_watches: RemoteWatches,
+    seeds: AtomicU64,
+}
+
+impl Dispatcher {
+    /// A dispatcher of the partitions in `routes`, counting into `stats`.
+    pub fn new(
+        routes: Arc<Routes>,
+        node: Arc<dyn NodePort>,
+        memory: Arc<dyn MemoryGate>,
+        stats: Arc<Stats>,
+    ) -> Arc<Self> {
+        let seeds = AtomicU64::new(clock::boot_ns() ^ u64::from(std::process::id()) << 40);
+        Arc::new(Self { routes, node, memory, stats, remote_watches: RemoteWatches::default(), seeds })
+    }
+
+    /// The node that commands see.
+    pub fn node(&self) -> &Arc<dyn NodePort> {
+        &self.node
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    /// A seed for a sequence of dice, different for every caller.
+    fn next_seed(&self) -> u64 {
+        splitmix(self.seeds.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed))
+    }
+}
+
+/// The finalizer of SplitMix64: spreads a counter over all bits.
+fn splitmix(mut z: u64) -> u64 {
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+/// The clocks of one batch, both read after the bytes of its last command were.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    /// For deadlines and recency.
+    wall: UnixMs,
+    /// For leases.
+    boot_ns: u64,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self { wall: clock::unix_ms(), boot_ns: clock::boot_ns() }
+    }
+}

@@ -1,0 +1,163 @@
+//! The way of a block to the copy that carries it out, and what happens where that copy has moved.
+//!
+//! What was refused was certainly not appended, so it is routed anew, whole and in order, until a deadline. What was
+//! appended is never sent again, whatever becomes of it.
+
+use super::rejection::Rejection;
+use super::run::{Block, Sent};
+use super::{Dispatcher, Moment};
+use crate::cluster::routes::{Forward, ForwardKind};
+use crate::commands::session::PortKind;
+use crate::ids::{NodeNo, PartitionId};
+use crate::raft::{Partition, Refusal, Replies, Role, ShareOutcome};
+use larder_protocol::Slot;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a command looks for a leader on the client port.
+const CLIENT_PORT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a command waits on the cluster port until a leader is known.
+const CLUSTER_PORT_PATIENCE: Duration = Duration::from_secs(1);
+/// First pause before a block is routed anew; it doubles.
+const BACKOFF_MIN: Duration = Duration::from_millis(1);
+/// Longest pause before a block is routed anew.
+const BACKOFF_MAX: Duration = Duration::from_millis(50);
+
+/// How long, and how often, a command looks for a leader.
+pub(super) struct Patience {
+    deadline: Instant,
+    backoff: Duration,
+}
+
+impl Patience {
+    pub fn new(port: PortKind) -> Self {
+        let patience = match port {
+            PortKind::Client => CLIENT_PORT_PATIENCE,
+            PortKind::Cluster => CLUSTER_PORT_PATIENCE,
+        };
+        Self { deadline: Instant::now() + patience, backoff: BACKOFF_MIN }
+    }
+
+    /// Waits a little longer than the last time; false where the time is over.
+    pub async fn pause(&mut self) -> bool {
+        if Instant::now() >= self.deadline {
+            return false;
+        }
+        tokio::time::sleep(self.backoff).await;
+        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+        true
+    }
+}
+
+/// A block on its way.
+pub(super) struct Errand {
+    pub partition: Arc<Partition>,
+    pub block: Block,
+    pub port: PortKind,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// One reply a command.
+    Applied(Replies),
+    /// A watched key had changed.
+    Dirty,
+    /// Not carried out, or of unknown fate.
+    Failed(Failure),
+}
+
+/// Why there are no replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// That node leads the partition; the client must go there.
+    Elsewhere(NodeNo),
+    /// No leader was found in time.
+    Down,
+    /// No memory at the leader.
+    OutOfMemory,
+    /// Appended or sent, fate unknown.
+    Uncertain,
+}
+
+impl Dispatcher {
+    /// Sends an errand off: runs it here, or to the leader as far as it is known, `hint` first.
+    pub(super) fn send(&self, errand: &Errand, hint: Option<NodeNo>, moment: Moment) -> Sent {
+        let sent = self.run_here(&errand.partition, &errand.block, None, moment);
+        let role = match sent {
+            Sent::Now(ShareOutcome::Refused(Refusal::NotLeader(leader))) => Role::Follower(leader),
+            Sent::Now(ShareOutcome::Refused(Refusal::NoCopy)) => Role::Absent,
+            sent => return sent,
+        };
+        let me = self.routes.topology().me;
+        let leader = hint.filter(|hint| *hint != me).or_else(|| self.leader_elsewhere(&errand.partition, role));
+        match (leader, errand.port) {
+            (Some(leader), PortKind::Client) => self.forward(leader, errand),
+            (leader, _) => Sent::refused(Refusal::NotLeader(leader)),
+        }
+    }
+
+    fn forward(&self, leader: NodeNo, errand: &Errand) -> Sent {
+        let request = Forward {
+            partition: errand.partition.id(),
+            kind: ForwardKind::Run,
+            block: errand.block.bytes.clone(),
+            count: errand.block.count,
+        };
+        Sent::Later(self.routes.forward(leader, request))
+    }
+
+    /// Sends an errand off and sees it through.
+    pub(super) async fn deliver(&self, errand: &Errand, moment: Moment) -> Settled {
+        let sent = self.send(errand, None, moment);
+        self.settle(errand, sent).await
+    }
+
+    /// Waits for what was sent, and routes it anew while it is refused and time is left.
+    async fn settle(&self, errand: &Errand, mut sent: Sent) -> Settled {
+        let mut patience = Patience::new(errand.port);
+        loop {
+            let refusal = match sent.outcome().await {
+                ShareOutcome::Applied(replies) if replies.len() == errand.block.count as usize => {
+                    return Settled::Applied(replies);
+                }
+                // Fewer replies than commands: carried out, but what came of it is lost.
+                ShareOutcome::Applied(_) | ShareOutcome::Uncertain => return Settled::Failed(Failure::Uncertain),
+                ShareOutcome::Dirty => return Settled::Dirty,
+                ShareOutcome::Refused(refusal) => refusal,
+            };
+            let hint = match (refusal, errand.port) {
+                (Refusal::OutOfMemory, _) => return Settled::Failed(Failure::OutOfMemory),
+                (Refusal::NotLeader(Some(leader)), PortKind::Cluster) if leader != self.routes.topology().me => {
+                    return Settled::Failed(Failure::Elsewhere(leader));
+                }
+                (Refusal::NotLeader(leader), _) => leader,
+                (Refusal::NoCopy | Refusal::Unreachable, _) => None,
+            };
+            if !patience.pause().await {
+                return Settled::Failed(Failure::Down);
+            }
+            // The lease counts from here: what was read before the wait is too old.
+            sent = self.send(errand, hint, Moment::now());
+        }
+    }
+
+    /// The error for a command on `slot` that failed so.
+    pub(super) fn rejection(&self, failure: Failure, slot: Slot) -> Rejection {
+        match failure {
+            Failure::Elsewhere(node) => match self.routes.topology().node(node) {
+                Some(node) => Rejection::Moved(slot, node.cluster.to_string()),
+                None => Rejection::Down,
+            },
+            Failure::Down => Rejection::Down,
+            Failure::OutOfMemory => Rejection::OutOfMemory,
+            Failure::Uncertain => Rejection::Uncertain,
+        }
+    }
+
+    /// The partition numbered `id`.
+    pub(super) fn partition(&self, id: PartitionId) -> &Arc<Partition> {
+        &self.routes.partitions()[id.index()]
+    }
+}

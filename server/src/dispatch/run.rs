@@ -1,0 +1,174 @@
+//! Running commands on a partition of this node: at once under its lock, or through its proposer.
+
+use super::watch::Watched;
+use super::{Dispatcher, Moment, splitmix};
+use crate::commands::block::{BlockError, BlockReader};
+use crate::commands::spec::DataFn;
+use crate::commands::{Context, Handler};
+use crate::ids::NodeNo;
+use crate::raft::{Partition, PartitionGuard, Refusal, Replies, Role, Share, ShareOutcome};
+use bytes::Bytes;
+use larder_protocol::{Args, Flags, ReplyBuffer};
+use std::sync::atomic::Ordering;
+use tokio::sync::oneshot;
+
+/// An outcome that is here or on its way.
+pub(super) enum Sent {
+    /// It is here.
+    Now(ShareOutcome),
+    /// It comes; a sender that is gone means an unknown fate.
+    Later(oneshot::Receiver<ShareOutcome>),
+}
+
+impl Sent {
+    pub fn refused(refusal: Refusal) -> Self {
+        Self::Now(ShareOutcome::Refused(refusal))
+    }
+
+    pub async fn outcome(self) -> ShareOutcome {
+        match self {
+            Self::Now(outcome) => outcome,
+            Self::Later(outcome) => outcome.await.unwrap_or(ShareOutcome::Uncertain),
+        }
+    }
+}
+
+/// A block and what is known of its commands.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    pub bytes: Bytes,
+    pub count: u32,
+    /// Whether one of them may change data.
+    pub writes: bool,
+    /// Whether one of them may need memory.
+    pub denyoom: bool,
+}
+
+impl Block {
+    /// Looks at every command of a block that came from elsewhere.
+    pub fn inspect(bytes: Bytes) -> Result<Self, BlockError> {
+        let mut block = Self { bytes: bytes.clone(), count: 0, writes: false, denyoom: false };
+        let mut reader = BlockReader::new(&bytes);
+        while let Some(command) = reader.next_command()? {
+            block.count += 1;
+            block.writes |= command.spec.flags.contains(Flags::WRITE);
+            block.denyoom |= command.spec.flags.contains(Flags::DENYOOM);
+        }
+        Ok(block)
+    }
+}
+
+/// The handler of a command that works on one partition's items.
+pub(super) fn data_fn(handler: &Handler) -> Option<DataFn> {
+    match handler {
+        Handler::Read(run) | Handler::Write(run) | Handler::Scan(run) => Some(*run),
+        Handler::ReadFanout(run, _) | Handler::WriteFanout(run, _) => Some(*run),
+        Handler::ReadAll(run, _) | Handler::WriteAll(run, _) => Some(*run),
+        Handler::Container(_) | Handler::Connection(_) | Handler::Dispatch => None,
+    }
+}
+
+/// What running a command added to the figures.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Ran {
+    pub failed: bool,
+    pub hits: u64,
+    pub misses: u64,
+}
+
+/// Runs one command; an error takes the place of whatever was written of its reply.
+pub(super) fn run_one(run: DataFn, mut context: Context<'_>, args: Args<'_>, out: &mut ReplyBuffer) -> Ran {
+    let mark = out.len();
+    let result = run(&mut context, args, out);
+    let failed = result.is_err();
+    if let Err(error) = result {
+        out.truncate(mark);
+        out.error(&error.to_string());
+    }
+    Ran { failed, hits: context.hits, misses: context.misses }
+}
+
+/// Whether the copy whose state is locked may answer alone.
+pub(super) fn answers_alone(role: Role, partition: &Partition, writes: bool, moment: Moment) -> bool {
+    match role {
+        Role::Solo => true,
+        Role::Leader => !writes && partition.lease_holds(moment.boot_ns),
+        Role::Follower(_) | Role::Absent => false,
+    }
+}
+
+impl Dispatcher {
+    /// Runs a block on this node's copy: at once where it may, else by a proposal. Refuses where it does not lead.
+    pub(super) fn run_here(
+        &self,
+        partition: &Partition,
+        block: &Block,
+        watched: Option<&Watched>,
+        moment: Moment,
+    ) -> Sent {
+        let mut guard = partition.lock();
+        // First, since a change of role makes EXEC nil.
+        if watched.is_some_and(|watched| watched.is_dirty(&guard, moment.wall)) {
+            return Sent::Now(ShareOutcome::Dirty);
+        }
+        match guard.role {
+            Role::Absent => return Sent::refused(Refusal::NoCopy),
+            Role::Follower(leader) => return Sent::refused(Refusal::NotLeader(leader)),
+            Role::Solo | Role::Leader => {}
+        }
+        if block.count == 0 {
+            return Sent::Now(ShareOutcome::Applied(Replies::default()));
+        }
+        if answers_alone(guard.role, partition, block.writes, moment) {
+            return Sent::Now(ShareOutcome::Applied(self.run_block(&mut guard, block, moment)));
+        }
+        drop(guard);
+        let (done, outcome) = oneshot::channel();
+        let watch = watched.map(|watched| watched.token.clone());
+        partition.propose(Share { block: block.bytes.clone(), count: block.count, watch, done });
+        Sent::Later(outcome)
+    }
+
+    /// Runs the commands of a block that was inspected before, under the lock of their partition.
+    fn run_block(&self, guard: &mut PartitionGuard<'_>, block: &Block, moment: Moment) -> Replies {
+        let mut out = ReplyBuffer::default();
+        let mut replies = Replies::default();
+        let mut reader = BlockReader::new(&block.bytes);
+        let mut seed = self.next_seed();
+        while let Ok(Some(command)) = reader.next_command() {
+            out.set_version(command.options.version);
+            seed = splitmix(seed.wrapping_add(1));
+            match data_fn(&command.spec.handler) {
+                Some(run) => {
+                    let context = guard.context(moment.wall, !command.options.no_touch, seed);
+                    let ran = run_one(run, context, command.args, &mut out);
+                    self.count_lookups(ran);
+                }
+                None => out.error("ERR this command does not work on data"),
+            }
+            replies.ends.push(out.len() as u32);
+        }
+        replies.bytes = out.take();
+        replies
+    }
+
+    fn count_lookups(&self, ran: Ran) {
+        let stats = self.node.stats();
+        if ran.hits > 0 {
+            stats.keyspace_hits.fetch_add(ran.hits, Ordering::Relaxed);
+        }
+        if ran.misses > 0 {
+            stats.keyspace_misses.fetch_add(ran.misses, Ordering::Relaxed);
+        }
+    }
+
+    /// The node that is thought to lead a partition that this one does not, if any.
+    pub(super) fn leader_elsewhere(&self, partition: &Partition, role: Role) -> Option<NodeNo> {
+        let topology = self.routes.topology();
+        let known = match role {
+            Role::Follower(Some(leader)) => Some(leader),
+            _ => topology.owners.get(partition.id().index()).and_then(|owners| owners.leader),
+        };
+        known.filter(|leader| *leader != topology.me)
+    }
+}

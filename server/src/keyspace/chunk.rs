@@ -1,0 +1,288 @@
+//! How an item lies in its chunk.
+//!
+//! ```text
+//! 0    4    8             12      13              14 or 15
+//! prev next last access   flags   key length      deadline      outside   key   value    slack
+//! u32  u32  u32           u8      u8, long: u16   0, 6 or 8 B   0 or 4 B                 0.. B
+//! ```
+//! The value's length is not stored: it is what the rest of the chunk leaves. The flags say how much of the chunk is
+//! slack (0 to 2 bytes, or 3: the last two bytes say). A key and value of 16 and 10 bytes take 40 bytes in all.
+//! What does not fit into the largest chunk lies outside (see `outside`): the value, or key and value.
+
+use super::arena::{CHUNK_BYTES_MAX, Ref};
+use crate::clock::{Tick, UnixMs};
+
+const FLAGS_AT: usize = 12;
+const FIXED_BYTES: usize = 13;
+const SLACK_MASK: u8 = 0b11;
+const SLACK_AT_END: u8 = 0b11;
+const DEADLINE_NARROW: u8 = 1 << 2;
+const DEADLINE_WIDE: u8 = 1 << 3;
+const LONG_KEY: u8 = 1 << 4;
+const OUTSIDE: u8 = 1 << 5;
+
+/// What a chunk must have room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Bytes of the key in the chunk.
+    key: usize,
+    /// Bytes of the value in the chunk.
+    value: usize,
+    /// Bytes of the deadline: 0, 6 or 8.
+    deadline: usize,
+    /// Whether the value lies outside.
+    pub(super) outside: bool,
+    /// Whether the key does too.
+    pub(super) key_outside: bool,
+}
+
+impl Shape {
+    /// The shape of an item with a key and value of these lengths.
+    #[inline]
+    pub(super) fn new(key: usize, value: usize, deadline: Option<UnixMs>) -> Self {
+        let deadline = match deadline {
+            None => 0,
+            // Until the year 10889.
+            Some(at) if at < 1 << 48 => 6,
+            Some(_) => 8,
+        };
+        let inline = Self { key, value, deadline, outside: false, key_outside: false };
+        if inline.fits() {
+            return inline;
+        }
+        let value_outside = Self { value: 0, outside: true, ..inline };
+        if value_outside.fits() {
+            return value_outside;
+        }
+        Self { key: 0, key_outside: true, ..value_outside }
+    }
+
+    fn fits(&self) -> bool {
+        // Each length by itself first: the sum must not overflow.
+        self.key <= CHUNK_BYTES_MAX && self.value <= CHUNK_BYTES_MAX && self.bytes() <= CHUNK_BYTES_MAX
+    }
+
+    fn deadline_at(&self) -> usize {
+        FIXED_BYTES + if self.key > usize::from(u8::MAX) { 2 } else { 1 }
+    }
+
+    /// Bytes that it takes.
+    #[inline]
+    pub(super) fn bytes(&self) -> usize {
+        self.deadline_at() + self.deadline + if self.outside { 4 } else { 0 } + self.key + self.value
+    }
+
+    /// Whether an item of this shape can take the place of one of the shape `old` in the same chunk, with key, deadline
+    /// and outside reference where they are.
+    pub(super) fn same_but_value(&self, old: &Self) -> bool {
+        Self { value: 0, ..*self } == Self { value: 0, ..*old }
+    }
+}
+
+/// Writes everything but links, last access, deadline and value.
+pub(super) fn write(chunk: &mut [u8], shape: &Shape, key: &[u8], outside: u32) {
+    let at = shape.deadline_at();
+    if shape.key > usize::from(u8::MAX) {
+        chunk[FIXED_BYTES..at].copy_from_slice(&(shape.key as u16).to_le_bytes());
+    } else {
+        chunk[FIXED_BYTES] = shape.key as u8;
+    }
+    write_flags(chunk, shape);
+    let mut at = at + shape.deadline;
+    if shape.outside {
+        chunk[at..at + 4].copy_from_slice(&outside.to_le_bytes());
+        at += 4;
+    }
+    if !shape.key_outside {
+        chunk[at..at + shape.key].copy_from_slice(key);
+    }
+}
+
+/// Writes the flags: with them, the length of the value.
+#[inline]
+pub(super) fn write_flags(chunk: &mut [u8], shape: &Shape) {
+    let mut flags = match shape.deadline {
+        0 => 0,
+        6 => DEADLINE_NARROW,
+        _ => DEADLINE_WIDE,
+    };
+    if shape.key > usize::from(u8::MAX) {
+        flags |= LONG_KEY;
+    }
+    if shape.outside {
+        flags |= OUTSIDE;
+    }
+    let slack = chunk.len() - shape.bytes();
+    if slack < usize::from(SLACK_AT_END) {
+        flags |= slack as u8;
+    } else {
+        flags |= SLACK_AT_END;
+        let end = chunk.len();
+        chunk[end - 2..].copy_from_slice(&(slack as u16).to_le_bytes());
+    }
+    chunk[FLAGS_AT] = flags;
+}
+
+/// Where the parts of a chunk lie.
+#[derive(Clone, Copy)]
+pub(super) struct Parts {
+    flags: u8,
+    deadline_at: usize,
+    outside_at: usize,
+    key_at: usize,
+    value_at: usize,
+}
+
+impl Parts {
+    #[inline]
+    pub(super) fn of(chunk: &[u8]) -> Self {
+        let flags = chunk[FLAGS_AT];
+        let (key, deadline_at) = if flags & LONG_KEY == 0 {
+            (usize::from(chunk[FIXED_BYTES]), FIXED_BYTES + 1)
+        } else {
+            (usize::from(u16::from_le_bytes([chunk[FIXED_BYTES], chunk[FIXED_BYTES + 1]])), FIXED_BYTES + 2)
+        };
+        // 6 where the one bit is set, 8 where the other is.
+        let outside_at = deadline_at + 6 * usize::from(flags >> 2 & 1) + 8 * usize::from(flags >> 3 & 1);
+        let key_at = outside_at + 4 * usize::from(flags >> 5 & 1);
+        Self { flags, deadline_at, outside_at, key_at, value_at: key_at + key }
+    }
+
+    /// The key, where it is not outside.
+    #[inline]
+    pub(super) fn key<'a>(&self, chunk: &'a [u8]) -> &'a [u8] {
+        &chunk[self.key_at..self.value_at]
+    }
+
+    /// Whether the value is outside, and perhaps the key.
+    #[inline]
+    pub(super) fn is_outside(&self) -> bool {
+        self.flags & OUTSIDE != 0
+    }
+
+    /// The name of what is outside.
+    pub(super) fn outside(&self, chunk: &[u8]) -> u32 {
+        u32_at(chunk, self.outside_at)
+    }
+
+    /// Changes it.
+    pub(super) fn write_outside(&self, chunk: &mut [u8], outside: u32) {
+        chunk[self.outside_at..self.outside_at + 4].copy_from_slice(&outside.to_le_bytes());
+    }
+
+    fn end(&self, chunk: &[u8]) -> usize {
+        let slack = self.flags & SLACK_MASK;
+        let end = chunk.len();
+        if slack < SLACK_AT_END {
+            end - usize::from(slack)
+        } else {
+            end - usize::from(u16::from_le_bytes([chunk[end - 2], chunk[end - 1]]))
+        }
+    }
+
+    /// The value, where it is not outside.
+    #[inline]
+    pub(super) fn value<'a>(&self, chunk: &'a [u8]) -> &'a [u8] {
+        &chunk[self.value_at..self.end(chunk)]
+    }
+
+    /// The value, to be written.
+    #[inline]
+    pub(super) fn value_mut<'a>(&self, chunk: &'a mut [u8]) -> &'a mut [u8] {
+        let end = self.end(chunk);
+        &mut chunk[self.value_at..end]
+    }
+
+    /// The deadline.
+    #[inline]
+    pub(super) fn deadline(&self, chunk: &[u8]) -> Option<UnixMs> {
+        if self.flags & (DEADLINE_NARROW | DEADLINE_WIDE) == 0 {
+            return None;
+        }
+        let width = self.width();
+        let mut bytes = [0; 8];
+        bytes[..width].copy_from_slice(&chunk[self.deadline_at..self.deadline_at + width]);
+        Some(UnixMs::from_le_bytes(bytes))
+    }
+
+    /// Writes the deadline, for which the shape left room.
+    pub(super) fn write_deadline(&self, chunk: &mut [u8], deadline: Option<UnixMs>) {
+        if let Some(deadline) = deadline {
+            let width = self.width();
+            chunk[self.deadline_at..self.deadline_at + width].copy_from_slice(&deadline.to_le_bytes()[..width]);
+        }
+    }
+
+    fn width(&self) -> usize {
+        if self.flags & DEADLINE_WIDE == 0 { 6 } else { 8 }
+    }
+}
+
+#[inline]
+fn u32_at(chunk: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([chunk[at], chunk[at + 1], chunk[at + 2], chunk[at + 3]])
+}
+
+/// The neighbours of a chunk in its list: the one used more recently, the one used less recently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Links {
+    /// Used more recently, or `NIL`.
+    pub(super) newer: Ref,
+    /// Used less recently, or `NIL`.
+    pub(super) older: Ref,
+}
+
+#[inline]
+pub(super) fn links(chunk: &[u8]) -> Links {
+    Links { newer: u32_at(chunk, 0), older: u32_at(chunk, 4) }
+}
+
+#[inline]
+pub(super) fn write_newer(chunk: &mut [u8], newer: Ref) {
+    chunk[..4].copy_from_slice(&newer.to_le_bytes());
+}
+
+#[inline]
+pub(super) fn write_older(chunk: &mut [u8], older: Ref) {
+    chunk[4..8].copy_from_slice(&older.to_le_bytes());
+}
+
+#[inline]
+pub(super) fn last_access(chunk: &[u8]) -> Tick {
+    u32_at(chunk, 8)
+}
+
+#[inline]
+pub(super) fn write_last_access(chunk: &mut [u8], tick: Tick) {
+    chunk[8..12].copy_from_slice(&tick.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_reads_back() {
+        for key_length in [0, 1, 16, 255, 256, 300, 990] {
+            for value_length in [0, 1, 2, 3, 10, 700, 5000] {
+                for deadline in [None, Some(1), Some((1 << 48) - 1), Some(1 << 48), Some(u64::MAX)] {
+                    let shape = Shape::new(key_length, value_length, deadline);
+                    for slack in [0, 1, 2, 3, 4, 300] {
+                        let key = vec![b'k'; key_length];
+                        let mut chunk = vec![0xAA; shape.bytes() + slack];
+                        write(&mut chunk, &shape, &key, 77);
+                        let parts = Parts::of(&chunk);
+                        parts.write_deadline(&mut chunk, deadline);
+                        assert_eq!(parts.deadline(&chunk), deadline);
+                        assert_eq!(parts.is_outside(), shape.outside);
+                        assert!(shape.outside || parts.value(&chunk).len() == value_length);
+                        assert!(!shape.outside || parts.outside(&chunk) == 77);
+                        assert!(shape.key_outside || parts.key(&chunk) == key);
+                    }
+                }
+            }
+        }
+        assert_eq!(Shape::new(16, 10, None).bytes(), 40);
+        assert!(Shape::new(2000, 1, None).key_outside);
+    }
+}

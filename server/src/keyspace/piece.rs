@@ -1,0 +1,160 @@
+//! How items travel in the pieces of a view.
+//!
+//! ```text
+//! piece:  version (1 byte), items
+//! item:   kind (1 byte: type, and whether a deadline follows), last access (u32), [deadline (varint)],
+//!         key length (varint), value length (varint), key, value
+//! ```
+//! Integers are little-endian; varints are LEB128.
+
+use super::{ItemRef, MalformedPiece, ValueRef};
+use crate::clock::{Tick, UnixMs};
+use bytes::BufMut;
+
+/// The first byte of every piece.
+pub(super) const VERSION: u8 = 1;
+
+const KIND_STRING: u8 = 0;
+const WITH_DEADLINE: u8 = 1 << 7;
+
+fn write_varint(out: &mut impl BufMut, mut number: u64) {
+    while number >= 0x80 {
+        out.put_u8(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.put_u8(number as u8);
+}
+
+/// More bytes than an item takes beside its key and value.
+pub(super) const HEAD_BYTES_MAX: usize = 1 + 4 + 3 * 10;
+
+/// Appends an item.
+pub(super) fn write_item(out: &mut impl BufMut, key: &[u8], item: ItemRef<'_>) {
+    let ValueRef::String(value) = item.value;
+    out.put_u8(KIND_STRING | if item.deadline.is_some() { WITH_DEADLINE } else { 0 });
+    out.put_u32_le(item.last_access);
+    if let Some(deadline) = item.deadline {
+        write_varint(out, deadline);
+    }
+    write_varint(out, key.len() as u64);
+    write_varint(out, value.len() as u64);
+    out.put_slice(key);
+    out.put_slice(value);
+}
+
+/// An item that was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PieceItem<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) value: &'a [u8],
+    pub(super) deadline: Option<UnixMs>,
+    pub(super) last_access: Tick,
+}
+
+/// Reads the items of a piece; ends after the first that is malformed.
+pub(super) struct PieceReader<'a>(&'a [u8]);
+
+impl<'a> PieceReader<'a> {
+    pub(super) fn new(piece: &'a [u8]) -> Result<Self, MalformedPiece> {
+        match piece.split_first() {
+            Some((&VERSION, items)) => Ok(Self(items)),
+            _ => Err(MalformedPiece),
+        }
+    }
+
+    fn byte(&mut self) -> Result<u8, MalformedPiece> {
+        let (byte, rest) = self.0.split_first().ok_or(MalformedPiece)?;
+        self.0 = rest;
+        Ok(*byte)
+    }
+
+    fn varint(&mut self) -> Result<u64, MalformedPiece> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7F);
+            if bits << shift >> shift != bits {
+                return Err(MalformedPiece);
+            }
+            number |= bits << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(MalformedPiece)
+    }
+
+    fn bytes(&mut self, length: u64) -> Result<&'a [u8], MalformedPiece> {
+        let length = usize::try_from(length).map_err(|_| MalformedPiece)?;
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(MalformedPiece)?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+
+    fn item(&mut self) -> Result<PieceItem<'a>, MalformedPiece> {
+        let kind = self.byte()?;
+        if kind & !WITH_DEADLINE != KIND_STRING {
+            return Err(MalformedPiece);
+        }
+        let tick = self.bytes(4)?;
+        let last_access = Tick::from_le_bytes([tick[0], tick[1], tick[2], tick[3]]);
+        let deadline = if kind & WITH_DEADLINE == 0 { None } else { Some(self.varint()?) };
+        let (key, value) = (self.varint()?, self.varint()?);
+        Ok(PieceItem { key: self.bytes(key)?, value: self.bytes(value)?, deadline, last_access })
+    }
+}
+
+impl<'a> Iterator for PieceReader<'a> {
+    type Item = Result<PieceItem<'a>, MalformedPiece>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let item = self.item();
+        if item.is_err() {
+            self.0 = &[];
+        }
+        Some(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn items_read_back(
+            items in prop::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>(), any::<Option<u64>>(), any::<u32>()), 0..8)
+        ) {
+            let mut piece = vec![VERSION];
+            for (key, value, deadline, last_access) in &items {
+                let item = ItemRef { value: ValueRef::String(value), deadline: *deadline, last_access: *last_access };
+                write_item(&mut piece, key, item);
+            }
+            let read: Result<Vec<_>, _> = PieceReader::new(&piece).unwrap().collect();
+            let expected: Vec<_> = items.iter().map(|(key, value, deadline, last_access)| {
+                PieceItem { key, value, deadline: *deadline, last_access: *last_access }
+            }).collect();
+            prop_assert_eq!(read.unwrap(), expected);
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in any::<Vec<u8>>()) {
+            let mut piece = vec![VERSION];
+            piece.extend(bytes);
+            PieceReader::new(&piece).unwrap().for_each(drop);
+        }
+    }
+
+    #[test]
+    fn a_number_of_more_than_64_bits_is_refused() {
+        let mut piece = vec![VERSION, WITH_DEADLINE, 0, 0, 0, 0];
+        piece.extend([0xFF; 9]);
+        piece.push(0x02);
+        assert_eq!(PieceReader::new(&piece).unwrap().next(), Some(Err(MalformedPiece)));
+        assert!(PieceReader::new(&[]).is_err() && PieceReader::new(&[9]).is_err());
+    }
+}

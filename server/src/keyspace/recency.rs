@@ -1,0 +1,153 @@
+//! Exact recency: doubly linked lists through the chunks.
+//!
+//! One list holds every item. Under a policy that evicts by recency only items with a deadline, those are in a list of
+//! their own, so that the next victim is always the last of a list.
+
+use super::arena::{Arena, NIL, Ref};
+use super::chunk::{self, Links};
+use crate::clock::Tick;
+
+#[derive(Clone, Copy)]
+struct List {
+    newest: Ref,
+    oldest: Ref,
+}
+
+const EMPTY: List = List { newest: NIL, oldest: NIL };
+
+/// How long ago `tick` was at `now`. A tick that is a little after `now` (clocks of several nodes) counts as now; half of the
+/// range would make items that were idle for eight months the newest ones.
+pub(super) fn age(now: Tick, tick: Tick) -> u32 {
+    const AHEAD_MAX: u32 = 1 << 28;
+    let age = now.wrapping_sub(tick);
+    if age > u32::MAX - AHEAD_MAX { 0 } else { age }
+}
+
+/// The lists' ends.
+pub(super) struct Recency {
+    lists: [List; 2],
+    split: bool,
+}
+
+impl Recency {
+    pub(super) fn new(split: bool) -> Self {
+        Self { lists: [EMPTY; 2], split }
+    }
+
+    /// Whether items with a deadline are in a list of their own.
+    pub(super) fn is_split(&self) -> bool {
+        self.split
+    }
+
+    fn list(&mut self, volatile: bool) -> &mut List {
+        &mut self.lists[usize::from(self.split && volatile)]
+    }
+
+    /// Puts an item that is in no list before all others of its list.
+    pub(super) fn push(&mut self, arena: &mut Arena, at: Ref, volatile: bool) {
+        let list = self.list(volatile);
+        let second = list.newest;
+        list.newest = at;
+        if second == NIL {
+            list.oldest = at;
+        } else {
+            chunk::write_newer(arena.chunk_mut(second), at);
+        }
+        let chunk = arena.chunk_mut(at);
+        chunk::write_newer(chunk, NIL);
+        chunk::write_older(chunk, second);
+    }
+
+    /// Takes an item out of its list.
+    pub(super) fn unlink(&mut self, arena: &mut Arena, at: Ref, volatile: bool) {
+        let Links { newer, older } = chunk::links(arena.chunk(at));
+        let list = self.list(volatile);
+        if newer == NIL {
+            list.newest = older;
+        } else {
+            chunk::write_older(arena.chunk_mut(newer), older);
+        }
+        if older == NIL {
+            list.oldest = newer;
+        } else {
+            chunk::write_newer(arena.chunk_mut(older), newer);
+        }
+    }
+
+    /// Makes an item the most recent of its list.
+    #[inline]
+    pub(super) fn touch(&mut self, arena: &mut Arena, at: Ref, volatile: bool) {
+        if self.list(volatile).newest != at {
+            self.unlink(arena, at, volatile);
+            self.push(arena, at, volatile);
+        }
+    }
+
+    /// Tells the neighbours of a chunk that was moved where it is now.
+    pub(super) fn moved(&mut self, arena: &mut Arena, to: Ref, volatile: bool) {
+        let Links { newer, older } = chunk::links(arena.chunk(to));
+        if newer == NIL {
+            self.list(volatile).newest = to;
+        } else {
+            chunk::write_older(arena.chunk_mut(newer), to);
+        }
+        if older == NIL {
+            self.list(volatile).oldest = to;
+        } else {
+            chunk::write_newer(arena.chunk_mut(older), to);
+        }
+    }
+
+    /// Items of one list, oldest first; the second list is empty unless split.
+    pub(super) fn oldest_first<'a>(&self, arena: &'a Arena, volatile: bool) -> impl Iterator<Item = Ref> + 'a {
+        let mut at = self.lists[usize::from(volatile)].oldest;
+        std::iter::from_fn(move || {
+            let this = (at != NIL).then_some(at)?;
+            at = chunk::links(arena.chunk(at)).newer;
+            Some(this)
+        })
+    }
+
+    /// Splits the list in two or merges the two into one. The merge goes by the last access; of two with the same one,
+    /// that without a deadline counts as the older.
+    pub(super) fn set_split(
+        &mut self,
+        arena: &mut Arena,
+        now: Tick,
+        split: bool,
+        volatile: impl Fn(&Arena, Ref) -> bool,
+    ) {
+        if self.split == split {
+            return;
+        }
+        let mut at = [self.lists[0].oldest, self.lists[1].oldest];
+        self.lists = [EMPTY; 2];
+        self.split = split;
+        loop {
+            let ages = at.map(|at| (at != NIL).then(|| age(now, chunk::last_access(arena.chunk(at)))));
+            let list = match ages {
+                [None, None] => return,
+                [Some(persistent), Some(volatile)] => usize::from(volatile > persistent),
+                [None, Some(_)] => 1,
+                [Some(_), None] => 0,
+            };
+            let this = at[list];
+            at[list] = chunk::links(arena.chunk(this)).newer;
+            let volatile = volatile(arena, this);
+            self.push(arena, this, volatile);
+        }
+    }
+
+    /// Sorts by last access. Items of the same tick keep their order.
+    pub(super) fn sort(&mut self, arena: &mut Arena, now: Tick) {
+        for volatile in [false, true] {
+            let mut items: Vec<(u32, Ref)> = self
+                .oldest_first(arena, volatile)
+                .map(|at| (u32::MAX - age(now, chunk::last_access(arena.chunk(at))), at))
+                .collect();
+            items.sort_by_key(|(order, _)| *order);
+            self.lists[usize::from(volatile)] = EMPTY;
+            items.into_iter().for_each(|(_, at)| self.push(arena, at, volatile));
+        }
+    }
+}

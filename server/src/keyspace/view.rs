@@ -1,0 +1,168 @@
+//! A view: the items of one instant, read out while they go on changing.
+//!
+//! Items are read out in the order of their hashes, behind a cursor. Whoever is about to change an item that the cursor
+//! has not passed writes it to the backlog first, once, and notes its key; whoever adds one notes its key; the cursor
+//! skips the keys that are noted. A position among the hashes stays what it is while the table grows and shrinks, so
+//! the cursor needs no mending.
+//!
+//! When the keyspace is cleared, the view keeps the old items and reads the rest from them.
+
+use super::arena::Ref;
+use super::items::Items;
+use super::{ValueRef, piece};
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, VecDeque};
+
+/// About how much of the backlog is handed out at once.
+const BLOCK_BYTES: usize = 16 * 1024;
+
+/// An estimate of what a noted key takes beside its bytes.
+const NOTE_BYTES: usize = 64;
+
+/// An open view.
+#[derive(Default)]
+pub(super) struct View {
+    /// Items with hashes below it were read out; `None`: all were.
+    cursor: Option<u64>,
+    /// Keys that the cursor skips, by hash: those in the backlog, those added since.
+    noted: BTreeMap<u64, SmallVec<[Box<[u8]>; 1]>>,
+    noted_bytes: usize,
+    backlog: VecDeque<Vec<u8>>,
+    backlog_bytes: usize,
+    backlog_capacity: usize,
+    /// The items, where they are no longer the keyspace's.
+    old: Option<Items>,
+}
+
+impl View {
+    pub(super) fn new() -> Self {
+        Self { cursor: Some(0), ..Self::default() }
+    }
+
+    /// Bytes of pre-images that wait.
+    pub(super) fn backlog_bytes(&self) -> usize {
+        self.backlog_bytes
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.backlog_capacity + self.noted_bytes + self.old.as_ref().map_or(0, Items::bytes)
+    }
+
+    /// Whether a change of an item with this hash concerns the view.
+    fn is_ahead(&self, hash: u64) -> bool {
+        self.old.is_none() && self.cursor.is_some_and(|cursor| hash >= cursor)
+    }
+
+    fn is_noted(&self, hash: u64, key: &[u8]) -> bool {
+        self.noted.get(&hash).is_some_and(|keys| keys.iter().any(|other| **other == *key))
+    }
+
+    fn note(&mut self, hash: u64, key: &[u8]) {
+        self.noted.entry(hash).or_default().push(key.into());
+        self.noted_bytes += key.len() + NOTE_BYTES;
+    }
+
+    /// To be called before an item changes or goes.
+    pub(super) fn before_change(&mut self, hash: u64, items: &Items, at: Ref) {
+        if !self.is_ahead(hash) || self.is_noted(hash, items.store.key(at)) {
+            return;
+        }
+        let key = items.store.key(at);
+        self.note(hash, key);
+        if self.backlog.back().is_none_or(|block| block.len() >= BLOCK_BYTES) {
+            self.backlog.push_back(Vec::with_capacity(BLOCK_BYTES));
+            self.backlog_capacity += BLOCK_BYTES;
+        }
+        let block = self.backlog.back_mut().expect("there is one");
+        let (before, capacity) = (block.len(), block.capacity());
+        let item = items.store.item(at);
+        let ValueRef::String(value) = item.value;
+        block.reserve_exact(piece::HEAD_BYTES_MAX + key.len() + value.len());
+        piece::write_item(block, key, item);
+        self.backlog_bytes += block.len() - before;
+        self.backlog_capacity += block.capacity() - capacity;
+    }
+
+    /// To be called when an item is added.
+    pub(super) fn added(&mut self, hash: u64, key: &[u8]) {
+        if self.is_ahead(hash) && !self.is_noted(hash, key) {
+            self.note(hash, key);
+        }
+    }
+
+    /// Hands the view the items that the keyspace gives up; gives them back where it has no use for them.
+    pub(super) fn keep(&mut self, items: Items) -> Option<Items> {
+        if self.cursor.is_some() && self.old.is_none() {
+            self.old = Some(items);
+            None
+        } else {
+            Some(items)
+        }
+    }
+
+    /// Appends a piece of about `bytes`; false once everything was read out.
+    pub(super) fn read(&mut self, items: &Items, bytes: usize, out: &mut bytes::BytesMut) -> bool {
+        out.extend_from_slice(&[piece::VERSION]);
+        let end = out.len().saturating_add(bytes);
+        let mut range = Vec::new();
+        while self.cursor.is_some() || !self.backlog.is_empty() {
+            if let Some(block) = self.backlog.pop_front() {
+                self.backlog_bytes -= block.len();
+                self.backlog_capacity -= block.capacity();
+                out.extend_from_slice(&block);
+            } else if let Some(from) = self.cursor {
+                self.read_range(items, from, end, &mut range, out);
+            }
+            if out.len() >= end {
+                break;
+            }
+        }
+        self.cursor.is_some() || !self.backlog.is_empty()
+    }
+
+    fn read_range(
+        &mut self,
+        live: &Items,
+        from: u64,
+        end: usize,
+        range: &mut Vec<(u64, Ref)>,
+        out: &mut bytes::BytesMut,
+    ) {
+        let items = self.old.as_ref().unwrap_or(live);
+        range.clear();
+        let mut cursor = items.collect(from, range);
+        let mut last = None;
+        for &(hash, at) in range.iter() {
+            // Items of the same hash go together: the cursor cannot stand between them.
+            if out.len() >= end && last.is_some_and(|last| last != hash) {
+                cursor = Some(hash);
+                break;
+            }
+            last = Some(hash);
+            let key = items.store.key(at);
+            if !self.is_noted(hash, key) {
+                piece::write_item(out, key, items.store.item(at));
+            }
+        }
+        self.cursor = cursor;
+        // What is behind the cursor needs no note any more.
+        while let Some(entry) = self.noted.first_entry()
+            && cursor.is_none_or(|cursor| *entry.key() < cursor)
+        {
+            let keys = entry.remove();
+            self.noted_bytes -= keys.iter().map(|key| key.len() + NOTE_BYTES).sum::<usize>();
+        }
+    }
+}
+
+#[cfg(test)]
+impl View {
+    /// Adds the account up anew.
+    pub(super) fn check(&self) -> usize {
+        assert_eq!(self.backlog.iter().map(Vec::len).sum::<usize>(), self.backlog_bytes);
+        let backlog: usize = self.backlog.iter().map(Vec::capacity).sum();
+        let noted: usize = self.noted.values().flatten().map(|key| key.len() + NOTE_BYTES).sum();
+        backlog + noted + self.old.as_ref().map_or(0, Items::check)
+    }
+}

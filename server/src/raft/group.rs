@@ -1,0 +1,563 @@
+//! One copy of a partition as a member of its Raft group.
+//!
+//! ```text
+//! peer link --handle--> Group --> openraft <--> MemoryLog
+//! connections --Share--> Inbox --> proposer --> openraft --> Machine --> Partition (keyspace)
+//!                                                  |
+//!                       observer: role      sampler: lease      janitor: log cut by bytes
+//! ```
+
+use super::codec::{Malformed, Reader, WriteMessage};
+use super::lease::LeaseSampler;
+use super::log::MemoryLog;
+use super::machine::Machine;
+use super::network::{Address, GroupRaft, GroupRpc, Kind, Network, Receiver, STATUS_OK, STATUS_REFUSED};
+use super::partition::{Partition, Role};
+use super::proposer::{self, Inbox};
+use super::types::{GroupTypes, LeaderId, LogId, Membership, StoredMembership, Vote};
+use crate::clock::{self, UnixMs};
+use crate::ids::{CopyId, NodeNo, PartitionId};
+use bytes::{BufMut, Bytes, BytesMut};
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::raft::{Precondition, TransferLeaderRequest};
+use openraft::storage::RaftLogStorage;
+use openraft::{AsyncRuntime, ChangeMembers, Config, Raft, ServerState, SnapshotPolicy};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Log bytes past which the log is cut.
+const LOG_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Log bytes past which it is cut even if a snapshot is being sent that needs its entries.
+const LOG_BYTES_WHILE_SENDING_MAX: usize = 256 * 1024 * 1024;
+/// Entries that stay after a cut, for followers that are a little behind.
+const ENTRIES_KEPT: u64 = 256;
+
+/// How groups are timed. Failover takes about `election_ms.1` + a random part of the range (OPENRAFT.md).
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// Between heartbeats, milliseconds.
+    pub heartbeat_ms: u64,
+    /// Election timeout, shortest and longest, milliseconds.
+    pub election_ms: (u64, u64),
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { heartbeat_ms: 100, election_ms: (250, 500) }
+    }
+}
+
+/// What all groups of a node share.
+pub struct GroupHost {
+    /// The way to other nodes.
+    pub rpc: Arc<dyn GroupRpc>,
+    /// How they are timed.
+    pub timing: Timing,
+    /// One incoming snapshot a node at a time.
+    pub snapshot_permits: Arc<Semaphore>,
+    /// The wall clock.
+    pub wall: fn() -> UnixMs,
+}
+
+/// How a copy comes to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// Empty, waiting for a leader to send it the partition.
+    Empty,
+    /// From what the partition holds now, as the group's only voter: a solo partition that becomes a group, or the
+    /// survivor of a generation.
+    Alone,
+}
+
+/// One copy of a partition.
+pub struct Group<RT: AsyncRuntime> {
+    partition: Arc<Partition>,
+    generation: u32,
+    me: CopyId,
+    raft: GroupRaft<RT>,
+    log: MemoryLog,
+    inbox: Arc<Inbox>,
+    host: Arc<GroupHost>,
+    receiver: Mutex<Receiver>,
+    sampler: LeaseSampler,
+    stopped: AtomicBool,
+}
+
+/// Why a change of a group's members did not happen (or not to its end: ask again).
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum ReshapeError {
+    /// Another copy leads.
+    #[error("this copy does not lead the partition")]
+    NotLeader,
+    /// Another membership is in force than the change was to start from.
+    #[error("another membership is in force")]
+    Unexpected,
+    /// A copy to be added did not catch up in time.
+    #[error("a copy did not catch up in time")]
+    Behind,
+    /// Whatever else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A copy as its group's leader sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyProgress {
+    /// Which.
+    pub copy: CopyId,
+    /// Whether it votes.
+    pub voter: bool,
+    /// Entries that it lacks.
+    pub behind: u64,
+}
+
+impl<RT: AsyncRuntime> Group<RT> {
+    /// Starts a copy. Must be called on the runtime that it is to live on.
+    ///
+    /// # Errors
+    /// Where openraft does not start, as text.
+    pub async fn start(
+        host: Arc<GroupHost>,
+        partition: Arc<Partition>,
+        generation: u32,
+        me: CopyId,
+        start: Start,
+    ) -> Result<Arc<Self>, String> {
+        let log = match start {
+            Start::Empty => MemoryLog::default(),
+            Start::Alone => Self::begin_alone(&partition, me).await,
+        };
+        let machine = Machine::new(Arc::clone(&partition));
+        let network = Network::<RT>::new(Arc::clone(&host.rpc), partition.id(), generation, me);
+        let config = config(partition.id(), host.timing)?;
+        let raft = Raft::new(me.pack(), config, network, log.clone(), machine).await.map_err(|e| e.to_string())?;
+        let inbox = Arc::new(Inbox::default());
+        partition.set_inbox(Some(Arc::clone(&inbox)));
+        let group = Arc::new(Self {
+            partition,
+            generation,
+            me,
+            raft,
+            log,
+            inbox,
+            host,
+            receiver: Mutex::new(Receiver::new()),
+            sampler: LeaseSampler::default(),
+            stopped: AtomicBool::new(false),
+        });
+        let seed = u64::from(generation) << 32 ^ me.pack() ^ (group.host.wall)();
+        let _ = RT::spawn(proposer::run(
+            group.raft.clone(),
+            Arc::clone(&group.partition),
+            Arc::clone(&group.inbox),
+            group.host.wall,
+            seed,
+        ));
+        let _ = RT::spawn(Arc::clone(&group).observe());
+        if start == Start::Alone {
+            // The only voter: no reason to wait for an election timeout.
+            let _ = group.raft.trigger().elect(false).await;
+        }
+        Ok(group)
+    }
+
+    /// Makes the partition as it is now the state that a group of one begins with, as if from a log that was cut. From
+    /// here on writes queue until the group leads.
+    async fn begin_alone(partition: &Partition, me: CopyId) -> MemoryLog {
+        let leader_id = LeaderId { term: 1, node_id: me.pack() };
+        let first = LogId { leader_id, index: 1 };
+        let log = MemoryLog::starting_after(first);
+        let _ = RaftLogStorage::<GroupTypes<RT>>::save_vote(&mut log.clone(), &Vote { leader_id, committed: false }).await;
+        let mut state = partition.lock();
+        state.applied = Some(first);
+        let members = Membership::new_with_defaults(vec![BTreeSet::from([me.pack()])], []);
+        state.membership = StoredMembership::new(Some(first), members);
+        state.role = Role::Follower(None);
+        log
+    }
+
+    /// The partition.
+    pub fn partition(&self) -> &Arc<Partition> {
+        &self.partition
+    }
+
+    /// The group's generation.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// This copy.
+    pub fn copy(&self) -> CopyId {
+        self.me
+    }
+
+    /// openraft's handle.
+    pub fn raft(&self) -> &GroupRaft<RT> {
+        &self.raft
+    }
+
+    /// Bytes of the log.
+    pub fn log_bytes(&self) -> usize {
+        self.log.bytes()
+    }
+
+    /// Stops this copy. Its items stay in the partition until the caller clears them.
+    pub async fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.partition.set_lease(0);
+        self.partition.set_inbox(None);
+        self.receiver.lock().abandon();
+        let _ = self.raft.shutdown().await;
+    }
+
+    /// Whether the group's Raft core still runs. One that has stopped by a fault has to be rebuilt under a new id.
+    pub fn is_running(&self) -> bool {
+        self.raft.metrics().borrow_watched().running_state.is_ok()
+    }
+
+    /// Follows openraft's metrics and keeps the partition's role true.
+    async fn observe(self: Arc<Self>) {
+        let mut metrics = self.raft.server_metrics();
+        loop {
+            let (state, leader) = {
+                let now = metrics.borrow_and_update();
+                (now.state, now.current_leader)
+            };
+            if self.stopped.load(Ordering::Acquire) {
+                return;
+            }
+            let role = match state {
+                ServerState::Leader => Role::Leader,
+                _ => Role::Follower(leader.map(|id| CopyId::unpack(id).node).filter(|node| *node != self.me.node)),
+            };
+            let term = metrics.borrow_watched().vote.leader_id.term;
+            self.set_role(role, term);
+            if metrics.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn set_role(&self, role: Role, term: u64) {
+        let mut state = self.partition.lock();
+        if state.role == role {
+            return;
+        }
+        if role != Role::Leader {
+            self.partition.set_lease(0);
+        }
+        state.role = role;
+        drop(state);
+        tracing::info!(partition = %self.partition.id(), generation = self.generation, term, ?role, "role changed");
+    }
+
+    /// Renews the lease where this copy leads; called every few milliseconds. `jumped` where the clocks show that the
+    /// machine was suspended since the last call.
+    pub fn sample_lease(&self, boot_ns: u64, jumped: bool) {
+        let until = self.sampler.sample::<RT>(&self.raft, &self.partition, self.host.timing, boot_ns, jumped);
+        self.partition.set_lease(until);
+        // A change that began meanwhile has set it to zero before this: asked again, so that it stays so.
+        if self.sampler.is_barred(self.term()) {
+            self.partition.set_lease(0);
+        }
+    }
+
+    /// Cuts the log where it has grown past its budget.
+    pub async fn cut_log(&self) {
+        let bytes = self.log.bytes();
+        if bytes <= LOG_BYTES_MAX {
+            return;
+        }
+        let (applied, view) = {
+            let state = self.partition.lock();
+            (state.applied.map_or(0, |id| id.index), state.view_index)
+        };
+        let upto = match view {
+            // What comes after a view that is being sent is kept, on a budget of its own.
+            Some(view) if bytes < LOG_BYTES_WHILE_SENDING_MAX => view.min(applied),
+            _ => applied,
+        };
+        let snapshot = self.raft.metrics().borrow_watched().snapshot.map_or(0, |id| id.index);
+        if snapshot < upto {
+            let _ = self.raft.trigger().snapshot().await;
+        }
+        let _ = self.raft.trigger().purge_log(snapshot.min(upto.saturating_sub(ENTRIES_KEPT))).await;
+    }
+
+    /// Answers a request of another copy.
+    pub async fn handle(&self, kind: u8, from: CopyId, mut body: Reader) -> Bytes {
+        let mut answer = BytesMut::with_capacity(64);
+        answer.put_u8(STATUS_OK);
+        let done = match Kind::from_wire(kind) {
+            Ok(kind) => self.carry_out(kind, from, &mut body, &mut answer).await,
+            Err(error) => Err(Some(error)),
+        };
+        match done {
+            Ok(()) => answer.freeze(),
+            Err(malformed) => {
+                if malformed.is_some() {
+                    tracing::warn!(partition = %self.partition.id(), ?from, "malformed message of a peer");
+                }
+                Bytes::from_static(&[STATUS_REFUSED])
+            }
+        }
+    }
+
+    /// `Err(None)` is a refusal, `Err(Some)` a message that does not decode.
+    async fn carry_out(
+        &self,
+        kind: Kind,
+        from: CopyId,
+        body: &mut Reader,
+        answer: &mut BytesMut,
+    ) -> Result<(), Option<Malformed>> {
+        match kind {
+            Kind::Append => {
+                let request = body.append_request::<RT>()?;
+                answer.put_append_response(&self.raft.append_entries(request).await.map_err(|_| None)?);
+            }
+            Kind::Vote => {
+                let request = body.vote_request::<RT>()?;
+                answer.put_vote_response(&self.raft.vote(request).await.map_err(|_| None)?);
+            }
+            Kind::PreVote => {
+                let request = body.vote_request::<RT>()?;
+                answer.put_vote_response(&self.raft.pre_vote(request).await.map_err(|_| None)?);
+            }
+            Kind::Transfer => {
+                let vote = body.vote()?;
+                let to = body.u64()?;
+                let request = TransferLeaderRequest::new(vote, to, body.optional_log_id()?);
+                self.raft.handle_transfer_leader(request).await.map_err(|_| None)?.map_err(|_| None)?;
+            }
+            Kind::SnapshotBegin => {
+                let permits = &self.host.snapshot_permits;
+                let begun = self.receiver.lock().begin(from, body, self.partition.seed(), permits)?;
+                return if begun { Ok(()) } else { Err(None) };
+            }
+            Kind::SnapshotPiece => {
+                let tick = clock::tick_of((self.host.wall)());
+                let taken = self.receiver.lock().piece(from, body, tick)?;
+                return if taken { Ok(()) } else { Err(None) };
+            }
+            Kind::SnapshotEnd => {
+                let (vote, snapshot) = self.receiver.lock().end(from, body)?.ok_or(None)?;
+                let response = self.raft.install_full_snapshot(vote, snapshot).await.map_err(|_| None)?;
+                answer.put_vote(&response.vote);
+            }
+        }
+        Ok(())
+    }
+
+    /// The voters of the membership in force, and whether a change is going on.
+    pub fn voters(&self) -> (BTreeSet<CopyId>, bool) {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        let membership = metrics.membership_config.membership();
+        let changing = membership.get_joint_config().len() > 1
+            || metrics.membership_config.log_id() != metrics.committed_membership_config.log_id();
+        (membership.voter_ids().map(CopyId::unpack).collect(), changing)
+    }
+
+    /// What the leader knows of each member; empty where this copy does not lead.
+    pub fn progress(&self) -> Vec<CopyProgress> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let Some(replication) = &metrics.replication else { return Vec::new() };
+        let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
+        let last = metrics.last_log_index.unwrap_or(0);
+        replication
+            .iter()
+            .map(|(id, matched)| CopyProgress {
+                copy: CopyId::unpack(*id),
+                voter: voters.contains(id),
+                behind: last.saturating_sub(matched.map_or(0, |id| id.index)),
+            })
+            .collect()
+    }
+
+    /// Term and index of the last entry of the log.
+    pub fn last_log(&self) -> (u64, u64) {
+        self.raft.data_metrics().borrow_watched().last_log.map_or((0, 0), |id| (id.leader_id.term, id.index))
+    }
+
+    /// Whether this copy leads now.
+    pub fn leads(&self) -> bool {
+        self.raft.is_leader()
+    }
+
+    /// The committed membership: its log id, its voters. `None` while a change is under way, or before this leader has
+    /// committed an entry of its own term.
+    pub fn settled(&self) -> Option<(LogId, BTreeSet<CopyId>)> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let committed = &metrics.committed_membership_config;
+        let own = metrics.cluster_committed.is_some_and(|id| id.leader_id == metrics.vote.leader_id);
+        let quiet = committed.membership().get_joint_config().len() == 1
+            && committed.log_id() == metrics.membership_config.log_id();
+        let id = (*committed.log_id())?;
+        (own && quiet).then(|| (id, committed.voter_ids().map(CopyId::unpack).collect()))
+    }
+
+    /// Makes `target`, which this leader is part of, the voters: learners are added and caught up first, then a joint
+    /// change swaps the sets. Where a change was left in the middle, this ends it.
+    ///
+    /// `expected` is the term and index of the membership that the change starts from; with another one in force nothing
+    /// is done.
+    pub async fn reshape(
+        &self,
+        expected: (u64, u64),
+        target: &BTreeSet<CopyId>,
+        timeout: Duration,
+    ) -> Result<(), ReshapeError> {
+        let other = |error: &dyn std::fmt::Display| ReshapeError::Other(error.to_string());
+        if !self.leads() {
+            return Err(ReshapeError::NotLeader);
+        }
+        if !target.contains(&self.me) {
+            return Err(ReshapeError::Other("the leader is not among the voters asked for".into()));
+        }
+        let (voters, changing) = self.voters();
+        if voters == *target && !changing {
+            return Ok(());
+        }
+        match self.settled() {
+            Some((id, _)) if (id.leader_id.term, id.index) != expected => return Err(ReshapeError::Unexpected),
+            None if !changing => return Err(ReshapeError::Other("the leader is new".into())),
+            _ => {}
+        }
+        // A sole voter's lease rests on nobody else being able to elect: it ends before that changes.
+        let _guard = self.sampler.hold();
+        self.partition.set_lease(0);
+        for copy in target.difference(&voters) {
+            self.raft.add_learner(copy.pack(), (), false).await.map_err(|error| other(&error))?;
+        }
+        self.until_caught_up(target, timeout).await?;
+        let ids: BTreeSet<u64> = target.iter().map(|copy| copy.pack()).collect();
+        let membership_id = *self.raft.server_metrics().borrow_watched().membership_config.log_id();
+        let precondition = Precondition::LastMembershipLogId { last_membership_log_id: membership_id };
+        self.raft
+            .change_membership_if(ChangeMembers::ReplaceAllVoters(ids), false, [precondition])
+            .await
+            .map_err(|error| other(&error))?;
+        Ok(())
+    }
+
+    async fn until_caught_up(&self, target: &BTreeSet<CopyId>, timeout: Duration) -> Result<(), ReshapeError> {
+        let waiting = async {
+            let mut metrics = self.raft.data_metrics();
+            loop {
+                {
+                    let now = metrics.borrow_and_update();
+                    let last = now.last_log.map_or(0, |id| id.index);
+                    let caught_up = target.iter().filter(|copy| **copy != self.me).all(|copy| {
+                        let matched = now.replication.as_ref().and_then(|all| all.get(&copy.pack()).copied().flatten());
+                        matched.is_some_and(|id| id.index + 64 >= last)
+                    });
+                    if caught_up || now.replication.is_none() {
+                        return caught_up;
+                    }
+                }
+                if metrics.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        match RT::timeout(timeout, waiting).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ReshapeError::NotLeader),
+            Err(_) => Err(ReshapeError::Behind),
+        }
+    }
+
+    fn best_follower(&self, among: &BTreeSet<CopyId>) -> Option<CopyId> {
+        let candidates = self.progress().into_iter().filter(|one| one.copy != self.me && among.contains(&one.copy));
+        candidates.min_by_key(|one| one.behind).map(|one| one.copy)
+    }
+
+    /// Hands leadership to `to`, a voter. Returns when it was asked for, not when it has happened.
+    pub async fn transfer(&self, to: CopyId) -> Result<(), ReshapeError> {
+        if !self.leads() {
+            return Err(ReshapeError::NotLeader);
+        }
+        // From before the transfer is asked for until the term changes there is no lease here: the target may be
+        // elected at once.
+        self.sampler.hold_until_term_changes(self.raft.server_metrics().borrow_watched().vote.leader_id.term);
+        self.partition.set_lease(0);
+        self.raft.trigger().transfer_leader(to.pack()).await.map_err(|error| ReshapeError::Other(error.to_string()))
+    }
+
+    /// Hands leadership to whichever voter is most caught up; false where there is no other voter.
+    pub async fn hand_over(&self) -> bool {
+        let (voters, _) = self.voters();
+        match self.best_follower(&voters) {
+            Some(heir) => self.transfer(heir).await.is_ok(),
+            None => false,
+        }
+    }
+
+    /// Whether this copy votes, knows a leader and has applied what it knows to be committed.
+    pub fn is_caught_up_voter(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.current_leader.is_some()
+            && metrics.membership_config.voter_ids().any(|id| id == self.me.pack())
+            && metrics.cluster_committed.is_some()
+            && metrics.last_applied >= metrics.cluster_committed
+    }
+
+    /// The leader's node as this copy knows it.
+    pub fn leader(&self) -> Option<NodeNo> {
+        self.raft.server_metrics().borrow_watched().current_leader.map(|id| CopyId::unpack(id).node)
+    }
+
+    /// The term of this copy's vote.
+    pub fn term(&self) -> u64 {
+        self.raft.server_metrics().borrow_watched().vote.leader_id.term
+    }
+}
+
+/// Reads where a request is going; the rest is the group's to read.
+///
+/// # Errors
+/// Where the bytes are no such request.
+pub fn read_address(reader: &mut Reader) -> Result<(PartitionId, u32, CopyId, CopyId, u8), Malformed> {
+    let (address, kind) = Address::read(reader)?;
+    Ok((address.partition, address.generation, address.from, address.to, kind as u8))
+}
+
+/// The answer to a request for a copy that is not here.
+pub fn refusal() -> Bytes {
+    Bytes::from_static(&[STATUS_REFUSED])
+}
+
+fn config(id: PartitionId, timing: Timing) -> Result<Arc<Config>, String> {
+    let (min, max) = timing.election_ms;
+    Config {
+        cluster_name: format!("partition-{id}"),
+        heartbeat_interval: timing.heartbeat_ms,
+        election_timeout_min: min,
+        election_timeout_max: max,
+        // Acknowledged entries count as heartbeats.
+        heartbeat_min_interval: Some(timing.heartbeat_ms / 2),
+        max_payload_entries: 256,
+        replication_lag_threshold: u64::MAX / 2,
+        // The log is cut by bytes, by `cut_log`.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX / 2,
+        purge_batch_size: 1,
+        install_snapshot_timeout: 30_000,
+        removed_leader_step_down: openraft::StepDownPolicy::Never,
+        quorum_loss_probe_interval: Some(2 * max),
+        enable_pre_vote: Some(true),
+        backoff: "20ms 50ms 100ms ...300ms".into(),
+        ..Config::default()
+    }
+    .validate()
+    .map(Arc::new)
+    .map_err(|error| error.to_string())
+}

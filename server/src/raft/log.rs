@@ -1,0 +1,170 @@
+//! A group's log, in memory.
+//!
+//! Volatile: a copy that restarts comes back under a new Raft id (see [`CopyId`](crate::ids::CopyId)), so losing log
+//! and vote with the process is as if the copy had been removed. Its bytes are counted, since they are memory.
+
+use super::types::{Entry, GroupTypes, LogId, Payload, Vote};
+use openraft::entry::RaftEntry;
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{AsyncRuntime, OptionalSend, RaftLogReader};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The log of one copy. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryLog {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: Mutex<State>,
+    bytes: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    vote: Option<Vote>,
+    purged: Option<LogId>,
+    /// Entries without a gap; the first has index `purged + 1`.
+    entries: VecDeque<Entry>,
+    committed: Option<LogId>,
+}
+
+impl State {
+    /// Index of the first entry that is or would be held.
+    fn first(&self) -> u64 {
+        self.purged.map_or(0, |id| id.index + 1)
+    }
+}
+
+/// What an entry counts as: its blocks and a flat share for the rest.
+fn entry_bytes(entry: &Entry) -> usize {
+    const FLAT: usize = 160;
+    FLAT + if let Payload::Normal(mutations) = &entry.payload { mutations.bytes() } else { 0 }
+}
+
+impl MemoryLog {
+    /// A log that begins after `purged`, as if everything up to there had been applied and cut.
+    pub fn starting_after(purged: LogId) -> Self {
+        let log = Self::default();
+        log.inner.state.lock().purged = Some(purged);
+        log
+    }
+
+    /// Bytes that the log holds.
+    pub fn bytes(&self) -> usize {
+        self.inner.bytes.load(Ordering::Relaxed)
+    }
+
+    fn range(&self, range: impl RangeBounds<u64>) -> Vec<Entry> {
+        let state = self.inner.state.lock();
+        let first = state.first();
+        let end = first + state.entries.len() as u64;
+        let start = match range.start_bound() {
+            Bound::Included(index) => *index,
+            Bound::Excluded(index) => index + 1,
+            Bound::Unbounded => 0,
+        };
+        let stop = match range.end_bound() {
+            Bound::Included(index) => index + 1,
+            Bound::Excluded(index) => *index,
+            Bound::Unbounded => u64::MAX,
+        };
+        let (start, stop) = (start.max(first), stop.min(end));
+        if start >= stop {
+            return Vec::new();
+        }
+        state.entries.range((start - first) as usize..(stop - first) as usize).cloned().collect()
+    }
+}
+
+impl<RT: AsyncRuntime> RaftLogReader<GroupTypes<RT>> for MemoryLog {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> io::Result<Vec<Entry>> {
+        Ok(self.range(range))
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.inner.state.lock().vote)
+    }
+}
+
+impl<RT: AsyncRuntime> RaftLogStorage<GroupTypes<RT>> for MemoryLog {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<GroupTypes<RT>>> {
+        let state = self.inner.state.lock();
+        let last_log_id = state.entries.back().map(|entry| entry.log_id).or(state.purged);
+        Ok(LogState { last_purged_log_id: state.purged, last_log_id })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        self.inner.state.lock().vote = Some(*vote);
+        Ok(())
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        self.inner.state.lock().committed = committed;
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.inner.state.lock().committed)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<GroupTypes<RT>>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        {
+            let mut state = self.inner.state.lock();
+            for entry in entries {
+                let next = state.first() + state.entries.len() as u64;
+                assert_eq!(entry.index(), next, "log entries are appended without a gap");
+                self.inner.bytes.fetch_add(entry_bytes(&entry), Ordering::Relaxed);
+                state.entries.push_back(entry);
+            }
+        }
+        callback.io_completed(Ok(()));
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        let mut state = self.inner.state.lock();
+        let keep = last.map_or(0, |id| id.index + 1).saturating_sub(state.first()) as usize;
+        let keep = keep.min(state.entries.len());
+        let cut: usize = state.entries.drain(keep..).map(|entry| entry_bytes(&entry)).sum();
+        self.inner.bytes.fetch_sub(cut, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        let cut: Vec<Entry> = {
+            let mut state = self.inner.state.lock();
+            if state.purged.is_some_and(|purged| purged.index >= upto.index) {
+                return Ok(());
+            }
+            let count = (upto.index + 1).saturating_sub(state.first()) as usize;
+            let count = count.min(state.entries.len());
+            let cut = state.entries.drain(..count).collect();
+            state.purged = Some(upto);
+            cut
+        };
+        // Dropped off the lock.
+        self.inner.bytes.fetch_sub(cut.iter().map(entry_bytes).sum(), Ordering::Relaxed);
+        Ok(())
+    }
+}

@@ -1,0 +1,262 @@
+//! A group's state machine: the partition itself.
+//!
+//! Apply is a function of state and entry alone. Everything happens under one hold of the partition's lock an entry, so
+//! a share is atomic, and a reader sees an entry wholly or not at all.
+
+use super::partition::{Partition, PartitionState};
+use super::share::Replies;
+use super::types::{Applied, Entry, GroupTypes, LogId, Mutations, Payload, SnapshotMeta, StoredMembership};
+use crate::clock;
+use crate::commands::block::{BlockError, BlockReader};
+use crate::commands::{Context, Handler};
+use crate::keyspace::Keyspace;
+use bytes::BytesMut;
+use futures::{Stream, TryStreamExt};
+use larder_protocol::ReplyBuffer;
+use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot};
+use openraft::{AsyncRuntime, OptionalSend, RaftSnapshotBuilder};
+use smallvec::SmallVec;
+use std::io;
+use std::sync::Arc;
+
+/// A snapshot: what openraft hands from the state machine to the network and back.
+pub enum SnapshotData {
+    /// Only says that the log up to here may be cut; made by `build_snapshot`, never sent.
+    Marker,
+    /// On the sender: the items as they were when the view was opened.
+    View(View),
+    /// On the receiver: the items that arrived.
+    Staged(Box<Keyspace>),
+    /// Another view of this partition is being sent; ask again.
+    Busy,
+}
+
+/// An open view of a partition's keyspace. Closed when dropped.
+pub struct View {
+    partition: Arc<Partition>,
+}
+
+impl View {
+    /// Appends about `bytes` of encoded items to `out` and says whether more follow. `None` where the backlog of
+    /// pre-images has passed `backlog_max` bytes: the transfer has to start again.
+    pub fn read(&mut self, bytes: usize, backlog_max: usize, out: &mut BytesMut) -> Option<bool> {
+        let mut state = self.partition.lock();
+        if state.keyspace.view_backlog_bytes() > backlog_max {
+            return None;
+        }
+        Some(state.keyspace.read_view(bytes, out))
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        let mut state = self.partition.lock();
+        let held = state.keyspace.close_view();
+        state.view_index = None;
+        drop(state);
+        drop(held);
+    }
+}
+
+/// The state machine of one copy.
+#[derive(Clone)]
+pub struct Machine {
+    partition: Arc<Partition>,
+}
+
+impl Machine {
+    /// The state machine that applies to `partition`.
+    pub fn new(partition: Arc<Partition>) -> Self {
+        Self { partition }
+    }
+
+    fn meta(state: &PartitionState) -> SnapshotMeta {
+        SnapshotMeta { last_log_id: state.applied, last_membership: state.membership.clone() }
+    }
+}
+
+impl<RT: AsyncRuntime> RaftSnapshotBuilder<GroupTypes<RT>> for Machine {
+    type SnapshotData = SnapshotData;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot<super::types::LeaderId, u64, (), SnapshotData>> {
+        let state = self.partition.lock();
+        Ok(Snapshot { meta: Self::meta(&state), snapshot: SnapshotData::Marker })
+    }
+}
+
+impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
+    type SnapshotData = SnapshotData;
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let state = self.partition.lock();
+        Ok((state.applied, state.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<GroupTypes<RT>>>> + Unpin + OptionalSend,
+    {
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let applied = self.partition.apply(&entry, responder.is_some()).map_err(|error| {
+                tracing::error!(partition = %self.partition.id(), index = entry.log_id.index, %error, "entry cannot be applied");
+                io::Error::new(io::ErrorKind::InvalidData, error)
+            })?;
+            if let Some(responder) = responder {
+                responder.send(applied);
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
+        let SnapshotData::Staged(keyspace) = snapshot else {
+            return Err(io::Error::other("only a received snapshot can be installed"));
+        };
+        let old = self.partition.install(meta, *keyspace);
+        // A big keyspace takes long to drop: not on the reactor.
+        std::thread::spawn(move || drop(old));
+        Ok(())
+    }
+
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> io::Result<Option<Snapshot<super::types::LeaderId, u64, (), SnapshotData>>> {
+        let mut state = self.partition.lock();
+        if state.applied.is_none() {
+            // A copy that has applied nothing never leads, so nobody needs a snapshot of it.
+            return Ok(None);
+        }
+        let meta = Self::meta(&state);
+        if state.view_index.is_some() {
+            return Ok(Some(Snapshot { meta, snapshot: SnapshotData::Busy }));
+        }
+        state.keyspace.open_view();
+        state.view_index = Some(state.applied.map_or(0, |id| id.index));
+        drop(state);
+        let view = View { partition: Arc::clone(&self.partition) };
+        Ok(Some(Snapshot { meta, snapshot: SnapshotData::View(view) }))
+    }
+}
+
+impl Partition {
+    /// Applies one entry; with `reply`, collects what each share is answered.
+    fn apply(&self, entry: &Entry, reply: bool) -> Result<Applied, BlockError> {
+        let mut state = self.lock();
+        let before = state.applied.replace(entry.log_id);
+        match &entry.payload {
+            Payload::Blank => Ok(Applied::default()),
+            Payload::Membership(membership) => {
+                state.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                Ok(Applied::default())
+            }
+            Payload::Normal(mutations) => state.apply_mutations(mutations, before, reply),
+        }
+    }
+
+    /// Takes over a received snapshot and returns the keyspace that it replaces.
+    fn install(&self, meta: &SnapshotMeta, mut keyspace: Keyspace) -> Keyspace {
+        keyspace.sort_recency(clock::tick_of(clock::unix_ms()));
+        let mut state = self.lock();
+        keyspace.set_policy(state.keyspace.policy());
+        state.applied = meta.last_log_id;
+        state.membership = meta.last_membership.clone();
+        state.keyspace.abandon_watches();
+        std::mem::replace(&mut state.keyspace, keyspace)
+    }
+}
+
+impl PartitionState {
+    fn apply_mutations(
+        &mut self,
+        mutations: &Mutations,
+        before: Option<LogId>,
+        reply: bool,
+    ) -> Result<Applied, BlockError> {
+        self.clock = self.clock.max(mutations.clock);
+        if mutations.expects.is_some() && mutations.expects != before {
+            return Ok(Applied(mutations.blocks.iter().map(|_| None).collect()));
+        }
+        let mut out = ReplyBuffer::default();
+        let mut ends = Vec::with_capacity(if reply { mutations.blocks.len() } else { 0 });
+        let mut number = 0;
+        for block in &mutations.blocks {
+            let mut share: SmallVec<[u32; 4]> = SmallVec::new();
+            let start = out.len() as u32;
+            let mut reader = BlockReader::new(block);
+            while let Some(command) = reader.next_command()? {
+                number += 1;
+                let (Handler::Write(run) | Handler::WriteFanout(run, _) | Handler::WriteAll(run, _)) =
+                    &command.spec.handler
+                else {
+                    if reply {
+                        self.read_in_entry(&command, &mut out);
+                        share.push(out.len() as u32 - start);
+                    }
+                    continue;
+                };
+                out.set_version(command.options.version);
+                let length = out.len();
+                let mut context = Context {
+                    keyspace: &mut self.keyspace,
+                    now: self.clock,
+                    touch: (!command.options.no_touch).then(|| clock::tick_of(self.clock)),
+                    seed: mix(mutations.seed.wrapping_add(number)),
+                    hits: 0,
+                    misses: 0,
+                };
+                if let Err(error) = run(&mut context, command.args, &mut out) {
+                    out.truncate(length);
+                    out.error(&error.to_string());
+                }
+                if reply {
+                    share.push(out.len() as u32 - start);
+                } else {
+                    out.truncate(length);
+                }
+            }
+            if reply {
+                ends.push((start, share));
+            }
+        }
+        let bytes = out.take();
+        Ok(Applied(
+            ends.into_iter()
+                .map(|(start, ends)| {
+                    let end = start + ends.last().copied().unwrap_or(0);
+                    Some(Replies { bytes: bytes.slice(start as usize..end as usize), ends })
+                })
+                .collect(),
+        ))
+    }
+
+    /// A read that travels in an entry since it follows a write of its connection. Only the copy that answers runs it.
+    fn read_in_entry(&mut self, command: &crate::commands::block::BlockCommand<'_>, out: &mut ReplyBuffer) {
+        out.set_version(command.options.version);
+        let length = out.len();
+        let now = self.clock;
+        let (Handler::Read(run) | Handler::ReadFanout(run, _) | Handler::ReadAll(run, _) | Handler::Scan(run)) =
+            &command.spec.handler
+        else {
+            out.error("ERR this command cannot be part of a log entry");
+            return;
+        };
+        let mut context = self.context(now, !command.options.no_touch, 0);
+        if let Err(error) = run(&mut context, command.args, out) {
+            out.truncate(length);
+            out.error(&error.to_string());
+        }
+    }
+}
+
+/// SplitMix64's finalizer: spreads consecutive seeds.
+fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,342 @@
+//! How a group's messages reach its other copies, over whatever carries bytes between nodes.
+//!
+//! A request is `partition: u16, generation: u32, from: copy, to: copy, kind: u8, payload`; an answer `status: u8,
+//! payload`. A copy of another generation or incarnation refuses: it is not the one that was meant.
+
+use super::codec::{Malformed, Reader, WriteMessage};
+use super::machine::{Machine, SnapshotData, View};
+use super::types::{GroupTypes, LeaderId, SnapshotMeta, Vote};
+use crate::ids::{CopyId, NodeNo, PartitionId};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::future::{BoxFuture, Either, select};
+use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, VoteRequest, VoteResponse,
+};
+use openraft::storage::Snapshot;
+use openraft::{AsyncRuntime, OptionalSend};
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of items in one piece of a snapshot, about.
+const PIECE_BYTES: usize = 256 * 1024;
+/// Most bytes of pre-images that may wait while a snapshot is sent; past it the transfer starts again.
+const VIEW_BACKLOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long one piece may take to be acknowledged.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The other node was not reached, or did not answer in time.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+#[error("{0}")]
+pub struct PeerUnreachable(pub String);
+
+/// Carries requests of groups to other nodes and brings back their answers.
+pub trait GroupRpc: Send + Sync + 'static {
+    /// Sends `body` and waits for the answer.
+    fn call(&self, to: NodeNo, body: Bytes, timeout: Duration) -> BoxFuture<'static, Result<Bytes, PeerUnreachable>>;
+}
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    Append = 1,
+    Vote = 2,
+    PreVote = 3,
+    Transfer = 4,
+    SnapshotBegin = 5,
+    SnapshotPiece = 6,
+    SnapshotEnd = 7,
+}
+
+impl Kind {
+    pub(super) fn from_wire(byte: u8) -> Result<Self, Malformed> {
+        [Self::Append, Self::Vote, Self::PreVote, Self::Transfer, Self::SnapshotBegin, Self::SnapshotPiece, Self::SnapshotEnd]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
+            .ok_or(Malformed)
+    }
+}
+
+/// Status of an answer: carried out, a payload follows.
+pub(super) const STATUS_OK: u8 = 0;
+/// Status of an answer: this node does not hold the copy that was meant, or it cannot serve now.
+pub(super) const STATUS_REFUSED: u8 = 1;
+
+/// Where a message is going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Address {
+    pub partition: PartitionId,
+    pub generation: u32,
+    pub from: CopyId,
+    pub to: CopyId,
+}
+
+impl Address {
+    pub(super) fn write(&self, out: &mut BytesMut, kind: Kind) {
+        out.put_u16_le(self.partition.0);
+        out.put_u32_le(self.generation);
+        out.put_u64_le(self.from.pack());
+        out.put_u64_le(self.to.pack());
+        out.put_u8(kind as u8);
+    }
+
+    pub(super) fn read(reader: &mut Reader) -> Result<(Self, Kind), Malformed> {
+        let partition = PartitionId(reader.u16()?);
+        let generation = reader.u32()?;
+        let from = CopyId::unpack(reader.u64()?);
+        let to = CopyId::unpack(reader.u64()?);
+        Ok((Self { partition, generation, from, to }, Kind::from_wire(reader.u8()?)?))
+    }
+}
+
+/// Makes the clients of one copy.
+pub(super) struct Network<RT> {
+    rpc: Arc<dyn GroupRpc>,
+    partition: PartitionId,
+    generation: u32,
+    me: CopyId,
+    runtime: PhantomData<fn() -> RT>,
+}
+
+impl<RT> Network<RT> {
+    pub(super) fn new(rpc: Arc<dyn GroupRpc>, partition: PartitionId, generation: u32, me: CopyId) -> Self {
+        Self { rpc, partition, generation, me, runtime: PhantomData }
+    }
+}
+
+impl<RT: AsyncRuntime> RaftNetworkFactory<GroupTypes<RT>> for Network<RT> {
+    type Network = CopyClient<RT>;
+
+    async fn new_client(&mut self, target: u64, _: &()) -> CopyClient<RT> {
+        let to = CopyId::unpack(target);
+        let address = Address { partition: self.partition, generation: self.generation, from: self.me, to };
+        CopyClient { rpc: Arc::clone(&self.rpc), address, transfer: 0, runtime: PhantomData }
+    }
+}
+
+/// Speaks to one other copy.
+pub(super) struct CopyClient<RT> {
+    rpc: Arc<dyn GroupRpc>,
+    address: Address,
+    /// Number of the last snapshot transfer.
+    transfer: u64,
+    runtime: PhantomData<fn() -> RT>,
+}
+
+/// Shorthand.
+type Rpc<RT, T> = Result<T, RPCError<GroupTypes<RT>>>;
+
+fn unreachable<RT: AsyncRuntime>(error: impl ToString) -> Unreachable<GroupTypes<RT>> {
+    Unreachable::from_string(error)
+}
+
+impl<RT: AsyncRuntime> CopyClient<RT> {
+    async fn call(
+        &self,
+        kind: Kind,
+        timeout: Duration,
+        write: impl FnOnce(&mut BytesMut),
+    ) -> Result<Reader, Unreachable<GroupTypes<RT>>> {
+        let mut body = BytesMut::with_capacity(256);
+        self.address.write(&mut body, kind);
+        write(&mut body);
+        let answer = self.rpc.call(self.address.to.node, body.freeze(), timeout).await.map_err(unreachable)?;
+        let mut answer = Reader(answer);
+        match answer.u8() {
+            Ok(STATUS_OK) => Ok(answer),
+            _ => Err(unreachable("the other node refuses: it does not hold this copy now")),
+        }
+    }
+
+    async fn send_view(
+        &mut self,
+        vote: Vote,
+        meta: SnapshotMeta,
+        mut view: View,
+    ) -> Result<SnapshotResponse<GroupTypes<RT>>, Unreachable<GroupTypes<RT>>> {
+        self.transfer += 1;
+        let transfer = self.transfer;
+        self.call(Kind::SnapshotBegin, PIECE_TIMEOUT, |out| {
+            out.put_u64_le(transfer);
+            out.put_vote(&vote);
+            out.put_snapshot_meta(&meta);
+        })
+        .await?;
+        let mut number = 0u32;
+        loop {
+            let mut piece = BytesMut::with_capacity(PIECE_BYTES + 4096);
+            let more = view.read(PIECE_BYTES, VIEW_BACKLOG_BYTES_MAX, &mut piece);
+            let Some(more) = more else {
+                return Err(unreachable("too much changed while the snapshot was sent; it starts again"));
+            };
+            self.call(Kind::SnapshotPiece, PIECE_TIMEOUT, |out| {
+                out.put_u64_le(transfer);
+                out.put_u32_le(number);
+                out.put_bytes_value(&piece);
+            })
+            .await?;
+            number += 1;
+            if !more {
+                break;
+            }
+        }
+        drop(view);
+        let mut answer = self
+            .call(Kind::SnapshotEnd, PIECE_TIMEOUT, |out| {
+                out.put_u64_le(transfer);
+                out.put_u32_le(number);
+            })
+            .await?;
+        Ok(SnapshotResponse::new(answer.vote().map_err(unreachable)?))
+    }
+}
+
+impl<RT: AsyncRuntime> RaftNetworkV2<GroupTypes<RT>> for CopyClient<RT> {
+    type SnapshotData = SnapshotData;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<GroupTypes<RT>>,
+        option: RPCOption,
+    ) -> Rpc<RT, AppendEntriesResponse<GroupTypes<RT>>> {
+        let mut answer = self.call(Kind::Append, option.hard_ttl(), |out| out.put_append_request(&request)).await?;
+        Ok(answer.append_response().map_err(unreachable)?)
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<GroupTypes<RT>>,
+        option: RPCOption,
+    ) -> Rpc<RT, VoteResponse<GroupTypes<RT>>> {
+        let mut answer = self.call(Kind::Vote, option.hard_ttl(), |out| out.put_vote_request(&request)).await?;
+        Ok(answer.vote_response().map_err(unreachable)?)
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<GroupTypes<RT>>,
+        option: RPCOption,
+    ) -> Rpc<RT, VoteResponse<GroupTypes<RT>>> {
+        let mut answer = self.call(Kind::PreVote, option.hard_ttl(), |out| out.put_vote_request(&request)).await?;
+        Ok(answer.vote_response().map_err(unreachable)?)
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot<LeaderId, u64, (), SnapshotData>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<GroupTypes<RT>>, StreamingError<GroupTypes<RT>>> {
+        let SnapshotData::View(view) = snapshot.snapshot else {
+            return Err(unreachable("another snapshot of this partition is being sent").into());
+        };
+        let transfer = pin!(self.send_view(vote, snapshot.meta, view));
+        match select(pin!(cancel), transfer).await {
+            Either::Left((closed, _)) => Err(closed.into()),
+            Either::Right((result, _)) => Ok(result?),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<GroupTypes<RT>>,
+        option: RPCOption,
+    ) -> Rpc<RT, Result<(), openraft::raft::TransferLeaderError<GroupTypes<RT>>>> {
+        self.call(Kind::Transfer, option.hard_ttl(), |out| {
+            out.put_vote(request.from_leader());
+            out.put_u64_le(*request.to_node_id());
+            out.put_optional_log_id(request.last_log_id());
+        })
+        .await?;
+        Ok(Ok(()))
+    }
+}
+
+/// What a copy does with what it receives; one transfer of a snapshot at a time.
+pub(super) struct Receiver {
+    incoming: Option<Incoming>,
+}
+
+/// A snapshot that is arriving.
+struct Incoming {
+    transfer: u64,
+    from: CopyId,
+    vote: Vote,
+    meta: SnapshotMeta,
+    next: u32,
+    keyspace: Box<crate::keyspace::Keyspace>,
+    /// Held while it arrives: one incoming snapshot a node at a time.
+    _permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Receiver {
+    pub(super) fn new() -> Self {
+        Self { incoming: None }
+    }
+
+    /// Begins a transfer; one that was going on is dropped.
+    pub(super) fn begin(
+        &mut self,
+        from: CopyId,
+        reader: &mut Reader,
+        seed: crate::keyspace::HashSeed,
+        permits: &Arc<tokio::sync::Semaphore>,
+    ) -> Result<bool, Malformed> {
+        let transfer = reader.u64()?;
+        let vote = reader.vote()?;
+        let meta = reader.snapshot_meta()?;
+        self.incoming = None;
+        let Ok(permit) = Arc::clone(permits).try_acquire_owned() else { return Ok(false) };
+        let keyspace = Box::new(crate::keyspace::Keyspace::new(seed));
+        self.incoming = Some(Incoming { transfer, from, vote, meta, next: 0, keyspace, _permit: permit });
+        Ok(true)
+    }
+
+    /// Takes a piece; false where it does not continue what is arriving.
+    pub(super) fn piece(&mut self, from: CopyId, reader: &mut Reader, tick: u32) -> Result<bool, Malformed> {
+        let transfer = reader.u64()?;
+        let number = reader.u32()?;
+        let piece = reader.bytes()?;
+        let Some(incoming) = &mut self.incoming else { return Ok(false) };
+        if (incoming.transfer, incoming.from) != (transfer, from) {
+            return Ok(false);
+        }
+        if number != incoming.next {
+            self.incoming = None;
+            return Ok(false);
+        }
+        incoming.next += 1;
+        incoming.keyspace.load_piece(&piece, tick).map_err(|_| Malformed)?;
+        Ok(true)
+    }
+
+    /// Ends a transfer and gives what arrived, if it is whole.
+    pub(super) fn end(
+        &mut self,
+        from: CopyId,
+        reader: &mut Reader,
+    ) -> Result<Option<(Vote, Snapshot<LeaderId, u64, (), SnapshotData>)>, Malformed> {
+        let transfer = reader.u64()?;
+        let pieces = reader.u32()?;
+        let whole = self.incoming.take_if(|incoming| {
+            (incoming.transfer, incoming.from, incoming.next) == (transfer, from, pieces)
+        });
+        Ok(whole.map(|incoming| {
+            (incoming.vote, Snapshot { meta: incoming.meta, snapshot: SnapshotData::Staged(incoming.keyspace) })
+        }))
+    }
+
+    /// Forgets a transfer whose sender has stopped sending.
+    pub(super) fn abandon(&mut self) {
+        self.incoming = None;
+    }
+}
+
+/// The Raft handle of a group.
+pub type GroupRaft<RT> = openraft::Raft<GroupTypes<RT>, Machine>;

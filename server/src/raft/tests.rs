@@ -1,0 +1,178 @@
+//! Groups of three copies in one process, over channels in the place of sockets.
+
+use super::*;
+use crate::clock;
+use crate::commands::block::{self, CommandOptions};
+use crate::commands::table;
+use crate::ids::{CopyId, Incarnation, NodeNo, PartitionId};
+use crate::keyspace::HashSeed;
+use crate::raft::codec::Reader;
+use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
+use larder_protocol::Args;
+use openraft::impls::TokioRuntime;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::{Semaphore, oneshot};
+
+type TokioGroup = Group<TokioRuntime>;
+
+/// Delivers at once to the groups that are attached.
+#[derive(Default)]
+struct Wire {
+    groups: Mutex<BTreeMap<NodeNo, Arc<TokioGroup>>>,
+}
+
+struct Port(Weak<Wire>);
+
+impl GroupRpc for Port {
+    fn call(&self, to: NodeNo, body: Bytes, timeout: Duration) -> BoxFuture<'static, Result<Bytes, PeerUnreachable>> {
+        let group = self.0.upgrade().and_then(|wire| wire.groups.lock().get(&to).cloned());
+        Box::pin(async move {
+            let group = group.ok_or_else(|| PeerUnreachable("dead".into()))?;
+            let mut reader = Reader(body);
+            let (_, generation, from, to, kind) = read_address(&mut reader).expect("our own messages decode");
+            if (group.generation(), group.copy()) != (generation, to) {
+                return Ok(refusal());
+            }
+            let answer = tokio::time::timeout(timeout, group.handle(kind, from, reader)).await;
+            answer.map_err(|_| PeerUnreachable("timeout".into()))
+        })
+    }
+}
+
+fn copy(node: u32, incarnation: u32) -> CopyId {
+    CopyId { node: NodeNo(node), incarnation: Incarnation(incarnation) }
+}
+
+async fn start(wire: &Arc<Wire>, me: CopyId, partition: Arc<Partition>, how: Start) -> Arc<TokioGroup> {
+    let host = Arc::new(GroupHost {
+        rpc: Arc::new(Port(Arc::downgrade(wire))),
+        timing: Timing::default(),
+        snapshot_permits: Arc::new(Semaphore::new(1)),
+        wall: clock::unix_ms,
+    });
+    let group = Group::start(host, partition, 1, me, how).await.expect("a copy starts");
+    wire.groups.lock().insert(me.node, Arc::clone(&group));
+    let sampled = Arc::clone(&group);
+    tokio::spawn(async move {
+        while sampled.is_running() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            sampled.sample_lease(clock::boot_ns(), false);
+        }
+    });
+    group
+}
+
+fn partition(role: Role) -> Arc<Partition> {
+    Arc::new(Partition::new(PartitionId(0), HashSeed([1; 16]), role))
+}
+
+fn encode(command: &[&str]) -> Bytes {
+    let mut buffer = Vec::new();
+    let mut ranges = Vec::new();
+    for argument in command {
+        ranges.push((buffer.len() as u32, (buffer.len() + argument.len()) as u32));
+        buffer.extend_from_slice(argument.as_bytes());
+    }
+    let spec = table::all().find(|spec| spec.name == command[0]).expect("a command");
+    let mut out = BytesMut::new();
+    block::encode(&mut out, spec, CommandOptions::default(), Args::new(&buffer, &ranges));
+    out.freeze()
+}
+
+async fn propose(partition: &Partition, command: &[&str]) -> ShareOutcome {
+    let (done, outcome) = oneshot::channel();
+    partition.propose(Share { block: encode(command), count: 1, watch: None, done });
+    outcome.await.unwrap_or(ShareOutcome::Uncertain)
+}
+
+async fn until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn value(partition: &Partition, key: &str) -> Option<Vec<u8>> {
+    let mut state = partition.lock();
+    state.keyspace.get(key.as_bytes(), 0, None).map(|item| match item.value {
+        crate::keyspace::ValueRef::String(value) => value.to_vec(),
+    })
+}
+
+async fn write(groups: &[Arc<TokioGroup>], key: &str, text: &str) -> Arc<TokioGroup> {
+    loop {
+        for group in groups.iter().filter(|group| group.leads()) {
+            if let ShareOutcome::Applied(replies) = propose(group.partition(), &["set", key, text]).await {
+                assert_eq!(replies.get(0), b"+OK\r\n");
+                return Arc::clone(group);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answered_write_is_on_every_copy_and_survives_its_leader() {
+    let wire = Arc::new(Wire::default());
+    let mut groups = Vec::new();
+    for node in 1..=3 {
+        groups.push(start(&wire, copy(node, 1), partition(Role::Absent), Start::Empty).await);
+    }
+    groups[0].raft().initialize(BTreeSet::from([1, 2, 3].map(|node| copy(node, 1).pack()))).await.unwrap();
+    let leader = write(&groups, "a", "1").await;
+    until(|| leader.partition().lease_holds(clock::boot_ns()).then_some(())).await;
+    assert_eq!(leader.partition().lock().role, Role::Leader);
+    for group in &groups {
+        until(|| (value(group.partition(), "a") == Some(b"1".to_vec())).then_some(())).await;
+    }
+    wire.groups.lock().remove(&leader.copy().node);
+    leader.stop().await;
+    assert!(!leader.partition().lease_holds(clock::boot_ns()));
+    groups.retain(|group| group.copy() != leader.copy());
+    let next = write(&groups, "b", "2").await;
+    assert_eq!(value(next.partition(), "a"), Some(b"1".to_vec()));
+    for group in groups {
+        group.stop().await;
+    }
+}
+
+/// Reshapes from whatever is settled, as soon as something is.
+async fn reshape(group: &TokioGroup, target: &BTreeSet<CopyId>) {
+    let (settled, _) = until(|| group.settled()).await;
+    group.reshape((settled.leader_id.term, settled.index), target, Duration::from_secs(20)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_solo_partition_becomes_a_group_with_all_it_holds() {
+    let wire = Arc::new(Wire::default());
+    let solo = partition(Role::Solo);
+    for number in 0..5_000 {
+        let touch = Some(clock::tick_of(clock::unix_ms()));
+        let key = format!("key{number}");
+        solo.lock().keyspace.set_string(key.as_bytes(), b"value", crate::keyspace::Deadline::Clear, touch);
+    }
+    let first = start(&wire, copy(1, 1), Arc::clone(&solo), Start::Alone).await;
+    write(&[Arc::clone(&first)], "during", "1").await;
+    let second = start(&wire, copy(2, 1), partition(Role::Absent), Start::Empty).await;
+    let third = start(&wire, copy(3, 4), partition(Role::Absent), Start::Empty).await;
+    let target = BTreeSet::from([copy(1, 1), copy(2, 1), copy(3, 4)]);
+    reshape(&first, &target).await;
+    assert_eq!(first.voters(), (target, false));
+    let digest = first.partition().lock().keyspace.digest();
+    for group in [&second, &third] {
+        until(|| (group.partition().lock().keyspace.digest() == digest).then_some(())).await;
+    }
+    // The first is drained: it hands over, then the new leader removes it.
+    let rest = BTreeSet::from([copy(2, 1), copy(3, 4)]);
+    first.transfer(copy(2, 1)).await.unwrap();
+    until(|| second.leads().then_some(())).await;
+    reshape(&second, &rest).await;
+    first.stop().await;
+    write(&[second, third], "after", "1").await;
+}

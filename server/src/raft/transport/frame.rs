@@ -1,0 +1,102 @@
+//! Frames between nodes: `length: u32` of what follows, `type: u8`, `service: u8`, `id: u64`, body; little endian.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// Bytes of a frame before its body, the length included.
+const HEADER_BYTES: usize = 14;
+/// Longest body: the longest entry (one value of 512 MiB) and room around it.
+pub(super) const BODY_BYTES_MAX: usize = 600 * 1024 * 1024;
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FrameType {
+    /// Wants an answer with the same id.
+    Request = 1,
+    /// Is that answer.
+    Response = 2,
+    /// Wants none.
+    OneWay = 3,
+}
+
+/// One frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub kind: FrameType,
+    pub service: u8,
+    pub id: u64,
+    pub body: Bytes,
+}
+
+/// A frame that breaks the format: the connection is closed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("malformed peer frame")]
+pub(super) struct MalformedFrame;
+
+/// Appends a frame.
+pub(super) fn write(out: &mut BytesMut, kind: FrameType, service: u8, id: u64, body: &[u8]) {
+    out.reserve(HEADER_BYTES + body.len());
+    out.put_u32_le((HEADER_BYTES - 4 + body.len()) as u32);
+    out.put_u8(kind as u8);
+    out.put_u8(service);
+    out.put_u64_le(id);
+    out.put_slice(body);
+}
+
+/// Takes the next whole frame off the front of `buffer`; where there is none yet, makes room for the rest of it.
+pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Frame>, MalformedFrame> {
+    let Some(length) = buffer.get(..4) else { return Ok(None) };
+    let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
+    if !(HEADER_BYTES - 4..=HEADER_BYTES - 4 + BODY_BYTES_MAX).contains(&length) {
+        return Err(MalformedFrame);
+    }
+    if buffer.len() < 4 + length {
+        // No more at once than has been proven to come: the buffer at most doubles.
+        buffer.reserve((4 + length - buffer.len()).min(buffer.len().max(64 * 1024)));
+        return Ok(None);
+    }
+    let mut frame = buffer.split_to(4 + length).freeze();
+    frame.advance(4);
+    let kind = match frame.get_u8() {
+        1 => FrameType::Request,
+        2 => FrameType::Response,
+        3 => FrameType::OneWay,
+        _ => return Err(MalformedFrame),
+    };
+    let service = frame.get_u8();
+    let id = frame.get_u64_le();
+    Ok(Some(Frame { kind, service, id, body: frame }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_back_however_they_are_cut() {
+        let mut wire = BytesMut::new();
+        write(&mut wire, FrameType::Request, 3, 7, b"hello");
+        write(&mut wire, FrameType::OneWay, 4, 0, b"");
+        for cut in 0..wire.len() {
+            let mut buffer = BytesMut::new();
+            let mut frames = Vec::new();
+            for part in [&wire[..cut], &wire[cut..]] {
+                buffer.put_slice(part);
+                while let Some(frame) = read(&mut buffer).unwrap() {
+                    frames.push(frame);
+                }
+            }
+            assert_eq!(frames.len(), 2);
+            assert_eq!((frames[0].id, &frames[0].body[..]), (7, &b"hello"[..]));
+            assert_eq!(frames[1].kind, FrameType::OneWay);
+        }
+    }
+
+    #[test]
+    fn lengths_out_of_bounds_are_refused_before_memory_is_taken() {
+        for length in [0u32, 9, u32::MAX] {
+            let mut buffer = BytesMut::from(&length.to_le_bytes()[..]);
+            assert_eq!(read(&mut buffer), Err(MalformedFrame));
+            assert!(buffer.capacity() < 1024);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Peer links: one authenticated stream per pair of nodes, shared by all groups, forwarded commands and orders.
+//!
+//! Of each pair the node with the lower number dials, again and again; the other listens. A node that is not a member
+//! yet dials as a guest and may only use the control service.
+
+mod connection;
+mod frame;
+mod handshake;
+
+pub use handshake::{ClusterSecret, HandshakeError, PeerIdentity};
+
+use crate::ids::NodeNo;
+use crate::topology::HostPort;
+use bytes::Bytes;
+use connection::Connection;
+use futures::future::BoxFuture;
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+
+/// Longest wait for a TCP connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// First and longest pause between tries to reach a peer.
+const REDIAL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(400));
+/// A peer that acknowledges nothing for so long is taken for gone by the kernel.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a call brought no answer.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub enum CallError {
+    /// There is no connection: nothing was sent.
+    #[error("no connection to the peer")]
+    NotSent,
+    /// The connection was lost after the request had been sent.
+    #[error("the connection to the peer was lost")]
+    Lost,
+    /// No answer came in time.
+    #[error("the peer did not answer in time")]
+    Timeout,
+}
+
+/// What a node does for its peers.
+pub trait PeerService: Send + Sync + 'static {
+    /// Answers a request. Runs on the link's thread until it first waits.
+    fn call(&self, from: &Arc<PeerIdentity>, service: u8, body: Bytes) -> BoxFuture<'static, Bytes>;
+
+    /// Takes a message that wants no answer.
+    fn tell(&self, from: &Arc<PeerIdentity>, service: u8, body: Bytes);
+
+    /// Whether a node that has proven the secret may connect; if not, why.
+    ///
+    /// # Errors
+    /// The reason, for the other node's log.
+    fn admit(&self, other: &PeerIdentity) -> Result<(), String>;
+
+    /// A link to `node` was made or lost.
+    fn link_changed(&self, node: NodeNo, up: bool);
+}
+
+/// The links of a node.
+pub struct Peers {
+    secret: ClusterSecret,
+    me: RwLock<PeerIdentity>,
+    service: RwLock<Option<Arc<dyn PeerService>>>,
+    links: RwLock<BTreeMap<NodeNo, Arc<Connection>>>,
+    /// Peers that this node dials, with the tasks that do.
+    dialed: Mutex<BTreeMap<NodeNo, (HostPort, tokio::task::AbortHandle)>>,
+}
+
+impl Peers {
+    /// Links of a node that is `me`.
+    pub fn new(secret: ClusterSecret, me: PeerIdentity) -> Arc<Self> {
+        Arc::new(Self {
+            secret,
+            me: RwLock::new(me),
+            service: RwLock::new(None),
+            links: RwLock::default(),
+            dialed: Mutex::default(),
+        })
+    }
+
+    /// Connects the links with what answers on them. Before this nothing is accepted.
+    pub fn set_service(&self, service: Arc<dyn PeerService>) {
+        *self.service.write() = Some(service);
+    }
+
+    /// Who this node is.
+    pub fn me(&self) -> PeerIdentity {
+        self.me.read().clone()
+    }
+
+    /// Changes who this node is: it has joined a cluster.
+    pub fn set_me(self: &Arc<Self>, me: PeerIdentity) {
+        *self.me.write() = me;
+        self.set_members(&[]);
+        self.links.write().values().for_each(|link| link.close());
+    }
+
+    /// Accepts peers until dropped.
+    pub async fn listen(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    let peers = Arc::clone(&self);
+                    tokio::spawn(async move {
+                        if let Err(error) = peers.accept(stream).await {
+                            tracing::warn!(%address, %error, "peer refused");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "peer port cannot accept");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn accept(self: Arc<Self>, mut stream: TcpStream) -> Result<(), HandshakeError> {
+        tune(&stream)?;
+        let Some(service) = self.service.read().clone() else {
+            return Err(HandshakeError::Refused("this node is starting".into()));
+        };
+        let me = self.me();
+        let other = handshake::accept(&mut stream, &self.secret, &me, |other| service.admit(other)).await?;
+        self.run(stream, other, service).await;
+        Ok(())
+    }
+
+    async fn run(self: Arc<Self>, stream: TcpStream, other: PeerIdentity, service: Arc<dyn PeerService>) {
+        let connection = Arc::new(Connection::new());
+        let (node, guest) = (other.no, other.is_guest());
+        if !guest {
+            if let Some(old) = self.links.write().insert(node, Arc::clone(&connection)) {
+                old.close();
+            }
+            tracing::info!(peer = %node, name = %other.name, incarnation = other.incarnation.0, "peer link up");
+            service.link_changed(node, true);
+        }
+        Arc::clone(&connection).run(stream, other, Arc::clone(&service)).await;
+        if !guest {
+            let mut links = self.links.write();
+            if links.get(&node).is_some_and(|now| Arc::ptr_eq(now, &connection)) {
+                links.remove(&node);
+                drop(links);
+                tracing::info!(peer = %node, "peer link down");
+                service.link_changed(node, false);
+            }
+        }
+    }
+
+    /// Says which peers there are. Those with a higher number than this node are dialed from now on.
+    pub fn set_members(self: &Arc<Self>, members: &[(NodeNo, HostPort)]) {
+        let me = self.me.read().no;
+        let mut dialed = self.dialed.lock();
+        dialed.retain(|no, (address, task)| {
+            let keep = members.iter().any(|(other, at)| other == no && at == address);
+            if !keep {
+                task.abort();
+                if let Some(link) = self.links.read().get(no) {
+                    link.close();
+                }
+            }
+            keep
+        });
+        for (no, address) in members.iter().filter(|(no, _)| *no > me) {
+            if !dialed.contains_key(no) {
+                let task = tokio::spawn(Arc::clone(self).dial_again_and_again(*no, address.clone()));
+                dialed.insert(*no, (address.clone(), task.abort_handle()));
+            }
+        }
+    }
+
+    async fn dial_again_and_again(self: Arc<Self>, no: NodeNo, address: HostPort) {
+        let mut pause = REDIAL.0;
+        loop {
+            let Some(service) = self.service.read().clone() else { return };
+            let me = self.me();
+            match dial(&address, &self.secret, &me).await {
+                Ok((stream, other)) if other.no == no && other.cluster == me.cluster => {
+                    pause = REDIAL.0;
+                    if let Err(reason) = service.admit(&other) {
+                        tracing::warn!(peer = %no, %address, %reason, "peer refused");
+                    } else {
+                        Arc::clone(&self).run(stream, other, service).await;
+                    }
+                }
+                Ok((_, other)) => {
+                    tracing::warn!(peer = %no, %address, found = %other.no, "another node answers at this peer's address");
+                }
+                Err(error) => tracing::debug!(peer = %no, %address, %error, "peer not reached"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(REDIAL.1);
+        }
+    }
+
+    /// The nodes to which there is a link now.
+    pub fn connected(&self) -> Vec<NodeNo> {
+        self.links.read().keys().copied().collect()
+    }
+
+    /// Whether there is a link to `node` now.
+    pub fn is_connected(&self, node: NodeNo) -> bool {
+        self.links.read().contains_key(&node)
+    }
+
+    fn link(&self, node: NodeNo) -> Option<Arc<Connection>> {
+        self.links.read().get(&node).filter(|link| !link.is_closed()).cloned()
+    }
+
+    /// Sends a request to `node` and waits for its answer.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call(&self, node: NodeNo, service: u8, body: Bytes, timeout: Duration) -> Result<Bytes, CallError> {
+        let link = self.link(node).ok_or(CallError::NotSent)?;
+        link.call(service, &body, timeout).await
+    }
+
+    /// Sends a message to every peer to which there is a link.
+    pub fn tell_all(&self, service: u8, body: &[u8]) {
+        for link in self.links.read().values() {
+            link.tell(service, body);
+        }
+    }
+
+    /// Connects to `address` as a guest, makes one call of the control service and hangs up.
+    ///
+    /// # Errors
+    /// Where no connection comes about, or no answer.
+    pub async fn call_as_guest(
+        &self,
+        address: &HostPort,
+        service: u8,
+        body: &[u8],
+        timeout: Duration,
+    ) -> Result<Bytes, HandshakeError> {
+        let me = PeerIdentity { no: NodeNo(0), ..self.me() };
+        let (stream, other) = dial(address, &self.secret, &me).await?;
+        let connection = Arc::new(Connection::new());
+        let nothing: Arc<dyn PeerService> = Arc::new(NoService);
+        let task = tokio::spawn(Arc::clone(&connection).run(stream, other, nothing));
+        let answer = connection.call(service, body, timeout).await;
+        connection.close();
+        task.abort();
+        answer.map_err(|error| HandshakeError::Io(io::Error::other(error)))
+    }
+}
+
+/// What a guest offers.
+struct NoService;
+
+impl PeerService for NoService {
+    fn call(&self, _: &Arc<PeerIdentity>, _: u8, _: Bytes) -> BoxFuture<'static, Bytes> {
+        Box::pin(async { Bytes::new() })
+    }
+
+    fn tell(&self, _: &Arc<PeerIdentity>, _: u8, _: Bytes) {}
+
+    fn admit(&self, _: &PeerIdentity) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn link_changed(&self, _: NodeNo, _: bool) {}
+}
+
+async fn dial(
+    address: &HostPort,
+    secret: &ClusterSecret,
+    me: &PeerIdentity,
+) -> Result<(TcpStream, PeerIdentity), HandshakeError> {
+    let connect = TcpStream::connect((address.host.as_str(), address.port));
+    let mut stream = tokio::time::timeout(CONNECT_TIMEOUT, connect).await.map_err(|_| HandshakeError::Timeout)??;
+    tune(&stream)?;
+    let other = handshake::dial(&mut stream, secret, me).await?;
+    Ok((stream, other))
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))
+}

@@ -1,0 +1,323 @@
+//! What a node does to its partitions without being asked: due items are reaped, and memory is kept under its limit.
+//!
+//! Neither is ever a copy's own decision: a solo partition is changed under its lock, a replicated one by entries
+//! (REAP, EVICT) that its leader proposes, so copies stay alike.
+
+use super::partition::{Partition, PartitionGuard, Role};
+use super::share::{Share, ShareOutcome};
+use crate::clock::{self, Tick, UnixMs};
+use crate::commands::block::{self, CommandOptions};
+use crate::commands::maintenance;
+use crate::commands::spec::CommandSpec;
+use crate::keyspace::EvictionPolicy;
+use bytes::BytesMut;
+use larder_protocol::Args;
+use parking_lot::RwLock;
+use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+
+/// Items handled under one hold of a partition's lock.
+const SLICE_ITEMS: usize = 64;
+
+/// Counters of what was removed, for INFO and metrics.
+#[derive(Debug, Default)]
+pub struct UpkeepCounters {
+    /// Items reaped since they were due.
+    pub expired: AtomicU64,
+    /// Items evicted since memory was short.
+    pub evicted: AtomicU64,
+}
+
+/// Keeps a node's partitions in order.
+pub struct Upkeep {
+    partitions: Arc<[Arc<Partition>]>,
+    /// Partitions with an entry of ours in flight.
+    busy: Vec<AtomicBool>,
+    limit_bytes: AtomicUsize,
+    policy: RwLock<EvictionPolicy>,
+    /// Memory that is not the partitions': logs, buffers; told from outside.
+    overhead_bytes: AtomicUsize,
+    /// Told when memory was freed.
+    freed: Notify,
+    /// Wakes the evictor.
+    pressed: Notify,
+    /// What was removed.
+    pub counters: UpkeepCounters,
+    runtime: tokio::runtime::Handle,
+    this: Weak<Self>,
+}
+
+/// Whether a write may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// There is room.
+    Room,
+    /// There will be: the leader's evictions are on their way.
+    Wait,
+    /// There is none and nothing may be evicted.
+    Refused,
+}
+
+impl Upkeep {
+    /// Upkeep of these partitions, without a limit; its tasks run on `runtime`.
+    pub fn new(partitions: Arc<[Arc<Partition>]>, runtime: tokio::runtime::Handle) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            busy: partitions.iter().map(|_| AtomicBool::new(false)).collect(),
+            partitions,
+            limit_bytes: AtomicUsize::new(0),
+            policy: RwLock::new(EvictionPolicy::NoEviction),
+            overhead_bytes: AtomicUsize::new(0),
+            freed: Notify::new(),
+            pressed: Notify::new(),
+            counters: UpkeepCounters::default(),
+            runtime,
+            this: Weak::clone(this),
+        })
+    }
+
+    /// Sets limit (0: none) and policy.
+    pub fn configure(&self, limit_bytes: usize, policy: EvictionPolicy) {
+        self.limit_bytes.store(limit_bytes, Ordering::Relaxed);
+        let mut now = self.policy.write();
+        if *now != policy {
+            *now = policy;
+            for partition in self.partitions.iter() {
+                partition.lock().keyspace.set_policy(policy);
+            }
+        }
+        drop(now);
+        self.pressed.notify_one();
+    }
+
+    /// Tells how much memory counts besides the partitions'.
+    pub fn set_overhead_bytes(&self, bytes: usize) {
+        self.overhead_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The limit; 0 where there is none.
+    pub fn limit_bytes(&self) -> usize {
+        self.limit_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> EvictionPolicy {
+        *self.policy.read()
+    }
+
+    /// Bytes in use that count against the limit.
+    pub fn used_bytes(&self) -> usize {
+        self.partitions.iter().map(|partition| partition.memory_bytes()).sum::<usize>()
+            + self.overhead_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Decides on a write that may need memory; evicts from solo partitions at once. Call it without a lock held.
+    pub fn admit(&self) -> Admission {
+        let limit = self.limit_bytes();
+        if limit == 0 {
+            return Admission::Room;
+        }
+        let used = self.used_bytes();
+        if used <= limit - Self::reserve(limit) {
+            return Admission::Room;
+        }
+        let pending = self.evict();
+        let used = self.used_bytes();
+        if used <= limit {
+            Admission::Room
+        } else if pending {
+            Admission::Wait
+        } else {
+            Admission::Refused
+        }
+    }
+
+    /// Waits until memory was freed, or a moment has passed.
+    pub async fn until_freed(&self) {
+        let _ = tokio::time::timeout(Duration::from_millis(2), self.freed.notified()).await;
+    }
+
+    /// Kept free below the limit, so that writes seldom wait for an eviction.
+    fn reserve(limit: usize) -> usize {
+        (limit / 256).min(1024 * 1024)
+    }
+
+    /// Evicts, oldest first over all partitions that this node may evict from, until the reserve is free again. Returns
+    /// whether evictions are in flight that will free more.
+    fn evict(&self) -> bool {
+        let limit = self.limit_bytes();
+        let target = limit - Self::reserve(limit);
+        let policy = self.policy();
+        if policy == EvictionPolicy::NoEviction {
+            return false;
+        }
+        let mut pending = self.busy.iter().any(|busy| busy.load(Ordering::Acquire));
+        while self.used_bytes() > target {
+            // The partition that holds the oldest item, and how old the next partition's oldest is.
+            let mut best: Option<(Rank, usize)> = None;
+            let mut second: Option<Rank> = None;
+            for (index, partition) in self.partitions.iter().enumerate() {
+                if self.busy[index].load(Ordering::Acquire) {
+                    continue;
+                }
+                let state = partition.lock();
+                if !matches!(state.role, Role::Solo | Role::Leader) {
+                    continue;
+                }
+                let Some(rank) = first_rank(&state, policy) else { continue };
+                match best {
+                    Some((oldest, _)) if !rank.before(oldest) => {
+                        if second.is_none_or(|next| rank.before(next)) {
+                            second = Some(rank);
+                        }
+                    }
+                    _ => {
+                        second = best.map(|(rank, _)| rank);
+                        best = Some((rank, index));
+                    }
+                }
+            }
+            let Some((_, index)) = best else { return pending };
+            let excess = self.used_bytes().saturating_sub(target);
+            pending |= self.evict_from(index, policy, second, excess);
+        }
+        pending
+    }
+
+    /// Evicts from one partition up to `excess` bytes, while its items are not newer than `until`. Returns whether that
+    /// is still in flight.
+    fn evict_from(&self, index: usize, policy: EvictionPolicy, until: Option<Rank>, excess: usize) -> bool {
+        let partition = &self.partitions[index];
+        let mut state = partition.lock();
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        let mut bytes = 0;
+        state.keyspace.victims(&mut |victim| {
+            let rank = Rank::of(policy, victim.last_access, victim.deadline);
+            let stop = keys.len() >= SLICE_ITEMS || bytes >= excess || until.is_some_and(|until| until.before(rank));
+            if stop && !keys.is_empty() {
+                return false;
+            }
+            bytes += victim.key.len() + 32;
+            keys.push(victim.key.to_vec());
+            true
+        });
+        match state.role {
+            Role::Solo => {
+                let removed = keys.iter().filter(|key| state.keyspace.remove(key)).count();
+                self.counters.evicted.fetch_add(removed as u64, Ordering::Relaxed);
+                false
+            }
+            Role::Leader => {
+                drop(state);
+                self.propose(index, &maintenance::evict::EVICT, &keys);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Proposes one internal mutation on `keys`; the partition counts as busy until its fate is known.
+    fn propose(&self, index: usize, spec: &'static CommandSpec, keys: &[Vec<u8>]) {
+        let mut buffer = Vec::new();
+        let mut ranges = vec![(0, 0)];
+        for key in keys {
+            let start = buffer.len() as u32;
+            buffer.extend_from_slice(key);
+            ranges.push((start, buffer.len() as u32));
+        }
+        let mut out = BytesMut::new();
+        block::encode(&mut out, spec, CommandOptions::default(), Args::new(&buffer, &ranges));
+        let (done, outcome) = oneshot::channel();
+        self.busy[index].store(true, Ordering::Release);
+        self.partitions[index].propose(Share { block: out.freeze(), count: 1, watch: None, done });
+        let Some(this) = self.this.upgrade() else { return };
+        self.runtime.spawn(async move {
+            if let Ok(ShareOutcome::Applied(replies)) = outcome.await {
+                // An integer reply: how many were removed.
+                let removed = std::str::from_utf8(replies.get(0)).ok().and_then(|text| text[1..].trim_end().parse().ok());
+                let counter =
+                    if spec.id == maintenance::evict::EVICT.id { &this.counters.evicted } else { &this.counters.expired };
+                counter.fetch_add(removed.unwrap_or(0), Ordering::Relaxed);
+            }
+            this.busy[index].store(false, Ordering::Release);
+            this.freed.notify_waiters();
+        });
+    }
+
+    /// Reaps what is due, and evicts what a lowered limit asks for, until dropped.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            let mut more = self.reap();
+            if self.limit_bytes() > 0 {
+                more |= self.admit() == Admission::Wait;
+            }
+            // Ten times a second; with a backlog, again after the connections had their turn.
+            let pause = if more { Duration::from_millis(1) } else { Duration::from_millis(100) };
+            let _ = tokio::time::timeout(pause, self.pressed.notified()).await;
+        }
+    }
+
+    /// Reaps a slice of every partition; true where more is due.
+    fn reap(&self) -> bool {
+        let now = clock::unix_ms();
+        let mut more = false;
+        for (index, partition) in self.partitions.iter().enumerate() {
+            if self.busy[index].load(Ordering::Acquire) {
+                continue;
+            }
+            let mut state = partition.lock();
+            if !matches!(state.role, Role::Solo | Role::Leader) {
+                continue;
+            }
+            let due = state.keyspace.due(now, SLICE_ITEMS);
+            if due.is_empty() {
+                continue;
+            }
+            more |= due.len() == SLICE_ITEMS;
+            if state.role == Role::Solo {
+                let removed = due.iter().filter(|key| state.keyspace.remove(key)).count();
+                self.counters.expired.fetch_add(removed as u64, Ordering::Relaxed);
+            } else {
+                drop(state);
+                self.propose(index, &maintenance::reap::REAP, &due);
+            }
+        }
+        more
+    }
+}
+
+/// How soon an item is evicted: the smaller the sooner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    /// By recency; ticks wrap.
+    Access(Tick),
+    /// By deadline.
+    Deadline(UnixMs),
+}
+
+impl Rank {
+    fn of(policy: EvictionPolicy, last_access: Tick, deadline: Option<UnixMs>) -> Self {
+        match policy {
+            EvictionPolicy::VolatileTtl => Self::Deadline(deadline.unwrap_or(UnixMs::MAX)),
+            _ => Self::Access(last_access),
+        }
+    }
+
+    fn before(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Access(a), Self::Access(b)) => (a.wrapping_sub(b) as i32) < 0,
+            (Self::Deadline(a), Self::Deadline(b)) => a < b,
+            _ => false,
+        }
+    }
+}
+
+fn first_rank(state: &PartitionGuard<'_>, policy: EvictionPolicy) -> Option<Rank> {
+    let mut rank = None;
+    state.keyspace.victims(&mut |victim| {
+        rank = Some(Rank::of(policy, victim.last_access, victim.deadline));
+        false
+    });
+    rank
+}

@@ -1,0 +1,14 @@
+//! A node's two client ports, byte by byte: what goes in, what comes out.
+//!
+//! Where redis-server is installed, the same bytes are sent to it and must come back the same.
+
+#[path = "wire/connection.rs"]
+mod connection;
+#[path = "wire/harness.rs"]
+mod harness;
+#[path = "wire/pipeline.rs"]
+mod pipeline;
+#[path = "wire/redis.rs"]
+mod redis;
+#[path = "wire/transactions.rs"]
+mod transactions;

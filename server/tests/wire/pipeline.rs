@@ -1,0 +1,93 @@
+//! Frames, pipelines, errors of protocol and of gates.
+
+use super::harness::{Node, array};
+use std::sync::atomic::Ordering;
+
+#[test]
+fn commands_in_any_frame_are_answered_in_order() {
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    wire.ask(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n*2\r\n$3\r\nget\r\n$1\r\na\r\n", b"+OK\r\n$1\r\n1\r\n");
+    wire.ask(b"set b 2\r\nGeT b\nget \"b\"\r\n", b"+OK\r\n$1\r\n2\r\n$1\r\n2\r\n");
+    wire.ask(b"\r\n*0\r\nget nosuch\r\n", b"$-1\r\n");
+    for byte in array(&[b"GET", b"a"]).iter() {
+        wire.send(&[*byte]);
+    }
+    wire.expect(b"$1\r\n1\r\n");
+}
+
+#[test]
+fn a_pipeline_of_100_000_is_answered_whole() {
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    wire.ask(b"set k v\r\n", b"+OK\r\n");
+    let mut writer = wire.socket.try_clone().unwrap();
+    let sender = std::thread::spawn(move || {
+        use std::io::Write;
+        writer.write_all(&array(&[b"GET", b"k"]).repeat(100_000)).unwrap();
+    });
+    wire.expect(&b"$1\r\nv\r\n".repeat(100_000));
+    sender.join().unwrap();
+}
+
+#[test]
+fn a_large_value_arrives_in_pieces_and_goes_back_whole() {
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    let value: Vec<u8> = (0..5_000_000u32).map(|n| n as u8).collect();
+    wire.ask(&array(&[b"SET", b"big", &value]), b"+OK\r\n");
+    let mut reply = format!("${}\r\n", value.len()).into_bytes();
+    reply.extend_from_slice(&value);
+    reply.extend_from_slice(b"\r\n");
+    wire.ask(b"GET big\r\nGET nosuch\r\n", &[&reply[..], b"$-1\r\n"].concat());
+}
+
+#[test]
+fn a_protocol_error_comes_after_the_replies_before_it_and_closes() {
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    wire.send(b"set a 1\r\n*1\r\n+x\r\nget a\r\n");
+    assert_eq!(wire.rest(), b"+OK\r\n-ERR Protocol error: expected '$', got '+'\r\n");
+    let mut wire = node.connect();
+    wire.send(b"*2147483648\r\n");
+    assert_eq!(wire.rest(), b"-ERR Protocol error: invalid multibulk length\r\n");
+    let mut wire = node.connect();
+    wire.send(b"*1\r\n$1000000000\r\n");
+    assert_eq!(wire.rest(), b"-ERR Protocol error: invalid bulk length\r\n");
+}
+
+#[test]
+fn gates_refuse_in_redis_words() {
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    wire.ask(b"nosuch a b\r\n", b"-ERR unknown command 'nosuch', with args beginning with: 'a' 'b' \r\n");
+    wire.ask(b"nosuch\r\n", b"-ERR unknown command 'nosuch', with args beginning with: \r\n");
+    wire.ask(b"get\r\n", b"-ERR wrong number of arguments for 'get' command\r\n");
+    wire.ask(b"GET a b\r\n", b"-ERR wrong number of arguments for 'get' command\r\n");
+    node.memory.full.store(true, Ordering::Relaxed);
+    wire.ask(b"set a 1\r\n", b"-OOM command not allowed when used memory > 'maxmemory'.\r\n");
+    wire.ask(b"get a\r\n", b"$-1\r\n");
+    node.memory.full.store(false, Ordering::Relaxed);
+    node.node.loading.store(true, Ordering::Relaxed);
+    wire.send(b"get a\r\n");
+    assert!(wire.line().starts_with("-LOADING "));
+}
+
+#[test]
+fn counters_count() {
+    use larder::commands::port::NodePort;
+    use larder::commands::{string, table};
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    wire.ask(
+        b"set a 1\r\nget a\r\nget b\r\nget\r\n",
+        b"+OK\r\n$1\r\n1\r\n$-1\r\n-ERR wrong number of arguments for 'get' command\r\n",
+    );
+    let stats = node.node.stats();
+    let get = stats.command(table::ordinal(&string::get::GET));
+    assert_eq!((get.calls.load(Ordering::Relaxed), get.rejected_calls.load(Ordering::Relaxed)), (2, 1));
+    assert_eq!(stats.keyspace_hits.load(Ordering::Relaxed), 1);
+    assert_eq!(stats.keyspace_misses.load(Ordering::Relaxed), 1);
+    assert_eq!(stats.commands_processed.load(Ordering::Relaxed), 3);
+    assert_eq!(stats.errors()["ERR"], 1);
+}
