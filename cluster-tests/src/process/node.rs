@@ -56,7 +56,10 @@ impl Node {
         assert!(self.child.is_none(), "{} runs", self.name);
         let log = || -> io::Result<File> { OpenOptions::new().create(true).append(true).open(self.log_path()) };
         let mut command = Command::new(larder_binary());
-        command.args(["serve", "--bind", "127.0.0.1", "--loglevel", "debug", "--log-format", "text"]);
+        command.args(["serve", "--bind", "127.0.0.1", "--log-format", "text"]);
+        if !self.options.flags.iter().any(|flag| flag == "--loglevel") {
+            command.args(["--loglevel", "debug"]);
+        }
         let ports = self.ports;
         for (flag, port) in [
             ("--port", ports.client),
