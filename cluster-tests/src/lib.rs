@@ -1,4 +1,5 @@
 //! Tests of many nodes: processes on loopback, stock clients, and the judge of what clients saw.
 
 pub mod linearizability;
+pub mod process;
 pub mod simulation;

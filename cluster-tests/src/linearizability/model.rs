@@ -109,13 +109,13 @@ impl Model for StringKey {
     }
 
     fn is_pure(&self, input: &StringInput, output: Option<&StringOutput>) -> bool {
-        match (input, output) {
-            (StringInput::Get, _) => true,
-            (StringInput::SetIfAbsent(_), Some(StringOutput::Refused)) => true,
-            (StringInput::Delete, Some(StringOutput::Integer(0))) => true,
-            (StringInput::Increment(_), Some(StringOutput::NotInteger)) => true,
-            _ => false,
-        }
+        matches!(
+            (input, output),
+            (StringInput::Get, _)
+                | (StringInput::SetIfAbsent(_), Some(StringOutput::Refused))
+                | (StringInput::Delete, Some(StringOutput::Integer(0)))
+                | (StringInput::Increment(_), Some(StringOutput::NotInteger))
+        )
     }
 
     fn blind(&self, input: &StringInput) -> Option<Self::State> {

@@ -14,6 +14,7 @@ use crate::config::{Settings, parse_host_port};
 use crate::ids::NodeNo;
 use crate::keyspace::EvictionPolicy;
 use crate::raft::Partition;
+use crate::raft::upkeep::Upkeep;
 use crate::telemetry::{Probe, Stats, set_level};
 use crate::topology::{HostPort, Topology};
 use futures::FutureExt;
@@ -37,6 +38,8 @@ pub(super) struct Node {
     pub stats: Arc<Stats>,
     pub facts: NodeFacts,
     pub cluster: Arc<ClusterNode>,
+    /// Expiry and eviction.
+    pub upkeep: Arc<Upkeep>,
     pub advertised: Advertised,
     pub stop: Arc<StopSwitch>,
     /// The core that the cluster's tasks live on.
@@ -52,16 +55,10 @@ impl Node {
         self.cluster.routes().partitions()
     }
 
-    /// Brings all partitions to the eviction policy in force.
-    pub fn apply_policy(&self) {
-        let policy = policy_of(self.settings.live().policy());
-        for partition in self.partitions() {
-            let mut state = partition.lock();
-            // Switching re-sorts the partition, so it is not done for nothing.
-            if state.keyspace.policy() != policy {
-                state.keyspace.set_policy(policy);
-            }
-        }
+    /// Brings memory limit and eviction policy to what the settings say.
+    pub fn apply_memory_settings(&self) {
+        let live = self.settings.live();
+        self.upkeep.configure(live.maxmemory() as usize, policy_of(live.policy()));
     }
 
     /// The number of the node that `name` means.
@@ -107,7 +104,7 @@ impl NodePort for Node {
 
     fn settings_changed(&self) {
         set_level(&self.settings.get("loglevel"));
-        self.apply_policy();
+        self.apply_memory_settings();
     }
 
     fn stats(&self) -> &Stats {
@@ -143,6 +140,7 @@ impl NodePort for Node {
             waiting + size_of::<Client>() as u64
         };
         let clients: u64 = self.clients.list().iter().map(buffers).sum();
+        self.upkeep.set_overhead_bytes((logs + clients) as usize);
         let used = dataset + logs + clients;
         let peak = self.peak_bytes.fetch_max(used, Ordering::Relaxed).max(used);
         MemoryFigures {

@@ -18,11 +18,12 @@ use crate::commands::port::{NodeFacts, NodePort, ShutdownMode};
 use crate::commands::session::{Clients, PortKind};
 use crate::commands::table;
 use crate::config::{Settings, explicit, parse_host_port};
-use crate::dispatch::{Dispatcher, Unlimited};
+use crate::dispatch::{Dispatcher, MemoryGate};
 use crate::ids::NodeNo;
 use crate::net::{Cores, Listener, Server};
-use crate::raft::ShareOutcome;
 use crate::raft::transport::ClusterSecret;
+use crate::raft::upkeep::{Admission, Upkeep};
+use crate::raft::{Partition, Role, ShareOutcome};
 use crate::telemetry::{Probe, Stats, init_logs, serve_http};
 use crate::topology::HostPort;
 use clap::ArgMatches;
@@ -140,12 +141,14 @@ async fn serve(
     }
     let stats = Arc::new(Stats::new(table::named().len()));
     let stop = Arc::new(StopSwitch::new());
+    let upkeep = Upkeep::new(Arc::clone(cluster.routes().partitions()), Arc::clone(&stats), core.clone());
     let node = Arc::new(Node {
         settings,
         clients: Clients::default(),
         stats: Arc::clone(&stats),
         facts,
         cluster: Arc::clone(&cluster),
+        upkeep: Arc::clone(&upkeep),
         advertised,
         stop: Arc::clone(&stop),
         core: core.clone(),
@@ -153,9 +156,10 @@ async fn serve(
         peak_bytes: Default::default(),
         unreachable: Mutex::default(),
     });
-    node.apply_policy();
+    node.apply_memory_settings();
+    core.spawn(Arc::clone(&upkeep).run());
     let routes = Arc::clone(cluster.routes());
-    let dispatcher = Dispatcher::new(routes, Arc::clone(&node) as Arc<dyn NodePort>, Arc::new(Unlimited), stats);
+    let dispatcher = Dispatcher::new(routes, Arc::clone(&node) as Arc<dyn NodePort>, Arc::new(Gate(upkeep)), stats);
     cluster.set_forward_server(Arc::new(Forwarded(Arc::clone(&dispatcher))));
     let (rejoin, mut rejoined) = watch::channel(None);
     cluster.set_rejoin(Box::new(move |other| drop(rejoin.send(Some(other)))));
@@ -374,6 +378,17 @@ impl Probe for StartingProbe {
 
 /// Runs what other nodes forward.
 struct Forwarded(Arc<Dispatcher>);
+
+/// Asks upkeep whether there is room.
+struct Gate(Arc<Upkeep>);
+
+impl MemoryGate for Gate {
+    fn admit(&self, partition: &Partition) -> bool {
+        // While evictions are on their way the write goes on: they are in the log before it. What is led elsewhere its
+        // leader decides.
+        self.0.admit() != Admission::Refused || !matches!(partition.lock().role, Role::Solo | Role::Leader)
+    }
+}
 
 impl ForwardServer for Forwarded {
     fn serve(&self, from: NodeNo, request: Forward) -> BoxFuture<'static, ShareOutcome> {

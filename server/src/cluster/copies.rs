@@ -20,6 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
+/// Sends a message to all peers.
+pub type Hint = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
 /// A group on tokio.
 pub type TokioGroup = Group<TokioRuntime>;
 
@@ -241,7 +244,7 @@ impl Copies {
     }
 
     /// Starts what runs beside the groups: lease samples, log cuts, hints. `hint` sends a message to all peers.
-    pub fn run(self: &Arc<Self>, hint: Arc<dyn Fn(&[u8]) + Send + Sync>) {
+    pub fn run(self: &Arc<Self>, hint: Hint) {
         for (core, runtime) in self.cores.iter().enumerate() {
             let copies = Arc::clone(self);
             runtime.spawn(async move { copies.sample_leases(core).await });

@@ -266,6 +266,9 @@ impl<RT: AsyncRuntime> RaftNetworkV2<GroupTypes<RT>> for CopyClient<RT> {
     }
 }
 
+/// A snapshot that has arrived whole, and the vote of its sender.
+type Arrived = (Vote, Snapshot<LeaderId, u64, (), SnapshotData>);
+
 /// What a copy does with what it receives; one transfer of a snapshot at a time.
 pub(super) struct Receiver {
     incoming: Option<Incoming>,
@@ -325,11 +328,7 @@ impl Receiver {
     }
 
     /// Ends a transfer and gives what arrived, if it is whole.
-    pub(super) fn end(
-        &mut self,
-        from: CopyId,
-        reader: &mut Reader,
-    ) -> Result<Option<(Vote, Snapshot<LeaderId, u64, (), SnapshotData>)>, Malformed> {
+    pub(super) fn end(&mut self, from: CopyId, reader: &mut Reader) -> Result<Option<Arrived>, Malformed> {
         let transfer = reader.u64()?;
         let pieces = reader.u32()?;
         let whole = self

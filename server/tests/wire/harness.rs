@@ -110,8 +110,9 @@ pub struct Node {
     pub node: Arc<StubNode>,
     pub memory: Arc<Gate>,
     pub routes: Arc<Routes>,
+    pub dispatcher: Arc<Dispatcher>,
     pub server: Server,
-    pub cores: Arc<Cores>,
+    _cores: Arc<Cores>,
 }
 
 fn node_info(no: u32, port: u16) -> NodeInfo {
@@ -170,8 +171,8 @@ impl Node {
         let cores = Arc::new(Cores::start(2).expect("cores"));
         let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
         let listeners = [PortKind::Client, PortKind::Cluster].map(|kind| listen(any, kind).expect("a free port"));
-        let server = Server::start(dispatcher, Arc::clone(&cores), listeners.into()).expect("a server");
-        Self { node, memory, routes, server, cores }
+        let server = Server::start(Arc::clone(&dispatcher), Arc::clone(&cores), listeners.into()).expect("a server");
+        Self { node, memory, routes, dispatcher, server, _cores: cores }
     }
 
     pub fn address(&self, kind: PortKind) -> SocketAddr {
@@ -188,7 +189,7 @@ impl Node {
         Wire::connect(self.address(PortKind::Cluster))
     }
 
-    /// Runs `work` on one of the node's cores.
+    /// Runs `work` to its end.
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(work)

@@ -84,7 +84,7 @@ fn counters_count() {
         b"+OK\r\n$1\r\n1\r\n$-1\r\n-ERR wrong number of arguments for 'get' command\r\n",
     );
     let stats = node.node.stats();
-    let get = stats.command(table::named().iter().position(|(name, _)| name == "get").expect("GET"));
+    let get = stats.command(table::named().iter().position(|(name, _)| name == "get").unwrap());
     assert_eq!((get.calls.load(Ordering::Relaxed), get.rejected_calls.load(Ordering::Relaxed)), (2, 1));
     assert_eq!(stats.keyspace_hits.load(Ordering::Relaxed), 1);
     assert_eq!(stats.keyspace_misses.load(Ordering::Relaxed), 1);

@@ -1,0 +1,188 @@
+//! Servers side by side: turn by turn, the same operations to each.
+
+use crate::figures::{Figures, Run, measure};
+use crate::generator::{Mix, Plan, Requests};
+use crate::machine::Machine;
+use crate::memory::{self, fill};
+use crate::target::Target;
+use std::fmt;
+use std::io;
+
+/// Which commands.
+const MIXES: [Mix; 3] = [Mix::Get, Mix::Set, Mix::NineToOne];
+/// How many of them at once.
+const PIPELINES: [usize; 3] = [1, 16, 64];
+
+/// How much is done.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Effort {
+    /// Keys that are stored beforehand.
+    pub keys: u32,
+    /// Bytes of every value; keys have 16.
+    pub value_bytes: usize,
+    /// Connections.
+    pub connections: usize,
+    /// Rounds, each of which runs everything once.
+    pub rounds: usize,
+    /// Divides the operations of every run.
+    pub divisor: u64,
+}
+
+impl Effort {
+    /// Figures to quote.
+    pub const FULL: Self = Self { keys: 1_000_000, value_bytes: 64, connections: 50, rounds: 5, divisor: 1 };
+    /// Figures to look at while working.
+    pub const QUICK: Self = Self { keys: 1_000_000, value_bytes: 64, connections: 50, rounds: 3, divisor: 4 };
+
+    /// Operations of a run: long enough for the ticks that CPU time is counted in.
+    fn operations(self, pipeline: usize) -> u64 {
+        let operations = match pipeline {
+            0..=1 => 200_000,
+            2..=16 => 1_000_000,
+            _ => 1_600_000,
+        };
+        operations / self.divisor
+    }
+}
+
+/// Everything that was measured.
+#[derive(serde::Serialize)]
+pub struct Report {
+    machine: Machine,
+    effort: Effort,
+    targets: Vec<Subject>,
+    rows: Vec<Row>,
+}
+
+/// A server and its memory.
+#[derive(serde::Serialize)]
+struct Subject {
+    name: String,
+    version: String,
+    resident_bytes_per_key: Option<f64>,
+}
+
+/// One kind of run.
+#[derive(serde::Serialize)]
+struct Row {
+    mix: Mix,
+    pipeline: usize,
+    /// By target.
+    figures: Vec<Figures>,
+}
+
+/// Runs everything against every target. `fresh` starts another server like the target at a position, to weigh its
+/// memory; `None` for those that were not started here. Progress goes to stderr.
+///
+/// # Errors
+/// Where a server cannot be measured.
+pub fn compare(
+    targets: &[Target],
+    fresh: &dyn Fn(usize) -> Option<io::Result<Target>>,
+    effort: Effort,
+) -> io::Result<Report> {
+    let mut subjects = Vec::new();
+    for (index, target) in targets.iter().enumerate() {
+        eprintln!("{}: weighing a key, storing {} keys", target.name, effort.keys);
+        let resident_bytes_per_key = match fresh(index) {
+            Some(server) => Some(memory::resident_bytes_per_key(&server?)?),
+            None => None,
+        };
+        fill(target, effort.keys, effort.value_bytes)?;
+        let (name, version) = (target.name.clone(), target.version.clone());
+        subjects.push(Subject { name, version, resident_bytes_per_key });
+    }
+    let kinds: Vec<(Mix, usize)> =
+        MIXES.into_iter().flat_map(|mix| PIPELINES.into_iter().map(move |pipeline| (mix, pipeline))).collect();
+    let mut runs: Vec<Vec<Vec<Run>>> = vec![vec![Vec::new(); targets.len()]; kinds.len()];
+    for round in 0..effort.rounds {
+        eprintln!("round {} of {}", round + 1, effort.rounds);
+        for (kind, (mix, pipeline)) in kinds.iter().enumerate() {
+            for turn in 0..targets.len() {
+                // Who goes first changes from round to round.
+                let index = (turn + round) % targets.len();
+                let target = &targets[index];
+                let plan = Plan {
+                    shards: vec![(target.address, None)],
+                    connections: effort.connections,
+                    pipeline: *pipeline,
+                    operations: effort.operations(*pipeline),
+                    requests: Requests::new(*mix, effort.keys, effort.value_bytes),
+                };
+                let run = measure(&plan, &target.pids)
+                    .map_err(|error| io::Error::other(format!("{}, {}: {error}", target.name, mix.name())))?;
+                runs[kind][index].push(run);
+            }
+        }
+    }
+    let rows = kinds
+        .into_iter()
+        .zip(runs)
+        .map(|((mix, pipeline), runs)| Row { mix, pipeline, figures: runs.into_iter().map(Figures::of).collect() })
+        .collect();
+    Ok(Report { machine: Machine::here(), effort, targets: subjects, rows })
+}
+
+impl Report {
+    /// The target that ratios are against: the last.
+    fn base(&self) -> usize {
+        self.targets.len() - 1
+    }
+
+    fn line(&self, f: &mut fmt::Formatter<'_>, row: &Row, index: usize) -> fmt::Result {
+        let (figures, base) = (&row.figures[index], &row.figures[self.base()]);
+        let run = figures.median;
+        write!(f, "{:<6}{:>4}  {:<13}", row.mix.name(), row.pipeline, self.targets[index].name)?;
+        write!(f, "{:>10.0} {:>4.0}%", run.operations_per_second, 100.0 * figures.throughput_spread)?;
+        write!(f, "{:>8.0} {:>7.0} {:>7.0}", run.p50_us, run.p99_us, run.p999_us)?;
+        match (run.server_cpu_us, figures.cpu_spread) {
+            (Some(cpu), Some(spread)) => write!(f, "{cpu:>9.2} {:>4.0}%", 100.0 * spread)?,
+            _ => write!(f, "{:>9} {:>5}", "-", "")?,
+        }
+        write!(f, "{:>8.2}", run.client_cpu_us)?;
+        if index != self.base() {
+            write!(f, "{:>8.2} x", run.operations_per_second / base.median.operations_per_second)?;
+            if let (Some(cpu), Some(base)) = (run.server_cpu_us, base.median.server_cpu_us) {
+                write!(f, "{:>7.2} x", cpu / base)?;
+            }
+        }
+        writeln!(f)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Effort { keys, value_bytes, connections, rounds, .. } = self.effort;
+        writeln!(f, "{}", self.machine)?;
+        writeln!(f, "{keys} random keys of 16 bytes, values of {value_bytes}, {connections} connections;")?;
+        writeln!(f, "median of {rounds} alternating rounds, spread = (largest - smallest) / median\n")?;
+        for target in &self.targets {
+            write!(f, "{:<13} {}", target.name, target.version)?;
+            if let Some(bytes) = target.resident_bytes_per_key {
+                write!(f, "; {bytes:.1} B resident a key (16 + {} B, {} keys)", memory::VALUE_BYTES, memory::KEYS)?;
+                let base = self.targets[self.base()].resident_bytes_per_key;
+                if let Some(base) = base.filter(|base| *base != bytes) {
+                    write!(f, ", {:.2} x", bytes / base)?;
+                }
+            }
+            writeln!(f)?;
+        }
+        writeln!(
+            f,
+            "\n{:<6}{:>4}  {:<13}{:>16}{:>24}{:>15}{:>8}",
+            "", "", "", "operations/s", "latency, us", "server CPU", "client"
+        )?;
+        write!(f, "{:<6}{:>4}  {:<13}{:>10} {:>5}", "", "pipe", "", "", "")?;
+        writeln!(
+            f,
+            "{:>8} {:>7} {:>7}{:>9} {:>5}{:>8}{:>10}{:>9}",
+            "p50", "p99", "p99.9", "us/op", "", "us/op", "ops", "CPU"
+        )?;
+        for row in &self.rows {
+            for index in 0..row.figures.len() {
+                self.line(f, row, index)?;
+            }
+        }
+        Ok(())
+    }
+}

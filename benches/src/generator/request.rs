@@ -1,0 +1,166 @@
+//! Commands as patched templates.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Bytes of every key.
+pub const KEY_BYTES: usize = 16;
+/// Digits at the end of a key that tell it from others.
+const DIGITS: usize = 12;
+
+/// Which commands are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub enum Mix {
+    /// GET of random keys.
+    Get,
+    /// SET of random keys.
+    Set,
+    /// Nine GET to one SET, of random keys.
+    NineToOne,
+    /// SET of every key once, in order.
+    Fill,
+}
+
+impl Mix {
+    /// How tables name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Set => "SET",
+            Self::NineToOne => "90:10",
+            Self::Fill => "fill",
+        }
+    }
+}
+
+/// Commands of a run, before they are dealt out to connections.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    /// Which.
+    pub mix: Mix,
+    /// How many keys there are.
+    pub keys: u32,
+    /// Bytes of every value.
+    pub value_bytes: usize,
+    /// The next key of [`Mix::Fill`], whichever connection sends it.
+    next: Arc<AtomicU32>,
+}
+
+impl Requests {
+    /// Commands on `keys` keys.
+    pub fn new(mix: Mix, keys: u32, value_bytes: usize) -> Self {
+        Self { mix, keys, value_bytes, next: Arc::default() }
+    }
+
+    /// Commands of connection `number`, of the keys in `only` where that is given.
+    pub fn for_connection(&self, number: u64, only: Option<&[u32]>) -> ConnectionRequests {
+        let value = "v".repeat(self.value_bytes);
+        let key = "0".repeat(DIGITS);
+        let get = format!("*2\r\n$3\r\nGET\r\n${KEY_BYTES}\r\nkey:{key}\r\n");
+        let set = format!("*3\r\n$3\r\nSET\r\n${KEY_BYTES}\r\nkey:{key}\r\n${}\r\n{value}\r\n", self.value_bytes);
+        let digits_at = |template: &str| template.find(&key).unwrap_or(0);
+        ConnectionRequests {
+            mix: self.mix,
+            keys: self.keys,
+            only: only.map(Arc::from),
+            get: (get.clone().into_bytes(), digits_at(&get)),
+            set: (set.clone().into_bytes(), digits_at(&set)),
+            random: 0x9E37_79B9_7F4A_7C15u64.wrapping_mul(number + 1) | 1,
+            next: Arc::clone(&self.next),
+        }
+    }
+}
+
+/// Commands of one connection, without end.
+pub struct ConnectionRequests {
+    mix: Mix,
+    keys: u32,
+    only: Option<Arc<[u32]>>,
+    /// Template, and where its key's digits stand.
+    get: (Vec<u8>, usize),
+    set: (Vec<u8>, usize),
+    random: u64,
+    next: Arc<AtomicU32>,
+}
+
+impl ConnectionRequests {
+    /// Appends the next `count` commands.
+    pub fn append(&mut self, count: u64, out: &mut Vec<u8>) {
+        for _ in 0..count {
+            let dice = self.random();
+            let key = self.key(dice >> 32);
+            let is_get = match self.mix {
+                Mix::Get => true,
+                Mix::Set | Mix::Fill => false,
+                Mix::NineToOne => !(dice as u32).is_multiple_of(10),
+            };
+            let (template, digits_at) = if is_get { &self.get } else { &self.set };
+            let start = out.len() + digits_at;
+            out.extend_from_slice(template);
+            write_digits(&mut out[start..start + DIGITS], key);
+        }
+    }
+
+    fn key(&mut self, dice: u64) -> u32 {
+        let pick = |among: usize| ((dice * among as u64) >> 32) as usize;
+        match (&self.only, self.mix) {
+            (Some(only), _) => only[pick(only.len())],
+            (None, Mix::Fill) => self.next.fetch_add(1, Ordering::Relaxed) % self.keys,
+            (None, _) => pick(self.keys as usize) as u32,
+        }
+    }
+
+    /// xorshift64*.
+    fn random(&mut self) -> u64 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        self.random.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+}
+
+fn write_digits(digits: &mut [u8], mut number: u32) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+}
+
+/// The key numbered `number`.
+pub fn key_name(number: u32) -> String {
+    format!("key:{number:0DIGITS$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(requests: &Requests, number: u64, count: u64) -> String {
+        let mut out = Vec::new();
+        requests.for_connection(number, None).append(count, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn requests_are_well_formed_and_stay_within_their_keys() {
+        let requests = Requests::new(Mix::NineToOne, 1000, 3);
+        let sent = text(&requests, 0, 10_000);
+        let gets = sent.matches("*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000").count();
+        let sets = sent.matches("*3\r\n$3\r\nSET\r\n$16\r\nkey:000000000").count();
+        assert_eq!(gets + sets, 10_000);
+        assert!((800..1200).contains(&sets), "{sets}");
+        assert_eq!(sent.matches("$3\r\nvvv\r\n").count(), sets);
+    }
+
+    #[test]
+    fn filling_names_every_key_once() {
+        let requests = Requests::new(Mix::Fill, 100, 1);
+        let sent: String = (0..4).map(|connection| text(&requests, connection, 25)).collect();
+        for key in 0..100 {
+            assert_eq!(sent.matches(&key_name(key)).count(), 1);
+        }
+    }
+}

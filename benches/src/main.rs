@@ -1,0 +1,143 @@
+//! The load tool: `cargo run --release -p benches -- compare`, `-- cluster`.
+#![allow(clippy::print_stdout, reason = "its results are what it prints")]
+
+use benches::cluster;
+use benches::compare::{self, Effort};
+use benches::target::{Target, resolve};
+use clap::{Args, Parser, Subcommand};
+use cluster_tests::process::Cluster;
+use std::error::Error;
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(about = "Measures Larder beside redis-server", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs GET, SET and 90:10 at pipeline 1, 16 and 64 against servers side by side
+    Compare(Compare),
+    /// Runs SET through the cluster port against the leaders of a cluster
+    Cluster(ClusterArguments),
+}
+
+#[derive(Args)]
+struct Compare {
+    /// Fewer operations and rounds
+    #[arg(long)]
+    quick: bool,
+    /// Larder: HOST:PORT, `spawn` to start one, `none`
+    #[arg(long, value_name = "ADDR", default_value = "spawn")]
+    larder: String,
+    /// redis-server: HOST:PORT, `spawn` to start one where it is installed, `none`
+    #[arg(long, value_name = "ADDR", default_value = "spawn")]
+    redis: String,
+    /// Further servers, which are filled and written to
+    #[arg(long = "target", value_name = "NAME=ADDR")]
+    targets: Vec<String>,
+    /// Rounds, instead of the usual number
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Also write everything that was measured to FILE
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct ClusterArguments {
+    /// Any port of a node of a cluster that runs; one is started unless given
+    #[arg(long, value_name = "ADDR")]
+    seed: Option<String>,
+    /// Nodes to start
+    #[arg(long, default_value_t = 3)]
+    nodes: usize,
+    /// Rounds
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Also write everything that was measured to FILE
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Compare(arguments) => compare(&arguments),
+        Command::Cluster(arguments) => cluster(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(arguments: &Compare) -> Result<(), Box<dyn Error>> {
+    type Spawn = fn() -> io::Result<Target>;
+    let mut targets = Vec::new();
+    let mut spawned: Vec<Option<Spawn>> = Vec::new();
+    for (name, place, spawn) in [
+        ("larder", &arguments.larder, Target::spawn_larder as Spawn),
+        ("redis-server", &arguments.redis, Target::spawn_redis),
+    ] {
+        match place.as_str() {
+            "none" => {}
+            "spawn" => match spawn() {
+                Ok(target) => {
+                    targets.push(target);
+                    spawned.push(Some(spawn));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => eprintln!("{name} is not installed: left out"),
+                Err(error) => return Err(format!("{name}: {error}").into()),
+            },
+            address => {
+                targets.push(Target::running(name, resolve(address)?)?);
+                spawned.push(None);
+            }
+        }
+    }
+    for (position, target) in arguments.targets.iter().enumerate() {
+        let (name, address) = target.split_once('=').ok_or_else(|| format!("not NAME=ADDR: {target}"))?;
+        // Before redis-server, which ratios are against and which stays last.
+        let before_last = usize::from(targets.len() > position && arguments.redis != "none");
+        let place = targets.len() - before_last;
+        targets.insert(place, Target::running(name, resolve(address)?)?);
+        spawned.insert(place, None);
+    }
+    if targets.is_empty() {
+        return Err("nothing to measure".into());
+    }
+    let mut effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
+    effort.rounds = arguments.rounds.unwrap_or(effort.rounds).max(1);
+    let fresh = |index: usize| spawned[index].map(|spawn| spawn());
+    let report = compare::compare(&targets, &fresh, effort)?;
+    show(&report, arguments.json.as_deref())
+}
+
+fn cluster(arguments: &ClusterArguments) -> Result<(), Box<dyn Error>> {
+    let report = match &arguments.seed {
+        Some(seed) => cluster::cluster(&[resolve(seed)?], arguments.rounds.max(1))?,
+        None => {
+            let nodes = Cluster::start(arguments.nodes, &["--loglevel", "warning"]);
+            let seeds: Vec<SocketAddr> = nodes.addresses();
+            cluster::cluster(&seeds, arguments.rounds.max(1))?
+        }
+    };
+    show(&report, arguments.json.as_deref())
+}
+
+fn show(report: &(impl Display + serde::Serialize), json: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    println!("{report}");
+    if let Some(path) = json {
+        std::fs::write(path, serde_json::to_vec_pretty(report)?)?;
+    }
+    Ok(())
+}

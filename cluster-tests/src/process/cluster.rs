@@ -1,0 +1,103 @@
+//! Several nodes that know each other.
+
+use super::node::{Node, NodeOptions};
+use super::topology::{SlotRange, slot_ranges};
+use std::io;
+use std::net::SocketAddr;
+use std::ops::{Index, IndexMut};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Longest wait for a node to become a full member.
+pub(super) const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// Nodes in one temporary directory.
+pub struct Cluster {
+    nodes: Vec<Node>,
+    flags: Vec<String>,
+    // After the nodes: dropped after them.
+    directory: TempDir,
+}
+
+impl Cluster {
+    /// Starts `count` nodes, each with `flags`, and waits until all are full members.
+    ///
+    /// # Panics
+    /// Where that does not happen.
+    pub fn start(count: usize, flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut cluster = Self { nodes: Vec::new(), flags, directory };
+        for _ in 0..count {
+            cluster.add();
+        }
+        cluster.wait_ready();
+        cluster
+    }
+
+    /// Starts one more node, which joins by the addresses of the others, and returns its position.
+    pub fn add(&mut self) -> usize {
+        let join = self.nodes.iter().map(|node| node.ports().peer).collect();
+        let name = format!("node-{}", self.nodes.len() + 1);
+        let options = NodeOptions { join, flags: self.flags.clone() };
+        self.nodes.push(Node::start(&name, self.directory.path(), options));
+        self.nodes.len() - 1
+    }
+
+    /// Waits until every node that runs is a full member.
+    ///
+    /// # Panics
+    /// Where that does not happen.
+    pub fn wait_ready(&mut self) {
+        for node in self.nodes.iter_mut().filter(|node| node.pid().is_some()) {
+            node.wait_ready(READY_LIMIT);
+        }
+    }
+
+    /// How many nodes, running or not.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Client addresses of the nodes that run.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().filter(|node| node.pid().is_some()).map(Node::address).collect()
+    }
+
+    /// The slot map, as `node` tells it.
+    pub fn slots(&self, node: usize) -> io::Result<Vec<SlotRange>> {
+        slot_ranges(&mut self.nodes[node].connect()?)
+    }
+
+    /// The node that leads the most slots, as node 0 tells it.
+    ///
+    /// # Panics
+    /// Where node 0 does not answer or names an unknown port.
+    pub fn foremost_leader(&self) -> usize {
+        let ranges = self.slots(0).expect("CLUSTER SLOTS");
+        let led = |node: &Node| {
+            let leads = |range: &&SlotRange| range.ports.first() == Some(&node.ports().cluster);
+            ranges.iter().filter(leads).map(|range| u32::from(range.end - range.start) + 1).sum::<u32>()
+        };
+        (0..self.nodes.len()).max_by_key(|index| led(&self.nodes[*index])).expect("a node")
+    }
+}
+
+impl Index<usize> for Cluster {
+    type Output = Node;
+
+    fn index(&self, index: usize) -> &Node {
+        &self.nodes[index]
+    }
+}
+
+impl IndexMut<usize> for Cluster {
+    fn index_mut(&mut self, index: usize) -> &mut Node {
+        &mut self.nodes[index]
+    }
+}

@@ -1,0 +1,214 @@
+//! One node: a process, its data directory, its log.
+
+use super::binary::larder_binary;
+use super::ports::Ports;
+use super::resp::Client;
+use super::{wait_until, watchdog};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+/// Lines of a node's log that a failed test shows.
+const LOG_LINES_SHOWN: usize = 200;
+/// Longest wait for a reply that a test asks for by itself.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a node is started, besides its ports and directory.
+#[derive(Clone, Debug, Default)]
+pub struct NodeOptions {
+    /// Peer ports of nodes to join.
+    pub join: Vec<u16>,
+    /// Further flags of `larder serve`.
+    pub flags: Vec<String>,
+}
+
+/// A node that runs, or can be started again.
+pub struct Node {
+    name: String,
+    ports: Ports,
+    directory: PathBuf,
+    options: NodeOptions,
+    child: Option<Child>,
+}
+
+impl Node {
+    /// Starts a node called `name` with free ports and a directory of its own in `directory`.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    pub fn start(name: &str, directory: &Path, options: NodeOptions) -> Self {
+        let directory = directory.join(name);
+        fs::create_dir_all(&directory).expect("a directory for the node");
+        let mut node = Self { name: name.into(), ports: Ports::pick(), directory, options, child: None };
+        node.start_again();
+        node
+    }
+
+    /// Starts the node again, with the ports and the data directory that it had.
+    ///
+    /// # Panics
+    /// If it still runs or cannot be started.
+    pub fn start_again(&mut self) {
+        assert!(self.child.is_none(), "{} runs", self.name);
+        let log = || -> io::Result<File> { OpenOptions::new().create(true).append(true).open(self.log_path()) };
+        let mut command = Command::new(larder_binary());
+        command.args(["serve", "--bind", "127.0.0.1", "--log-format", "text"]);
+        if !self.options.flags.iter().any(|flag| flag == "--loglevel") {
+            command.args(["--loglevel", "debug"]);
+        }
+        let ports = self.ports;
+        for (flag, port) in [
+            ("--port", ports.client),
+            ("--cluster-port", ports.cluster),
+            ("--peer-port", ports.peer),
+            ("--http-port", ports.http),
+        ] {
+            command.args([flag, &port.to_string()]);
+        }
+        for peer in &self.options.join {
+            command.args(["--join", &format!("127.0.0.1:{peer}")]);
+        }
+        command.arg("--data-dir").arg(self.directory.join("data")).args(&self.options.flags);
+        command.current_dir(&self.directory).stdin(Stdio::null());
+        command.stdout(log().expect("a log file")).stderr(log().expect("a log file"));
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.name));
+        watchdog::guard(child.id());
+        self.child = Some(child);
+    }
+
+    /// Its name in this test.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its ports.
+    pub fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Where any client may connect.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports.client).into()
+    }
+
+    /// A connection to its client port.
+    pub fn connect(&self) -> io::Result<Client> {
+        Client::connect(self.address(), REPLY_TIMEOUT)
+    }
+
+    /// The status of a path on its HTTP port, with the body.
+    pub fn http(&self, path: &str) -> io::Result<(u16, String)> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.http));
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
+        status.map(|status| (status, body)).ok_or_else(|| io::Error::other("not an HTTP answer"))
+    }
+
+    /// Waits until `/readyz` says that the node is a full member; how long that took.
+    ///
+    /// # Panics
+    /// If it exits, or is not ready within `limit`.
+    pub fn wait_ready(&mut self, limit: Duration) -> Duration {
+        let name = self.name.clone();
+        wait_until(&format!("{name} is ready"), limit, || {
+            if let Some(status) = self.try_wait() {
+                panic!("{name} exited: {status}");
+            }
+            match self.http("/readyz") {
+                Ok((200, _)) => Ok(()),
+                Ok((status, body)) => Err(format!("{status} {}", body.trim())),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .1
+    }
+
+    /// Sends a signal: SIGTERM, SIGSTOP, SIGCONT.
+    ///
+    /// # Panics
+    /// If the node does not run.
+    pub fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name));
+        let pid = Pid::from_raw(child.id() as i32).expect("a pid");
+        kill_process(pid, signal).unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
+    }
+
+    /// Kills it with SIGKILL and waits for its end.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+            watchdog::forget(child.id());
+        }
+    }
+
+    /// Its exit status, if it has ended.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        let status = self.child.as_mut()?.try_wait().ok()??;
+        if let Some(child) = self.child.take() {
+            watchdog::forget(child.id());
+        }
+        Some(status)
+    }
+
+    /// Sends SIGTERM and waits for a clean end; how long that took.
+    ///
+    /// # Panics
+    /// If it does not end within `limit`, or not with success.
+    pub fn stop(&mut self, limit: Duration) -> Duration {
+        self.signal(Signal::TERM);
+        self.wait_exit(limit)
+    }
+
+    /// Waits for a clean end.
+    ///
+    /// # Panics
+    /// If it does not end within `limit`, or not with success.
+    pub fn wait_exit(&mut self, limit: Duration) -> Duration {
+        let name = self.name.clone();
+        let (status, took) = wait_until(&format!("{name} ends"), limit, || self.try_wait().ok_or("it runs"));
+        assert!(status.success(), "{name}: {status}");
+        took
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.join("node.out")
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let shown = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+            eprintln!("\n--- log of {}, last {} of {} lines", self.name, shown.len(), lines.len());
+            shown.iter().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// Runs `larder ARGS` to its end: the operator's commands.
+pub fn run_larder(args: &[&str]) -> io::Result<Output> {
+    Command::new(larder_binary()).args(args).stdin(Stdio::null()).output()
+}

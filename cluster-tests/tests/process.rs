@@ -1,0 +1,246 @@
+//! Nodes as processes: killed, paused, restarted, joined, drained, under load that is checked.
+#![allow(missing_docs)]
+
+use cluster_tests::process::{Cluster, Load, Report, SlotRange, every_slot_writable, run_larder, wait_until};
+use rustix::process::Signal;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// Clients of a load.
+const CLIENTS: u32 = 8;
+/// Answered operations that make a phase of a test.
+const PHASE: u64 = 2_000;
+/// Promise after a crash (the figure), printed beside what was measured.
+const FAILOVER_PROMISE: Duration = Duration::from_millis(1500);
+/// What is asserted: the promise, and room for a machine that runs other tests at the same time.
+const FAILOVER_LIMIT: Duration = Duration::from_secs(6);
+/// Longest wait for moves of data and for orderly stops.
+const MOVE_LIMIT: Duration = Duration::from_secs(60);
+
+fn no_problems(report: &Report, stopped: &[std::net::SocketAddr]) {
+    let problems = report.problems_besides(stopped);
+    assert!(
+        problems.is_empty(),
+        "clients saw {} problems, first {:?}",
+        problems.len(),
+        &problems[..problems.len().min(10)]
+    );
+}
+
+#[test]
+fn three_nodes_serve_any_key_at_any_node() {
+    let cluster = Cluster::start(3, &[]);
+    for node in 0..3 {
+        for key in 0..100 {
+            let (key, value) = (format!("key:{key}"), format!("value of {node}"));
+            let set = cluster[node].connect().unwrap().command(&[b"SET", key.as_bytes(), value.as_bytes()]).unwrap();
+            assert_eq!(set.text(), "OK");
+            let got = cluster[(node + 1) % 3].connect().unwrap().command(&[b"GET", key.as_bytes()]).unwrap();
+            assert_eq!(got.text(), value);
+        }
+    }
+    let ranges = cluster.slots(0).unwrap();
+    assert_eq!(ranges.iter().map(|range| u32::from(range.end - range.start) + 1).sum::<u32>(), 16_384);
+    assert!(ranges.iter().all(|range| range.ports.len() == 3), "three copies each: {ranges:?}");
+    let leaders: BTreeSet<u16> = ranges.iter().map(|range| range.ports[0]).collect();
+    assert_eq!(leaders.len(), 3, "leaders are spread: {ranges:?}");
+}
+
+#[test]
+fn kill_9_of_the_foremost_leader_loses_nothing_and_it_comes_back() {
+    let mut cluster = Cluster::start(3, &[]);
+    let load = Load::start(cluster.addresses(), CLIENTS);
+    load.progress(PHASE);
+
+    let victim = cluster.foremost_leader();
+    let killed = Instant::now();
+    cluster[victim].kill();
+    load.set_addresses(cluster.addresses());
+    let survivor = cluster.addresses()[0];
+    let took = every_slot_writable(survivor, killed, FAILOVER_LIMIT);
+    eprintln!(
+        "kill -9 of {}: every slot took writes again after {took:?} (promise: {FAILOVER_PROMISE:?})",
+        cluster[victim].name()
+    );
+    load.progress(PHASE);
+
+    cluster[victim].start_again();
+    let ready = cluster[victim].wait_ready(MOVE_LIMIT);
+    eprintln!("{} was a full member again after {ready:?}", cluster[victim].name());
+    load.set_addresses(cluster.addresses());
+    load.progress(PHASE);
+
+    // It counts as a full member only if the cluster lives through the loss of another node.
+    let second = (victim + 1) % 3;
+    let killed = Instant::now();
+    cluster[second].kill();
+    load.set_addresses(cluster.addresses());
+    let took = every_slot_writable(cluster[victim].address(), killed, FAILOVER_LIMIT);
+    eprintln!("kill -9 of {}: every slot took writes again after {took:?}", cluster[second].name());
+    load.progress(PHASE);
+
+    let report = load.stop();
+    eprintln!("{report}");
+    report.verify(cluster[victim].address());
+}
+
+#[test]
+fn a_paused_leader_answers_nothing_stale() {
+    let mut cluster = Cluster::start(3, &[]);
+    let load = Load::start(cluster.addresses(), CLIENTS);
+    load.progress(PHASE);
+    let paused = cluster.foremost_leader();
+    for _ in 0..3 {
+        let since = Instant::now();
+        cluster[paused].signal(Signal::STOP);
+        let survivor = cluster[(paused + 1) % 3].address();
+        every_slot_writable(survivor, since, FAILOVER_LIMIT);
+        load.set_addresses(vec![survivor]);
+        load.progress(PHASE);
+        cluster[paused].signal(Signal::CONT);
+        load.set_addresses(cluster.addresses());
+        load.progress(PHASE);
+        cluster[paused].wait_ready(MOVE_LIMIT);
+    }
+    let report = load.stop();
+    eprintln!("{report}");
+    report.verify(cluster[paused].address());
+}
+
+#[test]
+fn a_fourth_node_takes_its_share_and_no_more() {
+    let mut cluster = Cluster::start(3, &[]);
+    let before = cluster.slots(0).unwrap();
+    let load = Load::start(cluster.addresses(), CLIENTS);
+    load.progress(PHASE);
+
+    let fourth = cluster.add();
+    cluster[fourth].wait_ready(MOVE_LIMIT);
+    load.set_addresses(cluster.addresses());
+    let port = cluster[fourth].ports().cluster;
+    let (after, took) = wait_until("partitions move to the fourth node", MOVE_LIMIT, || {
+        let ranges = cluster.slots(fourth).map_err(|error| error.to_string())?;
+        let leads = ranges.iter().any(|range| range.ports.first() == Some(&port));
+        let settled = ranges.iter().all(|range| range.ports.len() == 3);
+        if leads && settled { Ok(ranges) } else { Err(format!("{ranges:?}")) }
+    });
+    eprintln!("the fourth node held and led partitions after {took:?}");
+    load.progress(PHASE);
+
+    let held = slots_held(&after, port);
+    let fair = 3 * 16_384 / 4;
+    assert!(held > 0 && f64::from(held) <= 1.25 * f64::from(fair), "{held} slots are held, a fair share is {fair}");
+    let moved: u32 = (0..3).map(|node| cluster[node].ports().cluster).map(|port| gained(&before, &after, port)).sum();
+    assert_eq!(moved, 0, "slots moved between nodes that were there before");
+
+    let report = load.stop();
+    eprintln!("{report}");
+    no_problems(&report, &[]);
+    report.verify(cluster[fourth].address());
+}
+
+#[test]
+fn a_drained_node_may_be_stopped() {
+    let mut cluster = Cluster::start(4, &[]);
+    let load = Load::start(cluster.addresses(), CLIENTS);
+    load.progress(PHASE);
+
+    let (drained, asked) = (cluster[1].address().to_string(), cluster[0].address().to_string());
+    let output = run_larder(&["drain", &drained, "--node", &asked]).unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let port = cluster[1].ports().cluster;
+    let ranges = cluster.slots(0).unwrap();
+    assert_eq!(slots_held(&ranges, port), 0, "nothing is left on it: {ranges:?}");
+    assert!(ranges.iter().all(|range| range.ports.len() == 3), "all copies are elsewhere: {ranges:?}");
+    load.progress(PHASE);
+
+    let stopped = cluster[1].address();
+    load.set_addresses(cluster.addresses().into_iter().filter(|address| *address != stopped).collect());
+    load.progress(PHASE);
+    cluster[1].stop(MOVE_LIMIT);
+    load.progress(PHASE);
+
+    let report = load.stop();
+    eprintln!("{report}");
+    no_problems(&report, &[stopped]);
+    report.verify(cluster[0].address());
+}
+
+#[test]
+fn a_rolling_restart_shows_clients_no_error() {
+    let mut cluster = Cluster::start(3, &[]);
+    let all = cluster.addresses();
+    let load = Load::start(all.clone(), CLIENTS);
+    load.progress(PHASE);
+    for node in 0..3 {
+        // Sent right after the one before was started again: the stop permit is what keeps them apart.
+        let took = cluster[node].stop(MOVE_LIMIT);
+        eprintln!("{} stopped after {took:?}", cluster[node].name());
+        cluster[node].start_again();
+        load.progress(PHASE / 4);
+    }
+    cluster.wait_ready();
+    load.progress(PHASE);
+    let report = load.stop();
+    eprintln!("{report}");
+    // Connections end with their node; no command may end with an error.
+    no_problems(&report, &all);
+    report.verify(all[0]);
+}
+
+#[test]
+fn solo_grows_to_three_nodes_while_clients_work() {
+    let mut cluster = Cluster::start(1, &[]);
+    let load = Load::start(cluster.addresses(), CLIENTS);
+    load.progress(PHASE);
+    for _ in 0..2 {
+        let added = cluster.add();
+        cluster[added].wait_ready(MOVE_LIMIT);
+        load.set_addresses(cluster.addresses());
+        load.progress(PHASE);
+    }
+    let (_, took) = wait_until("every partition has three copies", MOVE_LIMIT, || {
+        let ranges = cluster.slots(0).map_err(|error| error.to_string())?;
+        if ranges.iter().all(|range| range.ports.len() == 3) { Ok(()) } else { Err(format!("{ranges:?}")) }
+    });
+    eprintln!("replicated three times, {took:?} after the third node was ready");
+    let killed = Instant::now();
+    cluster[0].kill();
+    load.set_addresses(cluster.addresses());
+    every_slot_writable(cluster[1].address(), killed, FAILOVER_LIMIT);
+    load.progress(PHASE);
+    let lost = cluster[0].address();
+    let report = load.stop();
+    eprintln!("{report}");
+    let early = report
+        .problems
+        .iter()
+        .filter(|(_, problem)| matches!(problem, cluster_tests::process::Problem::Disconnected(at, _) if *at != lost));
+    assert_eq!(early.count(), 0, "a connection to a living node was lost");
+    report.verify(cluster[1].address());
+}
+
+#[test]
+fn a_solo_node_is_linearizable() {
+    let cluster = Cluster::start(1, &[]);
+    let load = Load::start(cluster.addresses(), CLIENTS);
+    load.progress(5 * PHASE);
+    let report = load.stop();
+    eprintln!("{report}");
+    no_problems(&report, &[]);
+    report.verify(cluster[0].address());
+}
+
+/// Slots of which the node with cluster port `port` holds a copy.
+fn slots_held(ranges: &[SlotRange], port: u16) -> u32 {
+    let held = ranges.iter().filter(|range| range.ports.contains(&port));
+    held.map(|range| u32::from(range.end - range.start) + 1).sum()
+}
+
+/// Slots of which the node holds a copy after, and held none before.
+fn gained(before: &[SlotRange], after: &[SlotRange], port: u16) -> u32 {
+    let holds = |ranges: &[SlotRange], slot: u16| {
+        ranges.iter().any(|range| (range.start..=range.end).contains(&slot) && range.ports.contains(&port))
+    };
+    (0..16_384).filter(|slot| holds(after, *slot) && !holds(before, *slot)).count() as u32
+}

@@ -1,0 +1,34 @@
+# What is done often. `verify` never writes to the sources; `fix` does.
+
+# List the recipes
+default:
+    @just --list
+
+# A local cluster of three nodes
+dev *args:
+    cargo run --release -- dev {{args}}
+
+# Everything that a change must pass
+verify:
+    .ci/run
+
+# Format, and apply what clippy can by itself
+fix:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+
+# Tests of one crate, or of all
+test crate="":
+    cargo test {{ if crate == "" { "--workspace" } else { "-p " + crate } }}
+
+# Larder and redis-server side by side
+compare *args:
+    cargo run --release -p benches -- compare {{args}}
+
+# SET through the cluster ports of three nodes
+bench-cluster *args:
+    cargo run --release -p benches -- cluster {{args}}
+
+# Micro-benchmarks
+micro *args:
+    cargo bench -p benches -- {{args}}
