@@ -10,7 +10,7 @@ use larder_protocol::{Args, Arity, KeySpec, ReplyBuffer};
 /// COMMAND GETKEYS command [arg [arg ...]]
 pub(super) static GETKEYS: CommandSpec = CommandSpec {
     name: "getkeys",
-    arity: Arity::AtLeast(3),
+    arity: Arity::AtLeast(4),
     complexity: "O(N) where N is the number of arguments to the command",
     summary: "Extracts the key names from an arbitrary command.",
     handler: Handler::Connection(get_keys),
@@ -20,7 +20,7 @@ pub(super) static GETKEYS: CommandSpec = CommandSpec {
 /// COMMAND GETKEYSANDFLAGS command [arg [arg ...]]
 pub(super) static GETKEYSANDFLAGS: CommandSpec = CommandSpec {
     name: "getkeysandflags",
-    arity: Arity::AtLeast(3),
+    arity: Arity::AtLeast(4),
     since: "7.0.0",
     complexity: "O(N) where N is the number of arguments to the command",
     summary: "Extracts the key names and access flags for an arbitrary command.",
@@ -92,8 +92,8 @@ mod tests {
         assert_eq!(node.run(&mut session, "COMMAND GETKEYSANDFLAGS get k"), flags);
         for (line, error) in [
             ("COMMAND GETKEYS nonsense k", "Invalid command specified"),
-            ("COMMAND GETKEYS ping", "The command has no key arguments"),
-            ("COMMAND GETKEYS get", "Invalid number of arguments specified for command"),
+            ("COMMAND GETKEYS ping x", "The command has no key arguments"),
+            ("COMMAND GETKEYS get a b", "Invalid number of arguments specified for command"),
         ] {
             assert_eq!(node.run(&mut session, line), format!("-ERR {error}\r\n"));
         }
