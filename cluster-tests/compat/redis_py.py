@@ -1,5 +1,6 @@
 """redis-py, as an application would use it: redis_py.py MODE PROTOCOL PORT (MODE plain or cluster, PROTOCOL default, 2 or 3)."""
 
+import os
 import sys
 
 import redis
@@ -9,7 +10,7 @@ options = {"host": "127.0.0.1", "port": port, "decode_responses": True}
 if protocol != "default":
     options["protocol"] = int(protocol)
 client = redis.RedisCluster(**options) if mode == "cluster" else redis.Redis(**options)
-prefix = f"py:{mode}:{protocol}"
+prefix = f"py:{mode}:{protocol}:{os.getpid()}"
 
 
 def key(name):

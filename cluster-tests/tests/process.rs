@@ -27,6 +27,14 @@ fn no_problems(report: &Report, stopped: &[std::net::SocketAddr]) {
     );
 }
 
+/// Copies that each node holds, as `larder status` of a node tells it.
+fn copies_held(cluster: &Cluster, node: usize) -> Vec<u64> {
+    let output = run_larder(&["status", "--json", "--node", &cluster[node].address().to_string()]).unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+    nodes.iter().map(|node| node["copies"].as_u64().unwrap_or(0)).collect()
+}
+
 #[test]
 fn three_nodes_serve_any_key_at_any_node() {
     let cluster = Cluster::start(3, &[]);
@@ -41,7 +49,7 @@ fn three_nodes_serve_any_key_at_any_node() {
     }
     let ranges = cluster.slots(0).unwrap();
     assert_eq!(ranges.iter().map(|range| u32::from(range.end - range.start) + 1).sum::<u32>(), 16_384);
-    assert!(ranges.iter().all(|range| range.ports.len() == 3), "three copies each: {ranges:?}");
+    assert_eq!(copies_held(&cluster, 0), [12, 12, 12], "three copies each");
     let leaders: BTreeSet<u16> = ranges.iter().map(|range| range.ports[0]).collect();
     assert_eq!(leaders.len(), 3, "leaders are spread: {ranges:?}");
 }
@@ -121,8 +129,9 @@ fn a_fourth_node_takes_its_share_and_no_more() {
     let (after, took) = wait_until("partitions move to the fourth node", MOVE_LIMIT, || {
         let ranges = cluster.slots(fourth).map_err(|error| error.to_string())?;
         let leads = ranges.iter().any(|range| range.ports.first() == Some(&port));
-        let settled = ranges.iter().all(|range| range.ports.len() == 3);
-        if leads && settled { Ok(ranges) } else { Err(format!("{ranges:?}")) }
+        // Twelve partitions of three copies: nine a node, exactly.
+        let copies = copies_held(&cluster, fourth);
+        if leads && copies == [9, 9, 9, 9] { Ok(ranges) } else { Err(format!("{copies:?} {ranges:?}")) }
     });
     eprintln!("the fourth node held and led partitions after {took:?}");
     load.progress(PHASE);
@@ -151,7 +160,7 @@ fn a_drained_node_may_be_stopped() {
     let port = cluster[1].ports().cluster;
     let ranges = cluster.slots(0).unwrap();
     assert_eq!(slots_held(&ranges, port), 0, "nothing is left on it: {ranges:?}");
-    assert!(ranges.iter().all(|range| range.ports.len() == 3), "all copies are elsewhere: {ranges:?}");
+    assert_eq!(copies_held(&cluster, 0).iter().sum::<u64>(), 36, "all copies are elsewhere");
     load.progress(PHASE);
 
     let stopped = cluster[1].address();
@@ -200,8 +209,8 @@ fn solo_grows_to_three_nodes_while_clients_work() {
         load.progress(PHASE);
     }
     let (_, took) = wait_until("every partition has three copies", MOVE_LIMIT, || {
-        let ranges = cluster.slots(0).map_err(|error| error.to_string())?;
-        if ranges.iter().all(|range| range.ports.len() == 3) { Ok(()) } else { Err(format!("{ranges:?}")) }
+        let copies = copies_held(&cluster, 0);
+        if copies == [12, 12, 12] { Ok(()) } else { Err(format!("{copies:?}")) }
     });
     eprintln!("replicated three times, {took:?} after the third node was ready");
     let killed = Instant::now();
