@@ -163,7 +163,6 @@ fn the_scripts_are_right_about_redis_server() {
 }
 
 #[test]
-#[ignore = "until the server lands"]
 fn stock_clients_work_with_one_node() {
     let cluster = Cluster::start(1, &[]);
     let (mut failed, mut missing) = (String::new(), String::new());
@@ -174,7 +173,6 @@ fn stock_clients_work_with_one_node() {
 }
 
 #[test]
-#[ignore = "until clustering lands"]
 fn stock_clients_work_with_three_nodes() {
     let cluster = Cluster::start(3, &[]);
     let (mut failed, mut missing) = (String::new(), String::new());

@@ -28,7 +28,6 @@ fn no_problems(report: &Report, stopped: &[std::net::SocketAddr]) {
 }
 
 #[test]
-#[ignore = "until clustering lands"]
 fn three_nodes_serve_any_key_at_any_node() {
     let cluster = Cluster::start(3, &[]);
     for node in 0..3 {
@@ -48,7 +47,6 @@ fn three_nodes_serve_any_key_at_any_node() {
 }
 
 #[test]
-#[ignore = "until clustering lands"]
 fn kill_9_of_the_foremost_leader_loses_nothing_and_it_comes_back() {
     let mut cluster = Cluster::start(3, &[]);
     let load = Load::start(cluster.addresses(), CLIENTS);
@@ -87,7 +85,6 @@ fn kill_9_of_the_foremost_leader_loses_nothing_and_it_comes_back() {
 }
 
 #[test]
-#[ignore = "until clustering lands"]
 fn a_paused_leader_answers_nothing_stale() {
     let mut cluster = Cluster::start(3, &[]);
     let load = Load::start(cluster.addresses(), CLIENTS);
@@ -111,7 +108,6 @@ fn a_paused_leader_answers_nothing_stale() {
 }
 
 #[test]
-#[ignore = "until clustering lands"]
 fn a_fourth_node_takes_its_share_and_no_more() {
     let mut cluster = Cluster::start(3, &[]);
     let before = cluster.slots(0).unwrap();
@@ -144,7 +140,6 @@ fn a_fourth_node_takes_its_share_and_no_more() {
 }
 
 #[test]
-#[ignore = "until clustering lands"]
 fn a_drained_node_may_be_stopped() {
     let mut cluster = Cluster::start(4, &[]);
     let load = Load::start(cluster.addresses(), CLIENTS);
@@ -172,7 +167,6 @@ fn a_drained_node_may_be_stopped() {
 }
 
 #[test]
-#[ignore = "until clustering lands"]
 fn a_rolling_restart_shows_clients_no_error() {
     let mut cluster = Cluster::start(3, &[]);
     let all = cluster.addresses();
@@ -195,7 +189,6 @@ fn a_rolling_restart_shows_clients_no_error() {
 }
 
 #[test]
-#[ignore = "until clustering lands"]
 fn solo_grows_to_three_nodes_while_clients_work() {
     let mut cluster = Cluster::start(1, &[]);
     let load = Load::start(cluster.addresses(), CLIENTS);
@@ -228,7 +221,6 @@ fn solo_grows_to_three_nodes_while_clients_work() {
 }
 
 #[test]
-#[ignore = "until clustering lands"]
 fn a_solo_node_is_linearizable() {
     let cluster = Cluster::start(1, &[]);
     let load = Load::start(cluster.addresses(), CLIENTS);

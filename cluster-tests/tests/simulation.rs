@@ -1,5 +1,7 @@
 //! Seeds of the simulated cluster: linearizable, nothing lost, copies alike, and the same run for the same seed.
 
+#![allow(clippy::print_stdout)]
+
 use cluster_tests::linearizability::{StringKey, check};
 use cluster_tests::simulation::{Settings, simulate};
 

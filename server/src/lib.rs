@@ -4,6 +4,7 @@
 //! `app`, `net`, `dispatch`, `cluster`, `raft`, `commands`, `keyspace`, and the leaves
 //! `ids`, `limits`, `clock`, `topology`, `config`, `telemetry`.
 
+pub mod app;
 pub mod clock;
 pub mod cluster;
 pub mod commands;

@@ -4,11 +4,17 @@
 
 #[path = "wire/connection.rs"]
 mod connection;
+#[path = "wire/forward.rs"]
+mod forward;
 #[path = "wire/harness.rs"]
 mod harness;
+#[path = "wire/partitions.rs"]
+mod partitions;
 #[path = "wire/pipeline.rs"]
 mod pipeline;
 #[path = "wire/redis.rs"]
 mod redis;
+#[path = "wire/session.rs"]
+mod session;
 #[path = "wire/transactions.rs"]
 mod transactions;

@@ -57,19 +57,19 @@ impl World {
         let group = Group::start(host, partition, 1, me, Start::Empty).await.expect("a copy starts");
         self.network.attach(Arc::clone(&group));
         let sampled = Arc::clone(&group);
-        let _ = SimRuntime::spawn(async move {
+        drop(SimRuntime::spawn(async move {
             while sampled.is_running() {
                 SimRuntime::sleep(Duration::from_millis(10)).await;
                 sampled.sample_lease(now_ns(), false);
             }
-        });
+        }));
         group
     }
 
     /// Kills a node: memory, log and vote are gone.
     pub async fn kill(&mut self, no: NodeNo) {
         if let Some(group) = self.network.detach(no) {
-            let _ = SimRuntime::spawn(async move { group.stop().await });
+            drop(SimRuntime::spawn(async move { group.stop().await }));
         }
     }
 

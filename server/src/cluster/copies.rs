@@ -20,6 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
+/// Sends a message to all peers.
+pub type Hint = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
 /// A group on tokio.
 pub type TokioGroup = Group<TokioRuntime>;
 
@@ -106,6 +109,10 @@ impl Copies {
         let begun_anew = known != 0 && known < u64::from(assignment.generation);
         if begun_anew {
             self.routes.forget_leader(id);
+        }
+        if assignment.voters.is_empty() {
+            // Nobody is to begin it yet.
+            return;
         }
         let alone = assignment.voters == [self.me];
         let wanted = assignment.target.contains(&self.me.node)
@@ -237,7 +244,7 @@ impl Copies {
     }
 
     /// Starts what runs beside the groups: lease samples, log cuts, hints. `hint` sends a message to all peers.
-    pub fn run(self: &Arc<Self>, hint: Arc<dyn Fn(&[u8]) + Send + Sync>) {
+    pub fn run(self: &Arc<Self>, hint: Hint) {
         for (core, runtime) in self.cores.iter().enumerate() {
             let copies = Arc::clone(self);
             runtime.spawn(async move { copies.sample_leases(core).await });

@@ -107,7 +107,10 @@ mod tests {
         for kind in [ForwardKind::Run, ForwardKind::Watch { session: 1 }, ForwardKind::Exec { session: u64::MAX }] {
             let request = Forward { partition: PartitionId(7), kind, block: Bytes::from_static(b"xyz"), count: 3 };
             let back = decode_request(encode_request(&request)).unwrap();
-            assert_eq!((back.partition, back.kind, &back.block[..], back.count), (PartitionId(7), kind, &b"xyz"[..], 3));
+            assert_eq!(
+                (back.partition, back.kind, &back.block[..], back.count),
+                (PartitionId(7), kind, &b"xyz"[..], 3)
+            );
         }
         let replies = Replies { bytes: Bytes::from_static(b"+OK\r\n:1\r\n"), ends: smallvec::smallvec![5, 9] };
         let ShareOutcome::Applied(back) = decode_outcome(encode_outcome(&ShareOutcome::Applied(replies))) else {

@@ -11,3 +11,5 @@ pub mod placement;
 mod reconciler;
 pub mod routes;
 pub mod service;
+#[cfg(test)]
+mod tests;

@@ -188,13 +188,13 @@ impl ClusterNode {
         who.no = membership.no;
         peers.set_me(who);
         let link = Arc::new(DirectoryLink(Arc::clone(&peers)));
-        let directory = Directory::open(config.data_dir.path(), membership.no, link, DirectoryTiming::default()).await?;
+        let directory =
+            Directory::open(config.data_dir.path(), membership.no, link, DirectoryTiming::default()).await?;
         let gate = Arc::new(Gate { directory: directory.clone(), peers: Arc::clone(&peers), node: OnceLock::new() });
         peers.set_service(Arc::clone(&gate) as Arc<dyn PeerService>);
         tokio::spawn(Arc::clone(&peers).listen(config.listener));
         if identity.membership.is_none() && config.join.is_empty() {
-            let settings =
-                Settings { partitions: config.partitions, replicas: config.replicas, hash_seed: random()? };
+            let settings = Settings { partitions: config.partitions, replicas: config.replicas, hash_seed: random()? };
             directory.bootstrap(membership.cluster, settings).await?;
             config.data_dir.set_membership(Some(membership))?;
         }
@@ -203,7 +203,8 @@ impl ClusterNode {
             register(&peers, &directory, &registration).await?;
         }
         let state = until_state(&directory).await;
-        let settings = state.cluster.as_ref().map(|cluster| cluster.settings.clone()).expect("a registered node has a cluster");
+        let settings =
+            state.cluster.as_ref().map(|cluster| cluster.settings.clone()).expect("a registered node has a cluster");
         let seed = HashSeed(settings.hash_seed);
         let partitions: Arc<[Arc<Partition>]> = (0..settings.partitions)
             .map(|index| Arc::new(Partition::new(PartitionId(index), seed, Role::Absent)))
@@ -394,6 +395,8 @@ impl ClusterNode {
         if self.stopping.swap(true, Ordering::AcqRel) {
             return;
         }
+        // Called off (the future is dropped) while it waits for leave, it may be asked for again.
+        let mut waiting = Waiting(Some(&self.stopping));
         let deadline = Instant::now() + grace;
         let mut told = String::new();
         loop {
@@ -428,12 +431,14 @@ impl ClusterNode {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        waiting.0 = None;
         tracing::info!("handing leaderships over");
         while !self.copies.hand_over().await && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         if self.directory.leads() {
-            let heir = self.directory.members().0.into_iter().find(|no| *no != self.me.node && self.peers.is_connected(*no));
+            let heir =
+                self.directory.members().0.into_iter().find(|no| *no != self.me.node && self.peers.is_connected(*no));
             if let Some(heir) = heir {
                 let _ = self.directory.transfer_leadership(heir).await;
             }
@@ -495,6 +500,17 @@ impl ClusterNode {
         let answer = self.peers.call_as_guest(other, service::CONTROL, body, JOIN_TIMEOUT).await;
         let answer = answer.map_err(|error| format!("ERR {other}: {error}"))?;
         serde_json::from_slice(&answer).map_err(|_| format!("ERR garbled answer of {other}"))
+    }
+}
+
+/// Clears the flag that it holds when it is dropped.
+struct Waiting<'a>(Option<&'a AtomicBool>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(flag) = self.0 {
+            flag.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -571,9 +587,7 @@ impl PeerService for Gate {
     }
 
     fn link_changed(&self, node: NodeNo, up: bool) {
-        if !up
-            && let Some(forward) = self.node.get().and_then(|this| this.forward.get())
-        {
+        if !up && let Some(forward) = self.node.get().and_then(|this| this.forward.get()) {
             forward.link_lost(node);
         }
     }

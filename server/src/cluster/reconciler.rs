@@ -187,8 +187,7 @@ async fn begin_anew(
         }
     }
     let survivor = best.map(|(_, copy)| copy);
-    let command =
-        DirectoryCommand::StartGeneration { partition, generation, survivor, planned_unseen: !planned_seen };
+    let command = DirectoryCommand::StartGeneration { partition, generation, survivor, planned_unseen: !planned_seen };
     let applied = node.directory.propose(command).await?;
     tracing::warn!(partition, generation, ?survivor, ?applied, "a majority of the copies is dead: begun anew");
     Ok(())

@@ -8,6 +8,8 @@ pub mod block;
 pub mod cluster;
 pub mod connection;
 mod context;
+#[cfg(test)]
+mod docs;
 mod error;
 mod extended;
 pub mod generic;

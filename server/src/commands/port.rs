@@ -84,10 +84,10 @@ pub struct Link {
     pub inbound: bool,
     /// The other node.
     pub node: NodeName,
-    /// Wall clock when it was made.
-    pub created_ms: u64,
-    /// Bytes that wait to be sent.
-    pub waiting_bytes: u64,
+    /// Wall clock when it was made, where that is known.
+    pub created_ms: Option<u64>,
+    /// Bytes that wait to be sent, where that is known.
+    pub waiting_bytes: Option<u64>,
 }
 
 /// How SHUTDOWN was asked for.
@@ -154,9 +154,6 @@ pub trait NodePort: Send + Sync + 'static {
     /// Memory. Takes each partition's lock for a moment.
     fn memory(&self) -> MemoryFigures;
 
-    /// Gives memory that the allocator keeps back to the system (MEMORY PURGE).
-    fn purge_memory(&self);
-
     /// Whether it is starting and has no data yet: then commands without the LOADING flag are refused.
     fn is_loading(&self) -> bool {
         false
@@ -165,8 +162,8 @@ pub trait NodePort: Send + Sync + 'static {
     /// Whether all of its copies are caught-up voters, or why not (`/readyz`).
     fn readiness(&self) -> Result<(), String>;
 
-    /// Stops the node; resolves only where it will not stop, with the reason.
-    fn shutdown(&self, mode: ShutdownMode) -> BoxFuture<'static, String>;
+    /// Stops the node. Resolves once it is about to close its connections, or with the reason why it does not stop.
+    fn shutdown(&self, mode: ShutdownMode) -> BoxFuture<'static, Result<(), String>>;
 
     /// Calls off a shutdown that waits; false where none does.
     fn abort_shutdown(&self) -> bool;

@@ -139,12 +139,11 @@ impl NodePort for StubNode {
     fn memory(&self) -> MemoryFigures {
         MemoryFigures { used: 2048, peak: 4096, dataset: 300, resident: Some(8192), ..MemoryFigures::default() }
     }
-    fn purge_memory(&self) {}
     fn readiness(&self) -> Result<(), String> {
         Ok(())
     }
-    fn shutdown(&self, mode: ShutdownMode) -> BoxFuture<'static, String> {
-        futures::future::ready(format!("ERR {mode:?}")).boxed()
+    fn shutdown(&self, mode: ShutdownMode) -> BoxFuture<'static, Result<(), String>> {
+        futures::future::ready(Err(format!("ERR {mode:?}"))).boxed()
     }
     fn abort_shutdown(&self) -> bool {
         false

@@ -196,7 +196,7 @@ impl Client {
 
     /// Waits until the connection must close: at once, or where that was asked for, when it is idle. For its task alone.
     pub async fn until_interrupted(&self) {
-        while !self.is_killed() && !(self.is_closing() && self.activity() == Activity::Reading) {
+        while !(self.is_killed() || self.is_closing() && self.activity() == Activity::Reading) {
             self.interrupt.notified().await;
         }
     }

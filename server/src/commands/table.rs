@@ -72,3 +72,98 @@ pub fn subcommands(spec: &'static CommandSpec) -> impl Iterator<Item = &'static 
     };
     subcommands.iter().copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::generic::MEMORY_USAGE;
+    use crate::commands::maintenance::MUTATIONS;
+    use larder_protocol::{Flags, KeySpec};
+    use std::collections::{BTreeSet, HashMap, HashSet};
+
+    /// Every command and subcommand under its full name.
+    fn everything() -> Vec<(String, &'static CommandSpec)> {
+        let mut everything = Vec::new();
+        for spec in all() {
+            everything.push((spec.name.to_string(), spec));
+            if let Handler::Container(subcommands) = spec.handler {
+                everything.extend(subcommands.iter().map(|sub| (format!("{}|{}", spec.name, sub.name), *sub)));
+            }
+        }
+        // Its container is in the family of the server.
+        if !everything.iter().any(|(name, _)| name == "memory|usage") {
+            everything.push(("memory|usage".into(), &MEMORY_USAGE));
+        }
+        everything
+    }
+
+    /// Whether a handler works on a partition, and whether it changes it.
+    fn changes_data(spec: &CommandSpec) -> Option<bool> {
+        match spec.handler {
+            Handler::Read(_) | Handler::ReadFanout(..) | Handler::ReadAll(..) | Handler::Scan(_) => Some(false),
+            Handler::Write(_) | Handler::WriteFanout(..) | Handler::WriteAll(..) => Some(true),
+            Handler::Container(_) | Handler::Connection(_) | Handler::Dispatch => None,
+        }
+    }
+
+    #[test]
+    fn names_and_ids_are_unique() {
+        let (mut names, mut ids) = (HashSet::new(), HashSet::new());
+        for (name, spec) in everything() {
+            assert_eq!(name, name.to_ascii_lowercase());
+            assert!(names.insert(name.clone()), "{name} is there twice");
+            if changes_data(spec).is_some() {
+                assert_ne!(spec.id, 0, "{name} travels and needs an id");
+            }
+            assert!(spec.id == 0 || ids.insert(spec.id), "the id of {name} is given twice");
+            assert!(!spec.summary.is_empty() && !spec.complexity.is_empty() && !spec.since.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn data_commands_say_what_they_touch() {
+        for (name, spec) in everything() {
+            let Some(writes) = changes_data(spec) else { continue };
+            assert_eq!(spec.flags.contains(Flags::WRITE), writes, "{name}");
+            assert_eq!(spec.flags.contains(Flags::READONLY), !writes, "{name}");
+            let whole_keyspace =
+                matches!(spec.handler, Handler::ReadAll(..) | Handler::WriteAll(..) | Handler::Scan(_));
+            assert_eq!(spec.keys == KeySpec::None, whole_keyspace, "{name}");
+        }
+    }
+
+    #[test]
+    fn ids_lead_to_their_rows() {
+        for (name, spec) in everything() {
+            if spec.id != 0 && name != "memory|usage" {
+                assert!(by_id(spec.id).is_some_and(|found| std::ptr::eq(found, spec)), "{name}");
+            }
+        }
+        for mutation in MUTATIONS {
+            assert!(by_id(mutation.id).is_some_and(|found| std::ptr::eq(found, *mutation)), "{}", mutation.name);
+            assert!(all().all(|spec| spec.name != mutation.name), "{} has a name for clients", mutation.name);
+        }
+        assert!(by_id(0).is_none() && by_id(u16::MAX).is_none());
+    }
+
+    /// What cluster clients learn from COMMAND is what a redis-server tells them. Flags that Larder has no use for are
+    /// left out.
+    #[test]
+    fn rows_say_what_redis_says() {
+        let known: HashSet<&str> = Flags::NAMED.iter().map(|(_, name)| *name).collect();
+        let redis: HashMap<&str, Vec<&str>> = include_str!("../../tests/golden/command_info.txt")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.split(' ').collect::<Vec<_>>())
+            .map(|fields| (fields[0], fields[1..].to_vec()))
+            .collect();
+        for (name, spec) in everything() {
+            let Some(theirs) = redis.get(name.as_str()) else { panic!("{name} is no command of Redis") };
+            let (first, last, step) = spec.keys.wire();
+            let numbers = [spec.arity.wire(), first, last, step].map(|number| number.to_string());
+            assert_eq!(numbers.as_slice(), &theirs[..4], "arity and keys of {name}");
+            let theirs: BTreeSet<&str> = theirs[4..].iter().copied().filter(|flag| known.contains(flag)).collect();
+            assert_eq!(spec.flags.names().collect::<BTreeSet<_>>(), theirs, "flags of {name}");
+        }
+    }
+}

@@ -123,6 +123,8 @@ pub struct Settings {
     values: RwLock<Vec<Option<String>>>,
     live: Live,
     file: Option<PathBuf>,
+    /// What start-time settings turned out to be; REWRITE leaves it out.
+    settled: RwLock<Vec<Option<String>>>,
     rewrite: Mutex<()>,
 }
 
@@ -132,6 +134,7 @@ impl Default for Settings {
             values: RwLock::new(vec![None; SETTINGS.len()]),
             live: Live::default(),
             file: None,
+            settled: RwLock::new(vec![None; SETTINGS.len()]),
             rewrite: Mutex::new(()),
         };
         settings.refresh();
@@ -176,6 +179,9 @@ impl Settings {
     /// # Panics
     /// If there is no such row.
     pub fn at(&self, index: usize) -> String {
+        if let Some(value) = &self.settled.read()[index] {
+            return value.clone();
+        }
         let values = self.values.read();
         if let Some(value) = &values[index] {
             return value.clone();
@@ -237,8 +243,13 @@ impl Settings {
     /// Records what a start-time setting turned out to be (a port that was picked, the default data directory).
     pub fn settle(&self, name: &str, value: &str) {
         if let Some((index, _)) = find(name) {
-            self.values.write()[index] = Some(value.to_string());
+            self.settled.write()[index] = Some(value.to_string());
         }
+    }
+
+    /// Whether a port was left to the system.
+    pub fn was_picked(&self, name: &str) -> bool {
+        find(name).is_some_and(|(index, _)| self.values.read()[index].as_deref() == Some("0"))
     }
 
     /// The configuration file.
@@ -355,10 +366,12 @@ mod tests {
         assert_eq!(settings.words("bind"), ["127.0.0.1", "::1"]);
         assert!(!settings.live().protected_mode());
         settings.set(&pairs(&[("timeout", "9")])).unwrap();
+        settings.settle("cluster-port", "8001");
+        assert_eq!(settings.get("cluster-port"), "8001");
         settings.rewrite().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains("# ours") && text.contains("port = 7001") && text.contains("timeout = 9"), "{text}");
-        assert!(!text.contains("maxclients"), "{text}");
+        assert!(!text.contains("maxclients") && !text.contains("cluster-port"), "{text}");
         assert_eq!(Settings::load(Some(&path), &[]).unwrap().words("bind"), ["127.0.0.1", "::1"]);
     }
 

@@ -199,7 +199,6 @@ pub static SETTINGS: &[Setting] = &[
         "SECONDS",
         "Probe idle connections so often; 0 never",
     ),
-    setting("tcp-backlog", Kind::Integer(1, 65_535), "511", Start, "N", "Connections that may wait to be accepted"),
     setting(
         "proto-max-bulk-len",
         Kind::Bytes(1024 * 1024, 512 * 1024 * 1024),
@@ -227,6 +226,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("log-format", Kind::OneOf(&["text", "json"]), "text", Start, "FORMAT", "text or json"),
     // What stock clients and tools ask for at start. They state facts; they are no switches.
     fact("databases", "1", "SELECT 0 is the only one"),
+    fact("tcp-backlog", "511", "Connections that may wait to be accepted"),
     fact("save", "", "Nothing is written to disk but the directory's log"),
     fact("appendonly", "no", "There is no append-only file"),
     fact("cluster-enabled", "no", "yes on the cluster port, no on the client port"),

@@ -161,7 +161,7 @@ impl Conversation {
                 self.keyed(&candidate, slot, *run, true, out)
             }
             (Handler::Connection(handler), _) if self.pending.is_empty() => self.connection(*handler, args, out),
-            _ => return Next::Barrier(candidate),
+            _ => Next::Barrier(candidate),
         }
     }
 
@@ -204,7 +204,7 @@ impl Conversation {
         let silent = self.session.reply_mode != ReplyMode::On;
         let options = self.options();
         let id = partition.id();
-        self.pending.push(id, slot, candidate.entry, options, candidate.args, out, silent);
+        self.pending.push(id, (slot, candidate.entry, candidate.args), options, out, silent);
         Next::Done
     }
 
@@ -334,8 +334,8 @@ impl Conversation {
             })
             .collect();
         let settled = match &errands[..] {
-            [errand] => vec![dispatcher.deliver(errand, self.moment).await],
-            errands => join_all(errands.iter().map(|errand| dispatcher.deliver(errand, self.moment))).await,
+            [errand] => vec![dispatcher.deliver_apart(errand, self.moment).await],
+            errands => join_all(errands.iter().map(|errand| dispatcher.deliver_apart(errand, self.moment))).await,
         };
         splice(out, &holes, |hole, out| match &settled[hole.share] {
             Settled::Applied(replies) => out.raw(replies.get(hole.index)),

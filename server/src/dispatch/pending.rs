@@ -63,10 +63,8 @@ impl Pending {
     pub fn push(
         &mut self,
         partition: PartitionId,
-        slot: Slot,
-        entry: &'static Entry,
+        (slot, entry, args): (Slot, &'static Entry, Args<'_>),
         options: CommandOptions,
-        args: Args<'_>,
         out: &ReplyBuffer,
         silent: bool,
     ) {

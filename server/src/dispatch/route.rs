@@ -10,8 +10,9 @@ use crate::cluster::routes::{Forward, ForwardKind};
 use crate::commands::session::PortKind;
 use crate::ids::{NodeNo, PartitionId};
 use crate::raft::{Partition, Refusal, Replies, Role, ShareOutcome};
-use larder_protocol::Slot;
+use larder_protocol::{Args, ReplyBuffer, Slot};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -105,6 +106,7 @@ impl Dispatcher {
             block: errand.block.bytes.clone(),
             count: errand.block.count,
         };
+        self.node.stats().forwarded_commands.fetch_add(u64::from(errand.block.count), Ordering::Relaxed);
         Sent::Later(self.routes.forward(leader, request))
     }
 
@@ -112,6 +114,22 @@ impl Dispatcher {
     pub(super) async fn deliver(&self, errand: &Errand, moment: Moment) -> Settled {
         let sent = self.send(errand, None, moment);
         self.settle(errand, sent).await
+    }
+
+    /// [`Dispatcher::deliver`] for commands that belong together only by chance: where the leader has no memory, those
+    /// that need none are carried out all the same.
+    pub(super) async fn deliver_apart(&self, errand: &Errand, moment: Moment) -> Settled {
+        let settled = self.deliver(errand, moment).await;
+        let Settled::Failed(Failure::OutOfMemory) = settled else { return settled };
+        let Ok((rest, refused)) = errand.block.without_denyoom() else { return settled };
+        if rest.count == 0 {
+            return settled;
+        }
+        let partition = Arc::clone(&errand.partition);
+        match self.deliver(&Errand { partition, block: rest, port: errand.port }, Moment::now()).await {
+            Settled::Applied(replies) => Settled::Applied(fill_in(&replies, &refused)),
+            settled => settled,
+        }
     }
 
     /// Waits for what was sent, and routes it anew while it is refused and time is left.
@@ -160,4 +178,22 @@ impl Dispatcher {
     pub(super) fn partition(&self, id: PartitionId) -> &Arc<Partition> {
         &self.routes.partitions()[id.index()]
     }
+}
+
+/// Replies of all commands: the OOM error for those `refused`, the given ones for the others.
+fn fill_in(replies: &Replies, refused: &[bool]) -> Replies {
+    let mut all = Replies::default();
+    let mut out = ReplyBuffer::default();
+    let mut next = 0;
+    for refused in refused {
+        if *refused {
+            Rejection::OutOfMemory.write(Args::new(&[], &[]), &mut out);
+        } else {
+            out.raw(replies.get(next));
+            next += 1;
+        }
+        all.ends.push(out.len() as u32);
+    }
+    all.bytes = out.take();
+    all
 }

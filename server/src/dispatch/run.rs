@@ -2,12 +2,12 @@
 
 use super::watch::Watched;
 use super::{Dispatcher, Moment, splitmix};
-use crate::commands::block::{BlockError, BlockReader};
+use crate::commands::block::{self, BlockError, BlockReader};
 use crate::commands::spec::DataFn;
 use crate::commands::{Context, Handler};
 use crate::ids::NodeNo;
 use crate::raft::{Partition, PartitionGuard, Refusal, Replies, Role, Share, ShareOutcome};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use larder_protocol::{Args, Flags, ReplyBuffer};
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
@@ -55,6 +55,26 @@ impl Block {
             block.denyoom |= command.spec.flags.contains(Flags::DENYOOM);
         }
         Ok(block)
+    }
+}
+
+impl Block {
+    /// The commands that need no memory, and for each command of this block whether it was left out.
+    pub fn without_denyoom(&self) -> Result<(Self, Vec<bool>), BlockError> {
+        let (mut bytes, mut refused) = (BytesMut::new(), Vec::new());
+        let mut rest = Self { bytes: Bytes::new(), count: 0, writes: false, denyoom: false };
+        let mut reader = BlockReader::new(&self.bytes);
+        while let Some(command) = reader.next_command()? {
+            let needs = command.spec.flags.contains(Flags::DENYOOM);
+            refused.push(needs);
+            if !needs {
+                block::encode(&mut bytes, command.spec, command.options, command.args);
+                rest.count += 1;
+                rest.writes |= command.spec.flags.contains(Flags::WRITE);
+            }
+        }
+        rest.bytes = bytes.freeze();
+        Ok((rest, refused))
     }
 }
 
@@ -167,8 +187,31 @@ impl Dispatcher {
         let topology = self.routes.topology();
         let known = match role {
             Role::Follower(Some(leader)) => Some(leader),
-            _ => topology.owners.get(partition.id().index()).and_then(|owners| owners.leader),
+            _ => self.routes.leader(partition.id()).or_else(|| topology.owners.get(partition.id().index())?.leader),
         };
         known.filter(|leader| *leader != topology.me)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::block::CommandOptions;
+    use crate::commands::string;
+
+    #[test]
+    fn what_needs_no_memory_is_told_apart() {
+        let mut bytes = BytesMut::new();
+        let ranges = [(0, 3), (3, 4), (4, 5)];
+        for argc in [2, 3, 2] {
+            let spec = if argc == 3 { &string::set::SET } else { &string::get::GET };
+            block::encode(&mut bytes, spec, CommandOptions::default(), Args::new(b"SETkv", &ranges[..argc]));
+        }
+        let all = Block::inspect(bytes.freeze()).unwrap();
+        assert_eq!((all.count, all.writes, all.denyoom), (3, true, true));
+        let (rest, refused) = all.without_denyoom().unwrap();
+        assert_eq!(refused, [false, true, false]);
+        let rest = Block::inspect(rest.bytes).unwrap();
+        assert_eq!((rest.count, rest.writes, rest.denyoom), (2, false, false));
     }
 }

@@ -27,6 +27,8 @@ const FINE: usize = (256 - CHUNK_BYTES_MIN) / 4 + 1;
 const MEDIUM: usize = 256 / 8;
 const COARSE: usize = 512 / 16;
 const CLASSES: usize = FINE + MEDIUM + COARSE;
+/// So that no chunk is named [`NIL`].
+const _: () = assert!(CLASSES < 255);
 
 fn class_of(bytes: usize) -> usize {
     debug_assert!(bytes <= CHUNK_BYTES_MAX);
@@ -74,7 +76,7 @@ impl Class {
     /// The index of the nth chunk. Pages hold any number of chunks, so indices skip some values; locating by an index
     /// is a shift and a mask all the same.
     fn index(&self, nth: u32) -> u32 {
-        (nth / self.per_page) << self.page_shift | nth % self.per_page
+        ((nth / self.per_page) << self.page_shift) | (nth % self.per_page)
     }
 
     fn is_full(&self) -> bool {
@@ -211,7 +213,6 @@ mod tests {
             assert!(class == 0 || chunk_bytes(class - 1) < bytes);
         }
         assert_eq!(class_of(CHUNK_BYTES_MAX), CLASSES - 1);
-        assert!(CLASSES < 255, "NIL must not name a chunk");
     }
 
     #[test]

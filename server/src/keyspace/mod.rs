@@ -80,6 +80,7 @@ mod arena;
 mod bucket;
 mod chunk;
 mod deadlines;
+mod heap;
 mod items;
 #[cfg(test)]
 mod measure;
@@ -93,5 +94,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod view;
+mod views;
 mod watch;
-pub use store::{Keyspace, MalformedPiece};
+pub use store::Keyspace;
+pub use views::MalformedPiece;

@@ -134,15 +134,13 @@ impl Model {
 
     pub(super) fn scan(&self, from: u64, count: usize, now: UnixMs, visit: &mut dyn FnMut(&[u8])) -> u64 {
         let shift = 64 - Keyspace::SCAN_BITS;
-        let mut seen = 0;
         let mut last = None;
-        for ((hash, key), item) in self.items.range((from << shift, Vec::new())..) {
+        for (seen, ((hash, key), item)) in self.items.range((from << shift, Vec::new())..).enumerate() {
             let position = hash >> shift;
             if seen >= count.max(1) && last != Some(position) {
                 return position;
             }
             last = Some(position);
-            seen += 1;
             if item.deadline.is_none_or(|deadline| deadline > now) {
                 visit(key);
             }

@@ -2,8 +2,6 @@
 
 use super::arena::Ref;
 use super::items::{Content, Items};
-use super::piece::PieceReader;
-use super::recency::age;
 use super::table::Table;
 use super::view::View;
 use super::watch::Watches;
@@ -16,12 +14,12 @@ use std::hash::Hasher;
 /// One partition's items.
 pub struct Keyspace {
     seed: HashSeed,
-    items: Items,
+    pub(super) items: Items,
     policy: EvictionPolicy,
     /// The tick that was brought last.
-    tick: Tick,
+    pub(super) tick: Tick,
     watches: Watches,
-    view: Option<Box<View>>,
+    pub(super) view: Option<Box<View>>,
 }
 
 impl Keyspace {
@@ -39,7 +37,7 @@ impl Keyspace {
 
     /// The hash of `key`: SipHash-1-3 under the seed; SCAN's order.
     pub fn hash(&self, key: &[u8]) -> u64 {
-        self.items.store.hash(key)
+        self.items.heap.hash(key)
     }
 
     /// The seed of the key hash.
@@ -76,29 +74,29 @@ impl Keyspace {
     /// Bytes of one item, its share of the table included (MEMORY USAGE); `None` where there is no such item.
     pub fn item_bytes(&self, key: &[u8]) -> Option<usize> {
         let (_, at) = self.items.find(self.hash(key), key)?;
-        let deadline = self.items.store.deadline(at).map_or(0, |_| super::deadlines::Deadlines::ENTRY_BYTES);
-        Some(self.items.store.item_bytes(at) + Table::ITEM_BYTES + deadline)
+        let deadline = self.items.heap.deadline(at).map_or(0, |_| super::deadlines::Deadlines::ENTRY_BYTES);
+        Some(self.items.heap.item_bytes(at) + Table::ITEM_BYTES + deadline)
     }
 
     /// Looks `key` up. An item that is due at `now` is not there. `touch` renews its recency.
     #[inline]
     pub fn get(&mut self, key: &[u8], now: UnixMs, touch: Option<Tick>) -> Option<ItemRef<'_>> {
         let (_, at) = self.items.find(self.hash(key), key)?;
-        let deadline = self.items.store.deadline(at);
+        let deadline = self.items.heap.deadline(at);
         if is_due(deadline, now) {
             return None;
         }
-        let last_access = self.items.store.last_access(at);
+        let last_access = self.items.heap.last_access(at);
         if let Some(tick) = touch {
             self.tick = tick;
             self.items.touch(at, deadline.is_some(), tick);
         }
-        Some(ItemRef { last_access, ..self.items.store.item(at) })
+        Some(ItemRef { last_access, ..self.items.heap.item(at) })
     }
 
     /// Whether an item that is due at `now` (and so hidden) is stored at `key`.
     pub fn is_due(&self, key: &[u8], now: UnixMs) -> bool {
-        self.items.find(self.hash(key), key).is_some_and(|(_, at)| is_due(self.items.store.deadline(at), now))
+        self.items.find(self.hash(key), key).is_some_and(|(_, at)| is_due(self.items.heap.deadline(at), now))
     }
 
     /// Stores a string, whatever was there. The caller has dealt with an item that was due: with [`Deadline::Keep`] the
@@ -119,7 +117,7 @@ impl Keyspace {
         };
         self.preserve(hash, at);
         let deadline = match deadline {
-            Deadline::Keep => self.items.store.deadline(at),
+            Deadline::Keep => self.items.heap.deadline(at),
             Deadline::Clear => None,
             Deadline::At(at) => Some(at),
         };
@@ -137,7 +135,7 @@ impl Keyspace {
         self.watches.signal(key);
         self.tick = touch.unwrap_or(self.tick);
         self.preserve(hash, at);
-        let deadline = self.items.store.deadline(at);
+        let deadline = self.items.heap.deadline(at);
         self.items.write((place, at), key, Content::Resized(length), deadline, touch, edit);
     }
 
@@ -149,7 +147,7 @@ impl Keyspace {
         let Some((place, at)) = self.items.find(hash, key) else { return false };
         self.watches.signal(key);
         self.preserve(hash, at);
-        let ValueRef::String(value) = self.items.store.item(at).value;
+        let ValueRef::String(value) = self.items.heap.item(at).value;
         let length = value.len();
         self.items.write((place, at), key, Content::Resized(length), deadline, None, |_| {});
         true
@@ -170,7 +168,7 @@ impl Keyspace {
     pub fn clear(&mut self) -> impl Send + use<> {
         let empty = Items::new(self.seed, self.items.recency.is_split());
         let old = std::mem::replace(&mut self.items, empty);
-        self.watches.signal_all(|key| old.find(old.store.hash(key), key).is_some());
+        self.watches.signal_all(|key| old.find(old.heap.hash(key), key).is_some());
         match &mut self.view {
             Some(view) => view.keep(old),
             None => Some(old),
@@ -195,7 +193,7 @@ impl Keyspace {
         let mut looked_at = 0;
         let mut look = |at: Ref| {
             looked_at += 1;
-            if !is_due(self.items.store.deadline(at), now) {
+            if !is_due(self.items.heap.deadline(at), now) {
                 window.push(at);
             }
             window.len() < Self::RANDOM_WINDOW && looked_at < LOOKED_AT_MAX
@@ -205,7 +203,7 @@ impl Keyspace {
             self.in_order(0, |hash, at| hash < start && look(at));
         }
         let chosen = mix(start ^ seed).checked_rem(window.len() as u64)?;
-        Some(self.items.store.key(window[chosen as usize]))
+        Some(self.items.heap.key(window[chosen as usize]))
     }
 
     /// Items among which [`Keyspace::random_key`] chooses evenly.
@@ -249,9 +247,9 @@ impl Keyspace {
             }
             last = Some(position);
             seen += 1;
-            let item = self.items.store.item(at);
+            let item = self.items.heap.item(at);
             if !is_due(item.deadline, now) {
-                visit(self.items.store.key(at), item);
+                visit(self.items.heap.key(at), item);
             }
             true
         });
@@ -264,7 +262,7 @@ impl Keyspace {
     /// Keys whose deadline is at or before `now`, at most `limit`, soonest first.
     pub fn due(&self, now: UnixMs, limit: usize) -> Vec<Vec<u8>> {
         let due = self.items.deadlines.soonest_first().take_while(|(deadline, _)| *deadline <= now).take(limit);
-        due.map(|(_, at)| self.items.store.key(at).to_vec()).collect()
+        due.map(|(_, at)| self.items.heap.key(at).to_vec()).collect()
     }
 
     /// The soonest deadline of all.
@@ -287,15 +285,15 @@ impl Keyspace {
     /// Orders items by their last access, as seen at `now`; those of one tick keep their order. Visits every item: once, after the
     /// last piece of another keyspace's view was loaded.
     pub fn sort_recency(&mut self, now: Tick) {
-        self.items.recency.sort(&mut self.items.store.arena, now);
+        self.items.recency.sort(&mut self.items.heap.arena, now);
     }
 
     /// Offers victims in the order in which the policy evicts them, until `take` answers false or none is left.
     pub fn victims(&self, take: &mut dyn FnMut(Victim<'_>) -> bool) {
-        let store = &self.items.store;
+        let heap = &self.items.heap;
         let mut offer = |at: Ref| {
-            let ItemRef { deadline, last_access, .. } = store.item(at);
-            take(Victim { key: store.key(at), last_access, deadline })
+            let ItemRef { deadline, last_access, .. } = heap.item(at);
+            take(Victim { key: heap.key(at), last_access, deadline })
         };
         let volatile = match self.policy {
             EvictionPolicy::NoEviction => return,
@@ -306,14 +304,14 @@ impl Keyspace {
                 return;
             }
         };
-        self.items.recency.oldest_first(&store.arena, volatile).all(offer);
+        self.items.recency.oldest_first(&heap.arena, volatile).all(offer);
     }
 
     /// Gives recency to `key` without a lookup (hints from a leader).
     pub fn touch(&mut self, key: &[u8], tick: Tick) {
         if let Some((_, at)) = self.items.find(self.hash(key), key) {
             self.tick = tick;
-            let volatile = self.items.store.deadline(at).is_some();
+            let volatile = self.items.heap.deadline(at).is_some();
             self.items.touch(at, volatile, tick);
         }
     }
@@ -336,71 +334,10 @@ impl Keyspace {
     /// A digest of all items (keys, values, deadlines), whatever the order in which they came. Equal on copies that
     /// applied the same entries.
     pub fn digest(&self) -> u64 {
-        let store = &self.items.store;
-        self.items.table.items().fold(0, |sum, at| sum.wrapping_add(item_digest(store.key(at), store.item(at))))
+        let heap = &self.items.heap;
+        self.items.table.items().fold(0, |sum, at| sum.wrapping_add(item_digest(heap.key(at), heap.item(at))))
     }
 }
-
-/// Views: the items as they were at one instant, read out in pieces while the keyspace goes on changing.
-///
-/// At most one view is open at a time. An item that changes before it was read out is written to the view first
-/// (its pre-image), so the pieces together are exactly the items of the instant at which the view was opened, in no
-/// particular order. Costs nothing but memory for what changed ([`Keyspace::view_backlog_bytes`]).
-impl Keyspace {
-    /// Opens a view of this instant.
-    ///
-    /// # Panics
-    /// If one is open.
-    pub fn open_view(&mut self) {
-        assert!(self.view.is_none(), "one view at a time");
-        self.view = Some(Box::new(View::new()));
-    }
-
-    /// Appends one piece to `out`: encoded items of the view, about `bytes` of them and at least one if there is any.
-    /// Says whether more follow. Pieces do not delimit themselves: each is handed to [`Keyspace::load_piece`] alone.
-    ///
-    /// # Panics
-    /// If no view is open.
-    pub fn read_view(&mut self, bytes: usize, out: &mut bytes::BytesMut) -> bool {
-        self.view.as_mut().expect("a view is open").read(&self.items, bytes, out)
-    }
-
-    /// Bytes of pre-images that wait to be read out.
-    pub fn view_backlog_bytes(&self) -> usize {
-        self.view.as_ref().map_or(0, |view| view.backlog_bytes())
-    }
-
-    /// Closes the view, read to its end or not, and returns what it held, to be dropped off the lock: much, where the
-    /// keyspace was cleared meanwhile. Does nothing where none is open.
-    pub fn close_view(&mut self) -> impl Send + use<> {
-        self.view.take()
-    }
-
-    /// Stores the items of one piece of a view that another keyspace (of the same seed) wrote, all or none. They come with
-    /// their last access, none later than `tick`, but in no order: [`Keyspace::sort_recency`] makes that good.
-    ///
-    /// # Errors
-    /// Where the bytes are not such a piece. Never panics, whatever they are; never takes more memory than a small
-    /// multiple of their length (and a page for every size of item).
-    pub fn load_piece(&mut self, piece: &[u8], tick: Tick) -> Result<(), MalformedPiece> {
-        for item in PieceReader::new(piece)? {
-            item?;
-        }
-        for item in PieceReader::new(piece)? {
-            let item = item?;
-            let deadline = item.deadline.map_or(Deadline::Clear, Deadline::At);
-            let last_access = tick.wrapping_sub(age(tick, item.last_access));
-            self.set_string(item.key, item.value, deadline, Some(last_access));
-        }
-        self.tick = tick;
-        Ok(())
-    }
-}
-
-/// A piece of a view that does not decode.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("malformed snapshot piece")]
-pub struct MalformedPiece;
 
 fn is_due(deadline: Option<UnixMs>, now: UnixMs) -> bool {
     deadline.is_some_and(|deadline| deadline <= now)
@@ -436,7 +373,7 @@ impl Keyspace {
     /// Keys with their last access, least recently used first: of items that may be evicted and have a deadline, or of
     /// the others, where the policy tells them apart.
     pub(super) fn recency_order(&self, volatile: bool) -> Vec<(Vec<u8>, Tick)> {
-        let order = self.items.recency.oldest_first(&self.items.store.arena, volatile);
-        order.map(|at| (self.items.store.key(at).to_vec(), self.items.store.last_access(at))).collect()
+        let order = self.items.recency.oldest_first(&self.items.heap.arena, volatile);
+        order.map(|at| (self.items.heap.key(at).to_vec(), self.items.heap.last_access(at))).collect()
     }
 }

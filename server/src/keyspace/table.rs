@@ -383,10 +383,9 @@ mod tests {
                 if grow {
                     let spread = [0, 9, 20][crowded as usize];
                     let hash = dice() >> if dice() % 3 == 0 { spread } else { 0 };
-                    if !model.contains_key(&hash) {
-                        let at = hashes.len() as Ref;
+                    let at = hashes.len() as Ref;
+                    if *model.entry(hash).or_insert(at) == at {
                         hashes.push(hash);
-                        model.insert(hash, at);
                         table.insert(hash, at, |at| hashes[at as usize]);
                     }
                 } else if let Some((&hash, &at)) = model.range(dice()..).next().or(model.first_key_value()) {

@@ -65,10 +65,10 @@ impl View {
 
     /// To be called before an item changes or goes.
     pub(super) fn before_change(&mut self, hash: u64, items: &Items, at: Ref) {
-        if !self.is_ahead(hash) || self.is_noted(hash, items.store.key(at)) {
+        if !self.is_ahead(hash) || self.is_noted(hash, items.heap.key(at)) {
             return;
         }
-        let key = items.store.key(at);
+        let key = items.heap.key(at);
         self.note(hash, key);
         if self.backlog.back().is_none_or(|block| block.len() >= BLOCK_BYTES) {
             self.backlog.push_back(Vec::with_capacity(BLOCK_BYTES));
@@ -76,7 +76,7 @@ impl View {
         }
         let block = self.backlog.back_mut().expect("there is one");
         let (before, capacity) = (block.len(), block.capacity());
-        let item = items.store.item(at);
+        let item = items.heap.item(at);
         let ValueRef::String(value) = item.value;
         block.reserve_exact(piece::HEAD_BYTES_MAX + key.len() + value.len());
         piece::write_item(block, key, item);
@@ -140,9 +140,9 @@ impl View {
                 break;
             }
             last = Some(hash);
-            let key = items.store.key(at);
+            let key = items.heap.key(at);
             if !self.is_noted(hash, key) {
-                piece::write_item(out, key, items.store.item(at));
+                piece::write_item(out, key, items.heap.item(at));
             }
         }
         self.cursor = cursor;

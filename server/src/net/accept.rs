@@ -37,6 +37,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// A socket that [`bind`] has bound.
+    pub fn new(socket: std::net::TcpListener, kind: PortKind) -> Self {
+        Self { kind, socket }
+    }
+
     /// Where it listens.
     ///
     /// # Errors
@@ -51,7 +56,7 @@ impl Listener {
 ///
 /// # Errors
 /// Where the address is taken, or not of this machine.
-pub fn listen(address: SocketAddr, kind: PortKind) -> io::Result<Listener> {
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -60,7 +65,15 @@ pub fn listen(address: SocketAddr, kind: PortKind) -> io::Result<Listener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    Ok(Listener { kind, socket: socket.into() })
+    Ok(socket.into())
+}
+
+/// Binds `address` as [`bind`] does, for clients of this kind.
+///
+/// # Errors
+/// As [`bind`].
+pub fn listen(address: SocketAddr, kind: PortKind) -> io::Result<Listener> {
+    Ok(Listener::new(bind(address)?, kind))
 }
 
 /// Accepts until the task is dropped.

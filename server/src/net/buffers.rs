@@ -16,6 +16,8 @@ const KEPT_BYTES_MAX: usize = 64 * 1024;
 const KEPT: usize = 64;
 
 thread_local! {
+    // Boxed, since a connection's task keeps no more than a pointer while it is idle.
+    #[expect(clippy::vec_box, reason = "what is lent is moved between pool and task as it is")]
     static POOL: RefCell<Vec<Box<Buffers>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -148,7 +148,8 @@ impl Connection {
         }
         self.client.output_bytes.store(length, Ordering::Relaxed);
         self.client.set_activity(Activity::Writing);
-        let written = stream.write_all_buf(buffers.output.bytes_mut()).await;
+        let written = stream.write_all(buffers.output.as_slice()).await;
+        buffers.output.truncate(0);
         self.client.set_activity(Activity::Working);
         self.client.output_bytes.store(0, Ordering::Relaxed);
         self.node.stats().output_bytes.fetch_add(length, Ordering::Relaxed);

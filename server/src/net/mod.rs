@@ -16,6 +16,6 @@ mod cores;
 mod server;
 mod sweep;
 
-pub use accept::{Listener, listen};
+pub use accept::{Listener, bind, listen};
 pub use cores::Cores;
 pub use server::Server;

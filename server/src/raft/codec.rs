@@ -3,7 +3,9 @@
 //! Little endian; options and enums begin with a byte. Decoding takes any bytes: an error, never a panic, never more
 //! memory than the input's length warrants.
 
-use super::types::{Entry, GroupTypes, LeaderId, LogId, Membership, Mutations, Payload, SnapshotMeta, StoredMembership, Vote};
+use super::types::{
+    Entry, GroupTypes, LeaderId, LogId, Membership, Mutations, Payload, SnapshotMeta, StoredMembership, Vote,
+};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use openraft::AsyncRuntime;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};

@@ -149,15 +149,16 @@ impl<RT: AsyncRuntime> Group<RT> {
             sampler: LeaseSampler::default(),
             stopped: AtomicBool::new(false),
         });
+        // Dropping a handle does not end its task: they live as long as the group.
         let seed = u64::from(generation) << 32 ^ me.pack() ^ (group.host.wall)();
-        let _ = RT::spawn(proposer::run(
+        drop(RT::spawn(proposer::run(
             group.raft.clone(),
             Arc::clone(&group.partition),
             Arc::clone(&group.inbox),
             group.host.wall,
             seed,
-        ));
-        let _ = RT::spawn(Arc::clone(&group).observe());
+        )));
+        drop(RT::spawn(Arc::clone(&group).observe()));
         if start == Start::Alone {
             // The only voter: no reason to wait for an election timeout.
             let _ = group.raft.trigger().elect(false).await;
@@ -171,7 +172,8 @@ impl<RT: AsyncRuntime> Group<RT> {
         let leader_id = LeaderId { term: 1, node_id: me.pack() };
         let first = LogId { leader_id, index: 1 };
         let log = MemoryLog::starting_after(first);
-        let _ = RaftLogStorage::<GroupTypes<RT>>::save_vote(&mut log.clone(), &Vote { leader_id, committed: false }).await;
+        let _ =
+            RaftLogStorage::<GroupTypes<RT>>::save_vote(&mut log.clone(), &Vote { leader_id, committed: false }).await;
         let mut state = partition.lock();
         state.applied = Some(first);
         let members = Membership::new_with_defaults(vec![BTreeSet::from([me.pack()])], []);

@@ -4,9 +4,9 @@
 //! clock; clocks are taken to run at rates within 20 % of each other), so reads are safe until t + 0.8 x that.
 //! openraft knows t in monotonic time; the lease is measured in boot time, which counts suspension.
 
+use super::group::Timing;
 use super::machine::Machine;
 use super::network::GroupRaft;
-use super::group::Timing;
 use super::partition::Partition;
 use super::types::{GroupTypes, LeaderId};
 use openraft::async_runtime::watch::WatchReceiver;

@@ -55,10 +55,18 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) fn from_wire(byte: u8) -> Result<Self, Malformed> {
-        [Self::Append, Self::Vote, Self::PreVote, Self::Transfer, Self::SnapshotBegin, Self::SnapshotPiece, Self::SnapshotEnd]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
-            .ok_or(Malformed)
+        [
+            Self::Append,
+            Self::Vote,
+            Self::PreVote,
+            Self::Transfer,
+            Self::SnapshotBegin,
+            Self::SnapshotPiece,
+            Self::SnapshotEnd,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == byte)
+        .ok_or(Malformed)
     }
 }
 
@@ -258,6 +266,9 @@ impl<RT: AsyncRuntime> RaftNetworkV2<GroupTypes<RT>> for CopyClient<RT> {
     }
 }
 
+/// A snapshot that has arrived whole, and the vote of its sender.
+type Arrived = (Vote, Snapshot<LeaderId, u64, (), SnapshotData>);
+
 /// What a copy does with what it receives; one transfer of a snapshot at a time.
 pub(super) struct Receiver {
     incoming: Option<Incoming>,
@@ -317,16 +328,12 @@ impl Receiver {
     }
 
     /// Ends a transfer and gives what arrived, if it is whole.
-    pub(super) fn end(
-        &mut self,
-        from: CopyId,
-        reader: &mut Reader,
-    ) -> Result<Option<(Vote, Snapshot<LeaderId, u64, (), SnapshotData>)>, Malformed> {
+    pub(super) fn end(&mut self, from: CopyId, reader: &mut Reader) -> Result<Option<Arrived>, Malformed> {
         let transfer = reader.u64()?;
         let pieces = reader.u32()?;
-        let whole = self.incoming.take_if(|incoming| {
-            (incoming.transfer, incoming.from, incoming.next) == (transfer, from, pieces)
-        });
+        let whole = self
+            .incoming
+            .take_if(|incoming| (incoming.transfer, incoming.from, incoming.next) == (transfer, from, pieces));
         Ok(whole.map(|incoming| {
             (incoming.vote, Snapshot { meta: incoming.meta, snapshot: SnapshotData::Staged(incoming.keyspace) })
         }))

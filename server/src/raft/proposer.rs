@@ -133,7 +133,8 @@ pub async fn run<RT: AsyncRuntime>(
             let mutations =
                 Mutations { clock: clock.next(applied_clock, wall()), seed: seed ^ number, expects, blocks };
             // An error means that the group has stopped; the dropped responder answers.
-            let _ = raft.write(Arc::new(mutations)).responder(ShareResponder::new(waiting, Arc::clone(&finished))).await;
+            let _ =
+                raft.write(Arc::new(mutations)).responder(ShareResponder::new(waiting, Arc::clone(&finished))).await;
         }
         inbox.wake.notified().await;
     }

@@ -10,25 +10,17 @@ use crate::commands::block::{self, CommandOptions};
 use crate::commands::maintenance;
 use crate::commands::spec::CommandSpec;
 use crate::keyspace::EvictionPolicy;
+use crate::telemetry::Stats;
 use bytes::BytesMut;
 use larder_protocol::Args;
 use parking_lot::RwLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 /// Items handled under one hold of a partition's lock.
 const SLICE_ITEMS: usize = 64;
-
-/// Counters of what was removed, for INFO and metrics.
-#[derive(Debug, Default)]
-pub struct UpkeepCounters {
-    /// Items reaped since they were due.
-    pub expired: AtomicU64,
-    /// Items evicted since memory was short.
-    pub evicted: AtomicU64,
-}
 
 /// Keeps a node's partitions in order.
 pub struct Upkeep {
@@ -39,12 +31,9 @@ pub struct Upkeep {
     policy: RwLock<EvictionPolicy>,
     /// Memory that is not the partitions': logs, buffers; told from outside.
     overhead_bytes: AtomicUsize,
-    /// Told when memory was freed.
-    freed: Notify,
     /// Wakes the evictor.
     pressed: Notify,
-    /// What was removed.
-    pub counters: UpkeepCounters,
+    stats: Arc<Stats>,
     runtime: tokio::runtime::Handle,
     this: Weak<Self>,
 }
@@ -61,17 +50,16 @@ pub enum Admission {
 }
 
 impl Upkeep {
-    /// Upkeep of these partitions, without a limit; its tasks run on `runtime`.
-    pub fn new(partitions: Arc<[Arc<Partition>]>, runtime: tokio::runtime::Handle) -> Arc<Self> {
+    /// Upkeep of these partitions, without a limit; what it removes is counted into `stats`, its tasks run on `runtime`.
+    pub fn new(partitions: Arc<[Arc<Partition>]>, stats: Arc<Stats>, runtime: tokio::runtime::Handle) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             busy: partitions.iter().map(|_| AtomicBool::new(false)).collect(),
             partitions,
             limit_bytes: AtomicUsize::new(0),
             policy: RwLock::new(EvictionPolicy::NoEviction),
             overhead_bytes: AtomicUsize::new(0),
-            freed: Notify::new(),
             pressed: Notify::new(),
-            counters: UpkeepCounters::default(),
+            stats,
             runtime,
             this: Weak::clone(this),
         })
@@ -131,11 +119,6 @@ impl Upkeep {
         } else {
             Admission::Refused
         }
-    }
-
-    /// Waits until memory was freed, or a moment has passed.
-    pub async fn until_freed(&self) {
-        let _ = tokio::time::timeout(Duration::from_millis(2), self.freed.notified()).await;
     }
 
     /// Kept free below the limit, so that writes seldom wait for an eviction.
@@ -205,7 +188,7 @@ impl Upkeep {
         match state.role {
             Role::Solo => {
                 let removed = keys.iter().filter(|key| state.keyspace.remove(key)).count();
-                self.counters.evicted.fetch_add(removed as u64, Ordering::Relaxed);
+                self.stats.evicted_keys.fetch_add(removed as u64, Ordering::Relaxed);
                 false
             }
             Role::Leader => {
@@ -235,13 +218,16 @@ impl Upkeep {
         self.runtime.spawn(async move {
             if let Ok(ShareOutcome::Applied(replies)) = outcome.await {
                 // An integer reply: how many were removed.
-                let removed = std::str::from_utf8(replies.get(0)).ok().and_then(|text| text[1..].trim_end().parse().ok());
-                let counter =
-                    if spec.id == maintenance::evict::EVICT.id { &this.counters.evicted } else { &this.counters.expired };
+                let removed =
+                    std::str::from_utf8(replies.get(0)).ok().and_then(|text| text[1..].trim_end().parse().ok());
+                let counter = if spec.id == maintenance::evict::EVICT.id {
+                    &this.stats.evicted_keys
+                } else {
+                    &this.stats.expired_keys
+                };
                 counter.fetch_add(removed.unwrap_or(0), Ordering::Relaxed);
             }
             this.busy[index].store(false, Ordering::Release);
-            this.freed.notify_waiters();
         });
     }
 
@@ -277,7 +263,7 @@ impl Upkeep {
             more |= due.len() == SLICE_ITEMS;
             if state.role == Role::Solo {
                 let removed = due.iter().filter(|key| state.keyspace.remove(key)).count();
-                self.counters.expired.fetch_add(removed as u64, Ordering::Relaxed);
+                self.stats.expired_keys.fetch_add(removed as u64, Ordering::Relaxed);
             } else {
                 drop(state);
                 self.propose(index, &maintenance::reap::REAP, &due);

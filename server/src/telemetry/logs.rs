@@ -2,24 +2,27 @@
 
 use std::sync::OnceLock;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
-static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
+static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
-/// Redis's names for the levels.
-fn level_of(name: &str) -> LevelFilter {
-    match name {
-        "debug" => LevelFilter::TRACE,
-        "verbose" => LevelFilter::DEBUG,
-        "warning" => LevelFilter::WARN,
-        "nothing" => LevelFilter::OFF,
-        _ => LevelFilter::INFO,
-    }
+/// What Redis's names for the levels let through. Libraries speak two levels lower: what openraft calls news (every vote,
+/// every state of a core) is detail to an operator.
+fn filter_of(name: &str) -> Targets {
+    let (ours, libraries) = match name {
+        "debug" => (LevelFilter::TRACE, LevelFilter::DEBUG),
+        "verbose" => (LevelFilter::DEBUG, LevelFilter::INFO),
+        "warning" => (LevelFilter::WARN, LevelFilter::ERROR),
+        "nothing" => (LevelFilter::OFF, LevelFilter::OFF),
+        _ => (LevelFilter::INFO, LevelFilter::ERROR),
+    };
+    Targets::new().with_default(libraries).with_target("larder", ours)
 }
 
 /// Starts logging at `level` (a value of the setting `loglevel`). A second call changes the level only.
 pub fn init_logs(json: bool, level: &str) {
-    let (filter, handle) = reload::Layer::new(level_of(level));
+    let (filter, handle) = reload::Layer::new(filter_of(level));
     if LEVEL.set(handle).is_err() {
         return set_level(level);
     }
@@ -40,6 +43,6 @@ pub fn init_logs(json: bool, level: &str) {
 pub fn set_level(level: &str) {
     if let Some(handle) = LEVEL.get() {
         // Fails only where the logger is gone.
-        let _ = handle.modify(|filter| *filter = level_of(level));
+        let _ = handle.modify(|filter| *filter = filter_of(level));
     }
 }

@@ -61,15 +61,14 @@ impl NodePort for StubNode {
     fn memory(&self) -> MemoryFigures {
         MemoryFigures::default()
     }
-    fn purge_memory(&self) {}
     fn is_loading(&self) -> bool {
         self.loading.load(Ordering::Relaxed)
     }
     fn readiness(&self) -> Result<(), String> {
         Ok(())
     }
-    fn shutdown(&self, _: ShutdownMode) -> BoxFuture<'static, String> {
-        Box::pin(async { String::from("ERR not here") })
+    fn shutdown(&self, _: ShutdownMode) -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(async { Err(String::from("ERR not here")) })
     }
     fn abort_shutdown(&self) -> bool {
         false
@@ -111,8 +110,9 @@ pub struct Node {
     pub node: Arc<StubNode>,
     pub memory: Arc<Gate>,
     pub routes: Arc<Routes>,
+    pub dispatcher: Arc<Dispatcher>,
     pub server: Server,
-    pub cores: Arc<Cores>,
+    _cores: Arc<Cores>,
 }
 
 fn node_info(no: u32, port: u16) -> NodeInfo {
@@ -147,7 +147,7 @@ impl Node {
         });
         let nodes = vec![node_info(1, 7001), node_info(2, 7002)];
         let topology = Topology { epoch: 1, me: NodeNo(1), nodes, owners: owners.collect() };
-        let routes = Arc::new(Routes::new((0..PARTITIONS).map(partition).collect(), topology.clone()));
+        let routes = Arc::new(Routes::new((0..PARTITIONS).map(partition).collect::<Vec<_>>(), topology.clone()));
         let stats = Arc::new(Stats::new(table::named().len()));
         let facts = NodeFacts {
             run_id: "0".repeat(40),
@@ -171,8 +171,8 @@ impl Node {
         let cores = Arc::new(Cores::start(2).expect("cores"));
         let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
         let listeners = [PortKind::Client, PortKind::Cluster].map(|kind| listen(any, kind).expect("a free port"));
-        let server = Server::start(dispatcher, Arc::clone(&cores), listeners.into()).expect("a server");
-        Self { node, memory, routes, server, cores }
+        let server = Server::start(Arc::clone(&dispatcher), Arc::clone(&cores), listeners.into()).expect("a server");
+        Self { node, memory, routes, dispatcher, server, _cores: cores }
     }
 
     pub fn address(&self, kind: PortKind) -> SocketAddr {
@@ -189,7 +189,7 @@ impl Node {
         Wire::connect(self.address(PortKind::Cluster))
     }
 
-    /// Runs `work` on one of the node's cores.
+    /// Runs `work` to its end.
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(work)

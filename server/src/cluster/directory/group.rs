@@ -13,6 +13,7 @@ use super::types::{DirectoryTypes, EncodedCommand, put_vote};
 use super::voters::{self, Candidate};
 use crate::cluster::identity::DataDirError;
 use crate::ids::NodeNo;
+use crate::topology::NodeState;
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use openraft::error::{ClientWriteError, InitializeError, RaftError};
@@ -276,7 +277,14 @@ impl Directory {
     pub async fn add_node(&self, no: NodeNo) -> Result<(), DirectoryError> {
         let is_member = self.metrics(|metrics| metrics.membership_config.get_node(&u64::from(no.0)).is_some());
         if !is_member {
-            self.change(self.0.raft.add_learner(u64::from(no.0), (), true)).await?;
+            self.change(self.0.raft.add_learner(u64::from(no.0), (), false)).await?;
+        }
+        let limit = Duration::from_millis(self.0.timing.propose_ms_max);
+        let wait = self.0.raft.wait(Some(limit));
+        // One that leads no more has no replication to watch; balancing says so.
+        let settled = |metrics: &Metrics| metrics.replication.is_none() || is_fit(metrics, no);
+        if no != self.0.me && wait.metrics(settled, "a node has caught up").await.is_err() {
+            return Err(DirectoryError::TimedOut(format!("node {no} has not caught up")));
         }
         self.balance(None).await
     }
@@ -304,10 +312,14 @@ impl Directory {
     pub async fn balance(&self, without: Option<NodeNo>) -> Result<(), DirectoryError> {
         let state = self.state();
         let (now, learners) = self.members();
+        // One that is on its way out was made a learner for that, and is not to vote again.
+        let stays = |no: NodeNo| {
+            state.nodes.get(&no).is_some_and(|node| matches!(node.state, NodeState::Joining | NodeState::Up))
+        };
         let candidates: Vec<Candidate> = now
             .iter()
             .chain(&learners)
-            .filter(|no| Some(**no) != without && (now.contains(no) || self.is_fit(**no)))
+            .filter(|no| Some(**no) != without && (now.contains(no) || (stays(**no) && self.is_fit(**no))))
             .map(|&no| {
                 let zone = state.nodes.get(&no).and_then(|node| node.zone.clone());
                 Candidate { no, zone, votes: now.contains(&no) }
@@ -365,13 +377,8 @@ impl Directory {
         Precondition::LastMembershipLogId { last_membership_log_id: log_id }
     }
 
-    /// Whether the leader, this node, has the other nearly caught up.
     fn is_fit(&self, no: NodeNo) -> bool {
-        self.metrics(|metrics| {
-            let matching = metrics.replication.as_ref().and_then(|all| all.get(&u64::from(no.0)).copied().flatten());
-            let last = metrics.last_log_index.unwrap_or(0);
-            matching.is_some_and(|log_id| log_id.index + LAG_MAX >= last)
-        })
+        self.metrics(|metrics| is_fit(metrics, no))
     }
 
     async fn change<T>(
@@ -388,6 +395,12 @@ impl Directory {
             Err(_) => Err(DirectoryError::TimedOut("the change of members is not committed yet".to_owned())),
         }
     }
+}
+
+/// Whether the leader, whose metrics these are, has nearly brought the node up to date.
+fn is_fit(metrics: &Metrics, no: NodeNo) -> bool {
+    let matching = metrics.replication.as_ref().and_then(|all| all.get(&u64::from(no.0)).copied().flatten());
+    matching.is_some_and(|log_id| log_id.index + LAG_MAX >= metrics.last_log_index.unwrap_or(0))
 }
 
 fn node_no(raft_id: u64) -> Option<NodeNo> {

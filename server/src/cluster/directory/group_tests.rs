@@ -134,8 +134,7 @@ async fn set_up(directory: &Directory, no: u32) -> Result<Applied, DirectoryErro
 /// Waits until `directory` has applied a state that satisfies `wanted`.
 async fn until(directory: &Directory, wanted: impl FnMut(&Arc<DirectoryState>) -> bool) -> Arc<DirectoryState> {
     let mut states = directory.subscribe();
-    let found = timeout(PATIENCE, states.wait_for(wanted)).await.expect("the state never came").unwrap().clone();
-    found
+    timeout(PATIENCE, states.wait_for(wanted)).await.expect("the state never came").unwrap().clone()
 }
 
 fn is_up(no: u32) -> impl FnMut(&Arc<DirectoryState>) -> bool {
@@ -243,6 +242,17 @@ async fn no_more_than_five_vote_and_a_removed_one_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_draining_node_does_not_come_to_vote_again() {
+    let cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    let no = [1, 2, 3].map(NodeNo).into_iter().find(|no| Some(*no) != leader.leader()).unwrap();
+    leader.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Draining }).await.unwrap();
+    leader.balance(Some(no)).await.unwrap();
+    leader.balance(None).await.unwrap();
+    assert_eq!((leader.members().0.len(), leader.members().1), (2, [no].into()));
+}
+
+#[tokio::test]
 async fn a_leader_hands_over_before_it_is_removed() {
     let cluster = Cluster::of(3).await;
     let leader = cluster.leader().await;
@@ -270,11 +280,11 @@ async fn a_wiped_node_knows_nothing() {
 async fn strange_requests_are_answered_with_errors() {
     let cluster = Cluster::new().await;
     let first = cluster.node(1);
-    let valid = super::network::request(super::network::Kind::Vote, NodeNo(1), |_| ());
+    let valid = network::request(network::Kind::Vote, NodeNo(1), |_| ());
     for request in [&b""[..], b"\x02", b"\x01\x63\0\0\0\x01", b"\x01\x06\0\0\0\x01junk", b"\x01\x04\0\0\0\x02", &valid]
     {
         let answer = first.handle(Bytes::copy_from_slice(request)).await;
-        assert!(super::network::open_answer(answer).is_err(), "{request:?}");
+        assert!(network::open_answer(answer).is_err(), "{request:?}");
     }
     set_up(&first, 1).await.unwrap();
 }

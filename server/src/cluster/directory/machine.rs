@@ -4,11 +4,11 @@ use super::command::{Applied, DirectoryCommand};
 use super::disk::{Disk, VALUES, write};
 use super::state::DirectoryState;
 use super::types::{
-    DirectoryTypes, LogId, SnapshotMeta, StoredMembership, get_bytes, get_snapshot_meta, put_bytes, put_snapshot_meta,
+    DirectoryTypes, LogId, Snapshot, SnapshotMeta, StoredMembership, get_bytes, get_snapshot_meta, put_bytes,
+    put_snapshot_meta,
 };
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
-use openraft::alias::SnapshotOf;
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use parking_lot::Mutex;
@@ -17,8 +17,6 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 const SNAPSHOT: &str = "snapshot";
-
-type Snapshot = SnapshotOf<DirectoryTypes, Vec<u8>>;
 
 /// The state machine. Clones share it.
 #[derive(Clone)]

@@ -5,13 +5,13 @@
 //! ```
 
 use super::types::{
-    Decoded, DirectoryTypes, Malformed, get_bool, get_bytes, get_count, get_entry, get_log_id, get_snapshot_meta,
-    get_vote, put_bytes, put_count, put_entry, put_log_id, put_snapshot_meta, put_vote,
+    Decoded, DirectoryTypes, Malformed, Snapshot, get_bool, get_bytes, get_count, get_entry, get_log_id,
+    get_snapshot_meta, get_vote, put_bytes, put_count, put_entry, put_log_id, put_snapshot_meta, put_vote,
 };
 use crate::ids::NodeNo;
 use bytes::{Buf, BufMut, Bytes};
 use futures::future::BoxFuture;
-use openraft::alias::{SnapshotOf, VoteOf};
+use openraft::alias::VoteOf;
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory};
 use openraft::raft::{
@@ -167,7 +167,7 @@ impl RaftNetworkV2<C> for Peer {
     async fn full_snapshot(
         &mut self,
         vote: VoteOf<C>,
-        snapshot: SnapshotOf<C, Vec<u8>>,
+        snapshot: Snapshot,
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<C>, StreamingError<C>> {
@@ -256,16 +256,16 @@ fn get_vote_response(from: &mut Bytes) -> Decoded<VoteResponse<C>> {
     Ok(VoteResponse::new(get_vote(from)?, get_log_id(from)?, get_bool(from)?))
 }
 
-fn put_snapshot(out: &mut Vec<u8>, vote: &VoteOf<C>, snapshot: &SnapshotOf<C, Vec<u8>>) {
+fn put_snapshot(out: &mut Vec<u8>, vote: &VoteOf<C>, snapshot: &Snapshot) {
     put_vote(out, vote);
     put_snapshot_meta(out, &snapshot.meta);
     put_bytes(out, &snapshot.snapshot);
 }
 
-pub(super) fn get_snapshot(from: &mut Bytes) -> Decoded<(VoteOf<C>, SnapshotOf<C, Vec<u8>>)> {
+pub(super) fn get_snapshot(from: &mut Bytes) -> Decoded<(VoteOf<C>, Snapshot)> {
     let vote = get_vote(from)?;
     let meta = get_snapshot_meta(from)?;
-    Ok((vote, SnapshotOf::<C, Vec<u8>> { meta, snapshot: get_bytes(from)?.to_vec() }))
+    Ok((vote, Snapshot { meta, snapshot: get_bytes(from)?.to_vec() }))
 }
 
 fn put_transfer(out: &mut Vec<u8>, request: &TransferLeaderRequest<C>) {

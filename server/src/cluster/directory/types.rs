@@ -5,7 +5,7 @@
 
 use super::command::DirectoryResponse;
 use bytes::{Buf, BufMut, Bytes};
-use openraft::alias::{EntryOf, LogIdOf, SnapshotMetaOf, StoredMembershipOf, VoteOf};
+use openraft::alias::{EntryOf, LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf, VoteOf};
 use openraft::impls::leader_id_adv::LeaderId;
 use openraft::{EntryPayload, Membership, OptionalSend, RaftTypeConfig};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +53,7 @@ pub(super) type Entry = EntryOf<DirectoryTypes>;
 pub(super) type LogId = LogIdOf<DirectoryTypes>;
 pub(super) type Vote = VoteOf<DirectoryTypes>;
 pub(super) type StoredMembership = StoredMembershipOf<DirectoryTypes>;
+pub(super) type Snapshot = SnapshotOf<DirectoryTypes, Vec<u8>>;
 pub(super) type SnapshotMeta = SnapshotMetaOf<DirectoryTypes>;
 
 /// Bytes that do not say what they should.

@@ -20,24 +20,24 @@ fn links(context: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBuff
     let links = context.node.links();
     reply.array_header(links.len());
     for link in links {
-        reply.map_header(6);
-        let (direction, events) = match (link.inbound, link.waiting_bytes) {
-            (true, _) => ("from", "r"),
-            (false, 0) => ("to", "r"),
-            (false, _) => ("to", "rw"),
-        };
-        reply.bulk(b"direction");
-        reply.bulk(direction.as_bytes());
-        reply.bulk(b"node");
-        reply.bulk(link.node.to_string().as_bytes());
-        reply.bulk(b"create-time");
-        reply.integer(link.created_ms as i64);
-        reply.bulk(b"events");
-        reply.bulk(events.as_bytes());
-        reply.bulk(b"send-buffer-allocated");
-        reply.integer(link.waiting_bytes as i64);
-        reply.bulk(b"send-buffer-used");
-        reply.integer(link.waiting_bytes as i64);
+        let direction = if link.inbound { "from" } else { "to" };
+        let waiting = link.waiting_bytes.filter(|_| !link.inbound);
+        let numbers =
+            [("create-time", link.created_ms), ("send-buffer-allocated", waiting), ("send-buffer-used", waiting)];
+        let numbers: Vec<_> = numbers.into_iter().filter_map(|(name, number)| Some((name, number?))).collect();
+        reply.map_header(3 + numbers.len());
+        for (name, value) in [
+            ("direction", direction),
+            ("node", &link.node.to_string()),
+            ("events", if waiting.is_some_and(|bytes| bytes > 0) { "rw" } else { "r" }),
+        ] {
+            reply.bulk(name.as_bytes());
+            reply.bulk(value.as_bytes());
+        }
+        for (name, number) in numbers {
+            reply.bulk(name.as_bytes());
+            reply.integer(number as i64);
+        }
     }
     Ok(Flow::Done)
 }

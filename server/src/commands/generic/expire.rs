@@ -74,7 +74,9 @@ impl Conditions {
                 (b"LT", &mut conditions.lt),
             ];
             let Some((_, given)) = options.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name)) else {
-                let text = format!("ERR Unsupported option {}", String::from_utf8_lossy(word));
+                // A C string in Redis: it ends at the first NUL.
+                let shown = word.split(|byte| *byte == 0).next().unwrap_or_default();
+                let text = format!("ERR Unsupported option {}", String::from_utf8_lossy(shown));
                 return Err(CommandError::Other(Cow::Owned(text)));
             };
             *given = true;

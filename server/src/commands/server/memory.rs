@@ -1,9 +1,11 @@
 //! MEMORY: <https://redis.io/docs/latest/commands/memory-stats/>
 //!
-//! MEMORY USAGE is a command on data: its row is `generic::memory_usage`.
+//! MEMORY USAGE is a command on data: its row is `generic::memory_usage`. MEMORY PURGE and MALLOC-STATS are not offered:
+//! the allocator can be told and asked through unsafe calls only.
 
 use super::SERVER;
 use crate::commands::connection::arguments::help;
+use crate::commands::generic::memory_usage::MEMORY_USAGE;
 use crate::commands::port::{ConnectionContext, Flow, MemoryFigures};
 use crate::commands::{CommandError, CommandSpec, Handler};
 use larder_protocol::{Args, Arity, ReplyBuffer};
@@ -15,7 +17,7 @@ pub static MEMORY: CommandSpec = CommandSpec {
     since: "4.0.0",
     complexity: "Depends on subcommand.",
     summary: "A container for memory diagnostics commands.",
-    handler: Handler::Container(&[&DOCTOR, &HELP, &PURGE, &STATS]),
+    handler: Handler::Container(&[&DOCTOR, &HELP, &STATS, &MEMORY_USAGE]),
     ..SERVER
 };
 
@@ -37,17 +39,6 @@ static HELP: CommandSpec = CommandSpec {
     since: "4.0.0",
     summary: "Returns helpful text about the different subcommands.",
     handler: Handler::Connection(show_help),
-    ..SERVER
-};
-
-/// MEMORY PURGE
-static PURGE: CommandSpec = CommandSpec {
-    name: "purge",
-    arity: Arity::Exactly(2),
-    since: "4.0.0",
-    complexity: "Depends on how much memory is allocated, could be slow",
-    summary: "Asks the allocator to release memory.",
-    handler: Handler::Connection(purge),
     ..SERVER
 };
 
@@ -81,7 +72,7 @@ fn diagnose(memory: &MemoryFigures, limit: u64, clients: u64) -> String {
     let mut report = String::new();
     if memory.peak * 2 > memory.used * 3 {
         report += " * Peak memory: In the past this instance used more than 150% the memory that is currently using. \
-                   The allocator keeps some of it for later items; MEMORY PURGE gives it back.\n";
+                   The allocator keeps some of it for later items.\n";
     }
     if memory.resident.is_some_and(|resident| resident * 10 > memory.used * 14) {
         report += " * High total RSS: This instance has a memory fragmentation and RSS overhead greater than 1.4.\n";
@@ -99,12 +90,6 @@ fn diagnose(memory: &MemoryFigures, limit: u64, clients: u64) -> String {
             .into(),
         false => format!("Sam, I detected a few issues in this Larder instance memory implants:\n\n{report}"),
     }
-}
-
-fn purge(context: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBuffer) -> Result<Flow, CommandError> {
-    context.node.purge_memory();
-    reply.ok();
-    Ok(Flow::Done)
 }
 
 fn stats(context: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBuffer) -> Result<Flow, CommandError> {
@@ -153,8 +138,6 @@ fn show_help(_: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBuffer
     let lines = [
         "DOCTOR",
         "    Return memory problems reports.",
-        "PURGE",
-        "    Attempt to purge dirty pages for reclamation by the allocator.",
         "STATS",
         "    Return information about the memory usage of the server.",
         "USAGE <key> [SAMPLES <count>]",

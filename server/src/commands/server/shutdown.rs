@@ -55,9 +55,12 @@ fn shutdown(
     }
     let stopping = context.node.shutdown(mode);
     let version = reply.version();
-    let refused = stopping.map(move |reason| {
+    // As in Redis, a shutdown that takes place is answered by the end of the connection.
+    let refused = stopping.map(move |outcome| {
         let mut reply = ReplyBuffer::new(version);
-        reply.error(&reason);
+        if let Err(reason) = outcome {
+            reply.error(&reason);
+        }
         reply.take()
     });
     Ok(Flow::Wait(refused.boxed()))

@@ -52,7 +52,7 @@ fn msetnx(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) ->
 
 /// Whether every key has its value.
 fn check_pairs(args: Args<'_>, command: &'static str) -> Result<(), CommandError> {
-    if args.len() % 2 == 0 { Err(CommandError::Arity(Cow::Borrowed(command))) } else { Ok(()) }
+    if args.len().is_multiple_of(2) { Err(CommandError::Arity(Cow::Borrowed(command))) } else { Ok(()) }
 }
 
 fn store(context: &mut Context<'_>, args: Args<'_>) {

@@ -7,7 +7,6 @@ use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::session::PortKind;
 use crate::commands::{CommandError, CommandSpec, Handler};
 use crate::config::{SETTINGS, SetError};
-use bytes::Bytes;
 use futures::FutureExt;
 use larder_protocol::{Args, Arity, Flags, ReplyBuffer};
 use std::sync::Arc;
@@ -142,7 +141,7 @@ fn rewrite(context: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBu
             Ok(Err(error)) => reply.error(&format!("ERR Rewriting config file: {error}")),
             Err(_) => reply.error("ERR Rewriting config file: the node is stopping"),
         }
-        Bytes::from(reply.take())
+        reply.take()
     };
     Ok(Flow::Wait(written.boxed()))
 }

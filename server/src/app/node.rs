@@ -1,0 +1,292 @@
+//! The node as commands and the HTTP port see it.
+
+use super::addresses::Advertised;
+use super::stop::{self, StopSwitch};
+use super::{metrics, system};
+use crate::clock;
+use crate::cluster::node::ClusterNode;
+use crate::commands::port::{
+    ClusterStatus, KeyspaceFigures, Link, MemoryFigures, Move, NodeFacts, NodePort, ShutdownMode, SlotKeys,
+    resolve_node,
+};
+use crate::commands::session::{Client, Clients};
+use crate::config::{Settings, parse_host_port};
+use crate::ids::NodeNo;
+use crate::keyspace::EvictionPolicy;
+use crate::raft::Partition;
+use crate::raft::upkeep::Upkeep;
+use crate::telemetry::{Probe, Stats, set_level};
+use crate::topology::{HostPort, Topology};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use larder_client::{Address, Connection, Options};
+use larder_protocol::slot_of;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::runtime::Handle;
+
+/// Items that a pass over a partition looks at under one lock hold.
+const SLICE_ITEMS: usize = 512;
+/// Distance of the peer port from the client port unless set.
+const PEER_OFFSET: u16 = 10_000;
+
+/// A running node.
+pub(super) struct Node {
+    pub settings: Arc<Settings>,
+    pub clients: Clients,
+    pub stats: Arc<Stats>,
+    pub facts: NodeFacts,
+    pub cluster: Arc<ClusterNode>,
+    /// Expiry and eviction.
+    pub upkeep: Arc<Upkeep>,
+    pub advertised: Advertised,
+    pub stop: Arc<StopSwitch>,
+    /// The core that the cluster's tasks live on.
+    pub core: Handle,
+    pub startup_bytes: u64,
+    pub peak_bytes: AtomicU64,
+    /// Advertised addresses at which the node cannot reach itself.
+    pub unreachable: Mutex<Vec<HostPort>>,
+}
+
+impl Node {
+    fn partitions(&self) -> &[Arc<Partition>] {
+        self.cluster.routes().partitions()
+    }
+
+    /// Brings memory limit and eviction policy to what the settings say.
+    pub fn apply_memory_settings(&self) {
+        let live = self.settings.live();
+        self.upkeep.configure(live.maxmemory() as usize, policy_of(live.policy()));
+    }
+
+    /// The number of the node that `name` means.
+    fn number_of(&self, name: &str) -> Result<NodeNo, String> {
+        let topology = self.topology();
+        let found = resolve_node(&topology, name)?;
+        let node = topology.nodes.iter().find(|node| node.name == found);
+        node.map(|node| node.no).ok_or_else(|| format!("ERR Unknown node {name}"))
+    }
+
+    /// Runs work of the cluster where its timers are.
+    fn on_core(
+        &self,
+        work: impl Future<Output = Result<(), String>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<(), String>> {
+        let running = self.core.spawn(work);
+        async move { running.await.unwrap_or_else(|_| Err("ERR the node is stopping".into())) }.boxed()
+    }
+}
+
+/// The policy that a value of `maxmemory-policy` names.
+fn policy_of(word: &str) -> EvictionPolicy {
+    match word {
+        "allkeys-lru" => EvictionPolicy::AllKeysLru,
+        "volatile-lru" => EvictionPolicy::VolatileLru,
+        "volatile-ttl" => EvictionPolicy::VolatileTtl,
+        _ => EvictionPolicy::NoEviction,
+    }
+}
+
+impl NodePort for Node {
+    fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    fn topology(&self) -> Arc<Topology> {
+        self.cluster.routes().topology()
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn settings_changed(&self) {
+        set_level(&self.settings.get("loglevel"));
+        self.apply_memory_settings();
+    }
+
+    fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    fn facts(&self) -> &NodeFacts {
+        &self.facts
+    }
+
+    fn keyspace(&self) -> KeyspaceFigures {
+        let now = clock::unix_ms();
+        let mut sum = KeyspaceFigures::default();
+        let mut ttl_ms: u128 = 0;
+        for partition in self.partitions() {
+            let state = partition.lock();
+            let expires = state.keyspace.expires() as u64;
+            sum.keys += state.keyspace.len() as u64;
+            sum.expires += expires;
+            sum.bytes += state.keyspace.memory_bytes() as u64;
+            ttl_ms += u128::from(state.keyspace.average_ttl_ms(now)) * u128::from(expires);
+        }
+        sum.average_ttl_ms = ttl_ms.checked_div(u128::from(sum.expires)).unwrap_or(0) as u64;
+        sum
+    }
+
+    fn memory(&self) -> MemoryFigures {
+        let dataset: u64 =
+            self.partitions().iter().map(|partition| partition.lock().keyspace.memory_bytes() as u64).sum();
+        let logs: u64 = self.cluster.copies().groups().iter().map(|group| group.log_bytes() as u64).sum();
+        let buffers = |client: &Arc<Client>| {
+            let waiting = client.query_bytes.load(Ordering::Relaxed) + client.output_bytes.load(Ordering::Relaxed);
+            waiting + size_of::<Client>() as u64
+        };
+        let clients: u64 = self.clients.list().iter().map(buffers).sum();
+        self.upkeep.set_overhead_bytes((logs + clients) as usize);
+        let used = dataset + logs + clients;
+        let peak = self.peak_bytes.fetch_max(used, Ordering::Relaxed).max(used);
+        MemoryFigures {
+            used,
+            peak,
+            dataset,
+            startup: self.startup_bytes,
+            clients,
+            resident: system::resident_bytes(),
+            machine: system::machine_bytes(),
+        }
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        self.cluster.readiness()
+    }
+
+    fn shutdown(&self, mode: ShutdownMode) -> BoxFuture<'static, Result<(), String>> {
+        let stage = self.stop.subscribe();
+        self.stop.ask(mode);
+        stop::outcome(stage).boxed()
+    }
+
+    fn abort_shutdown(&self) -> bool {
+        self.stop.call_off()
+    }
+
+    fn slot_keys(&self, slot: u16, limit: Option<usize>) -> BoxFuture<'static, SlotKeys> {
+        let partition = Arc::clone(self.cluster.routes().partition_of(slot));
+        async move {
+            let mut found = SlotKeys::default();
+            let mut position = 0;
+            loop {
+                position = partition.lock().keyspace.scan(position, SLICE_ITEMS, clock::unix_ms(), &mut |key, _| {
+                    if slot_of(key) == slot {
+                        found.count += 1;
+                        if limit.is_some_and(|limit| found.keys.len() < limit) {
+                            found.keys.push(key.to_vec());
+                        }
+                    }
+                });
+                if position == 0 || limit.is_some_and(|limit| found.keys.len() >= limit) {
+                    return found;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        .boxed()
+    }
+
+    fn links(&self) -> Vec<Link> {
+        let topology = self.topology();
+        let connected = self.cluster.peers().connected().into_iter();
+        let link =
+            |no| Some(Link { inbound: false, node: topology.node(no)?.name, created_ms: None, waiting_bytes: None });
+        connected.filter_map(link).collect()
+    }
+
+    fn status(&self) -> BoxFuture<'static, ClusterStatus> {
+        let state = self.cluster.state();
+        let mut moves = Vec::new();
+        for (partition, record) in (0..).zip(&state.partitions) {
+            // A copy is on its way where the nodes that vote and those that should hold a copy differ.
+            let holders: Vec<NodeNo> = record.voters.iter().map(|copy| copy.node).collect();
+            let mut leaving = holders.iter().filter(|no| !record.target.contains(no));
+            let mut coming = record.target.iter().filter(|no| !holders.contains(no));
+            loop {
+                let (from, to) = (leaving.next().map(|no| no.0), coming.next().map(|no| no.0));
+                if from.is_none() && to.is_none() {
+                    break;
+                }
+                moves.push(Move { partition, from, to });
+            }
+        }
+        let mut unready = self.readiness().err();
+        let unreachable = self.unreachable.lock();
+        if unready.is_none() && !unreachable.is_empty() {
+            let addresses: Vec<String> = unreachable.iter().map(HostPort::to_string).collect();
+            unready = Some(format!("it cannot reach itself at the advertised address {}", addresses.join(", ")));
+        }
+        async move { ClusterStatus { unready, moves } }.boxed()
+    }
+
+    fn drain(&self, node: String) -> BoxFuture<'static, Result<(), String>> {
+        let (cluster, no) = (Arc::clone(&self.cluster), self.number_of(&node));
+        self.on_core(async move { cluster.drain(no?).await })
+    }
+
+    fn remove(&self, node: String, force_quorum: bool) -> BoxFuture<'static, Result<(), String>> {
+        let (cluster, no) = (Arc::clone(&self.cluster), self.number_of(&node));
+        self.on_core(async move {
+            if force_quorum {
+                return Err("ERR a new directory without the old one's majority cannot be made by this version".into());
+            }
+            cluster.remove(no?).await
+        })
+    }
+
+    fn meet(&self, other: HostPort, peer_port: Option<u16>) -> BoxFuture<'static, Result<(), String>> {
+        let cluster = Arc::clone(&self.cluster);
+        let password = self.settings.text("requirepass");
+        self.on_core(async move {
+            let peer = match peer_port {
+                Some(port) => HostPort { host: other.host, port },
+                None => peer_address(&other, password).await?,
+            };
+            cluster.meet(&peer).await
+        })
+    }
+}
+
+/// The peer address of the node whose client port is at `client`: what it says itself, else the usual distance away.
+async fn peer_address(client: &HostPort, password: Option<String>) -> Result<HostPort, String> {
+    #[derive(serde::Deserialize)]
+    struct Status {
+        me: String,
+        nodes: Vec<Peer>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Peer {
+        id: String,
+        peer: String,
+    }
+    let ask = async {
+        let address = Address::new(client.host.clone(), client.port);
+        let options = Options { password, ..Options::default() };
+        let mut connection = Connection::connect(&address, &options).await.ok()?;
+        let reply = connection.call(&[b"LARDER", b"STATUS", b"JSON"]).await.ok()?;
+        let status: Status = serde_json::from_slice(reply.as_bytes()?).ok()?;
+        let me = status.nodes.into_iter().find(|node| node.id == status.me)?;
+        parse_host_port(&me.peer)
+    };
+    if let Some(peer) = ask.await {
+        return Ok(peer);
+    }
+    let port = client.port.checked_add(PEER_OFFSET);
+    let port = port.ok_or_else(|| format!("ERR Invalid bus port specified: {client} + {PEER_OFFSET}"))?;
+    Ok(HostPort { host: client.host.clone(), port })
+}
+
+impl Probe for Node {
+    fn metrics(&self) -> String {
+        metrics::render(self)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.readiness()
+    }
+}

@@ -1,0 +1,91 @@
+//! `server/docs/commands.md`, written from the table.
+//!
+//! A test compares; `UPDATE_DOCS=1 cargo test -p larder docs::` writes.
+
+use super::spec::{CommandSpec, Family, Handler};
+use super::table;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Where a command differs from Redis 7.4, by its full name.
+const DIFFERENCES: &[(&str, &str)] = &[
+    ("copy", "The only database is 0; any other is answered `ERR DB index is out of range`."),
+    ("del", "Keys of several slots are split on the client port; not atomic across slots then."),
+    ("exists", "Keys of several slots are split on the client port."),
+    (
+        "flushall",
+        "Keys are gone at once and memory is freed in the background, with SYNC too. One entry a partition: \
+                  not atomic across partitions.",
+    ),
+    ("flushdb", "As FLUSHALL: the only database is 0."),
+    ("incrbyfloat", "Computes in x87's 80-bit format on every machine, as Redis does on x86-64."),
+    ("keys", "Bytes of a range compare as signed, as Redis's do on x86-64."),
+    ("lcs", "Redis's limit on size, in a 32nd of its memory."),
+    ("memory|usage", "Exact: SAMPLES is checked and has no effect."),
+    ("mget", "Keys of several slots are split on the client port; not atomic across slots then."),
+    ("mset", "Keys of several slots are split on the client port; not atomic across slots then."),
+    (
+        "object|encoding",
+        "Follows from the bytes alone: a value that APPEND, SETRANGE or INCRBYFLOAT made is told like one \
+                         that SET made.",
+    ),
+    ("object|freq", "There is no LFU policy, so always Redis's error for that."),
+    ("object|idletime", "Recency is kept by the leader and approximate after a failover."),
+    ("object|refcount", "Always 1: values are not shared."),
+    ("randomkey", "Picks a partition by its number of keys, then a key."),
+    ("scan", "The cursor names a place in the order of the keys' hashes: it holds while nodes come and go."),
+    ("set", "A deadline in the past (EXAT, PXAT) deletes the key at once."),
+    ("touch", "Keys of several slots are split on the client port."),
+    ("unlink", "Keys of several slots are split on the client port; not atomic across slots then."),
+];
+
+/// The sections, in the order of the table.
+const FAMILIES: &[Family] =
+    &[Family::Generic, Family::String, Family::Connection, Family::Server, Family::Cluster, Family::Transactions];
+
+/// The whole page.
+fn page() -> String {
+    let mut page = String::from(
+        "# Commands\n\n\
+         Written from the command table (`UPDATE_DOCS=1 cargo test -p larder docs::`). Arity counts the name; negative \
+         means \"at least\". Options, replies and errors are those of Redis 7.4, except where a difference is given.\n",
+    );
+    for family in FAMILIES {
+        let mut rows = Vec::new();
+        for spec in table::all().filter(|spec| spec.family == *family) {
+            rows.push((spec.name.to_string(), spec));
+            if let Handler::Container(subcommands) = spec.handler {
+                rows.extend(subcommands.iter().map(|sub| (format!("{}|{}", spec.name, sub.name), *sub)));
+            }
+        }
+        if rows.is_empty() {
+            continue;
+        }
+        rows.sort_by(|left, right| left.0.cmp(&right.0));
+        write_family(&mut page, family.wire(), &rows);
+    }
+    page
+}
+
+fn write_family(page: &mut String, family: &str, rows: &[(String, &CommandSpec)]) {
+    let _ = write!(page, "\n## {family}\n\n");
+    page.push_str("| Command | Arity | Since | Complexity | Summary | Differences |\n|-|-|-|-|-|-|\n");
+    for (name, spec) in rows {
+        let difference = DIFFERENCES.iter().find(|(of, _)| of == name).map_or("", |(_, difference)| difference);
+        let shown = name.to_ascii_uppercase().replace('|', " ");
+        let (arity, since) = (spec.arity.wire(), spec.since);
+        let _ =
+            writeln!(page, "| {shown} | {arity} | {since} | {} | {} | {difference} |", spec.complexity, spec.summary);
+    }
+}
+
+#[test]
+fn the_page_of_commands_is_fresh() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/commands.md");
+    let page = page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &page).expect("docs/commands.md is written");
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(stored == page, "docs/commands.md is stale: run UPDATE_DOCS=1 cargo test -p larder docs::");
+}

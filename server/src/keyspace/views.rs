@@ -1,0 +1,69 @@
+//! The interface of views, and loading what they wrote.
+
+use super::Deadline;
+use super::piece::PieceReader;
+use super::recency::age;
+use super::store::Keyspace;
+use super::view::View;
+use crate::clock::Tick;
+
+/// Views: the items as they were at one instant, read out in pieces while the keyspace goes on changing.
+///
+/// At most one view is open at a time. An item that changes before it was read out is written to the view first
+/// (its pre-image), so the pieces together are exactly the items of the instant at which the view was opened, in no
+/// particular order. Costs nothing but memory for what changed ([`Keyspace::view_backlog_bytes`]).
+impl Keyspace {
+    /// Opens a view of this instant.
+    ///
+    /// # Panics
+    /// If one is open.
+    pub fn open_view(&mut self) {
+        assert!(self.view.is_none(), "one view at a time");
+        self.view = Some(Box::new(View::new()));
+    }
+
+    /// Appends one piece to `out`: encoded items of the view, about `bytes` of them and at least one if there is any.
+    /// Says whether more follow. Pieces do not delimit themselves: each is handed to [`Keyspace::load_piece`] alone.
+    ///
+    /// # Panics
+    /// If no view is open.
+    pub fn read_view(&mut self, bytes: usize, out: &mut bytes::BytesMut) -> bool {
+        self.view.as_mut().expect("a view is open").read(&self.items, bytes, out)
+    }
+
+    /// Bytes of pre-images that wait to be read out.
+    pub fn view_backlog_bytes(&self) -> usize {
+        self.view.as_ref().map_or(0, |view| view.backlog_bytes())
+    }
+
+    /// Closes the view, read to its end or not, and returns what it held, to be dropped off the lock: much, where the
+    /// keyspace was cleared meanwhile. Does nothing where none is open.
+    pub fn close_view(&mut self) -> impl Send + use<> {
+        self.view.take()
+    }
+
+    /// Stores the items of one piece of a view that another keyspace (of the same seed) wrote, all or none. They come with
+    /// their last access, none later than `tick`, but in no order: [`Keyspace::sort_recency`] makes that good.
+    ///
+    /// # Errors
+    /// Where the bytes are not such a piece. Never panics, whatever they are; never takes more memory than a small
+    /// multiple of their length (and a page for every size of item).
+    pub fn load_piece(&mut self, piece: &[u8], tick: Tick) -> Result<(), MalformedPiece> {
+        for item in PieceReader::new(piece)? {
+            item?;
+        }
+        for item in PieceReader::new(piece)? {
+            let item = item?;
+            let deadline = item.deadline.map_or(Deadline::Clear, Deadline::At);
+            let last_access = tick.wrapping_sub(age(tick, item.last_access));
+            self.set_string(item.key, item.value, deadline, Some(last_access));
+        }
+        self.tick = tick;
+        Ok(())
+    }
+}
+
+/// A piece of a view that does not decode.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("malformed snapshot piece")]
+pub struct MalformedPiece;

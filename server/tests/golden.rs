@@ -1,0 +1,121 @@
+//! The commands against a real redis-server, byte for byte.
+//!
+//! Random sequences of commands run on both sides: on a redis-server that the test starts (on a socket of its own, where
+//! one is installed; else the tests say so and pass), and on the handlers in this process. A failure prints its seed;
+//! `GOLDEN_SEED=n` runs that one alone, `GOLDEN_ROUNDS=n` runs more.
+
+#[path = "golden/compare.rs"]
+mod compare;
+#[path = "golden/generate.rs"]
+mod generate;
+#[path = "golden/local.rs"]
+mod local;
+#[path = "golden/redis.rs"]
+mod redis;
+#[path = "golden/reply.rs"]
+mod reply;
+
+use compare::{Mask, check};
+use generate::Generator;
+use larder_protocol::ProtocolVersion;
+use local::Local;
+use redis::RedisServer;
+
+type Command = Vec<Vec<u8>>;
+
+fn words(line: &str) -> Command {
+    line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+}
+
+/// Runs `round` for every seed on fresh keyspaces, in both protocols in turn.
+fn rounds(count: u64, mut round: impl FnMut(&mut RedisServer, &mut Local, u64)) {
+    let Some(mut server) = RedisServer::start() else {
+        eprintln!("redis-server is not installed: nothing to compare with");
+        return;
+    };
+    let variable = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let count = variable("GOLDEN_ROUNDS").unwrap_or(count);
+    let seeds = match variable("GOLDEN_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 1..count + 1,
+    };
+    for seed in seeds {
+        let (version, hello) = match seed % 2 {
+            0 => (ProtocolVersion::Resp2, "HELLO 2"),
+            _ => (ProtocolVersion::Resp3, "HELLO 3"),
+        };
+        server.call(&words(hello));
+        server.call(&words("FLUSHALL"));
+        round(&mut server, &mut Local::new(version), seed);
+    }
+}
+
+#[test]
+fn random_sequences_are_answered_alike() {
+    rounds(120, |server, local, seed| {
+        let mut generator = Generator::new(seed);
+        let mut history = Vec::new();
+        for _ in 0..250 {
+            for command in generator.next_commands() {
+                history.push(command.clone());
+                let (theirs, ours) = (server.call(&command), local.call(&command));
+                check(&command, generator.mask(&command), &theirs, &ours, seed, &history);
+            }
+        }
+    });
+}
+
+#[test]
+fn floats_are_read_and_printed_alike() {
+    rounds(40, |server, local, seed| {
+        let mut generator = Generator::new(seed);
+        for _ in 0..100 {
+            let commands = [
+                vec![b"SET".to_vec(), b"f".to_vec(), generator.float()],
+                vec![b"INCRBYFLOAT".to_vec(), b"f".to_vec(), generator.float()],
+            ];
+            for command in &commands {
+                let (theirs, ours) = (server.call(command), local.call(command));
+                check(command, Mask::Exact, &theirs, &ours, seed, &commands);
+            }
+        }
+    });
+}
+
+#[test]
+fn patterns_match_alike() {
+    rounds(20, |server, local, seed| {
+        let mut generator = Generator::new(seed);
+        for _ in 0..40 {
+            let command = vec![b"SET".to_vec(), generator.text(b"ab]-^\\\x80\xff", 6), b"v".to_vec()];
+            server.call(&command);
+            local.call(&command);
+        }
+        for _ in 0..200 {
+            let command = vec![b"KEYS".to_vec(), generator.text(b"ab*?[]^-\\\x80\xff", 9)];
+            let (theirs, ours) = (server.call(&command), local.call(&command));
+            check(&command, Mask::Unordered, &theirs, &ours, seed, &[]);
+        }
+    });
+}
+
+#[test]
+fn the_limit_of_a_string_is_the_same() {
+    rounds(2, |server, local, seed| {
+        for line in [
+            "SETRANGE k 536870911 xy",
+            "SETRANGE k 536870912 x",
+            "SETRANGE k 9223372036854775807 x",
+            "SETRANGE k 9223372036854775808 x",
+            "EXISTS k",
+            "SETRANGE a 11999 x",
+            "SETRANGE b 11999 y",
+            "LCS a b",
+            "LCS a b LEN",
+        ] {
+            let command = words(line);
+            let (theirs, ours) = (server.call(&command), local.call(&command));
+            check(&command, Mask::Exact, &theirs, &ours, seed, &[]);
+        }
+    });
+}

@@ -1,0 +1,278 @@
+//! Random commands from a seed.
+
+use crate::Command;
+use crate::compare::{Mask, STALL_MS};
+use larder::clock;
+use std::collections::HashSet;
+
+/// Commands by the shape of their arguments: `k` key, `v` value, `i` integer, `r` index, `f` float, `s`/`m` TTL in
+/// seconds/milliseconds, `S`/`M` the same as Unix times, `g` glob; `?` introduces options that are drawn from the
+/// command's own list; `*` repeats what stands before it.
+#[rustfmt::skip]
+const SHAPES: &[(&str, &str)] = &[
+    ("GET", "k"), ("SET", "kv?"), ("SET", "kv?"), ("SET", "kv"), ("SETNX", "kv"), ("SETEX", "ksv"), ("PSETEX", "kmv"),
+    ("GETSET", "kv"), ("GETDEL", "k"), ("GETEX", "k?"), ("MGET", "k*"), ("MSET", "kv*"), ("MSETNX", "kv*"),
+    ("STRLEN", "k"), ("GETRANGE", "krr"), ("SUBSTR", "krr"), ("INCR", "k"), ("INCRBY", "ki"), ("DECR", "k"),
+    ("DECRBY", "ki"), ("LCS", "kk?"), ("DEL", "k*"), ("UNLINK", "k*"), ("EXISTS", "k*"), ("TOUCH", "k*"),
+    ("TYPE", "k"), ("EXPIRE", "ks?"), ("PEXPIRE", "km?"), ("EXPIREAT", "kS?"), ("PEXPIREAT", "kM?"), ("TTL", "k"),
+    ("PTTL", "k"), ("EXPIRETIME", "k"), ("PEXPIRETIME", "k"), ("PERSIST", "k"), ("RENAME", "kk"),
+    ("RENAMENX", "kk"), ("COPY", "kk?"), ("RANDOMKEY", ""), ("KEYS", "g"), ("SCAN", "0?"), ("DBSIZE", ""),
+    ("OBJECT ENCODING", "k"), ("OBJECT FREQ", "k"), ("OBJECT IDLETIME", "k"), ("OBJECT REFCOUNT", "k"),
+    ("MEMORY USAGE", "k?"),
+    // Redis remembers that a value came from one of these (OBJECT ENCODING): every other round goes without.
+    ("APPEND", "kv"), ("SETRANGE", "krv"), ("INCRBYFLOAT", "kf"),
+];
+const ENCODING_BLIND: usize = 3;
+
+const OPTIONS: &[(&str, &[&str])] = &[
+    ("SET", &["NX", "XX", "GET", "KEEPTTL", "EX s", "PX m", "EXAT S", "PXAT M", "PERSIST", "EX", "FOO"]),
+    ("GETEX", &["EX s", "PX m", "EXAT S", "PXAT M", "PERSIST", "KEEPTTL", "PX", "NX"]),
+    ("LCS", &["LEN", "IDX", "IDX", "WITHMATCHLEN", "MINMATCHLEN i", "MINMATCHLEN", "FOO"]),
+    ("EXPIRE", &["NX", "XX", "GT", "LT", "FOO"]),
+    ("PEXPIRE", &["NX", "XX", "GT", "LT", "NX"]),
+    ("EXPIREAT", &["NX", "XX", "GT", "LT", "GT"]),
+    ("PEXPIREAT", &["NX", "XX", "GT", "LT", "LT"]),
+    ("COPY", &["REPLACE", "REPLACE", "DB 0", "DB 99", "DB 2147483648", "DB x", "DB", "FOO"]),
+    ("SCAN", &["COUNT 1000", "COUNT 1000", "MATCH g", "TYPE string", "TYPE hash", "COUNT i", "COUNT", "FOO"]),
+    ("MEMORY USAGE", &["SAMPLES 5", "SAMPLES i", "SAMPLES", "FOO 1"]),
+];
+
+const KEYS: &[&[u8]] = &[b"a", b"b", b"c", b"key:1", b"key:2", b"{tag}x", b"{tag}y", b"", b"bin\0\xff\r\n"];
+#[rustfmt::skip]
+const VALUES: &[&[u8]] = &[
+    b"", b"0", b"1", b"-1", b"42", b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"007",
+    b"+1", b"-0", b" 1", b"1 ", b"1.5", b"3.0", b"5.0e3", b"-2.5e-3", b"inf", b"nan", b"0x10", b"abc", b"hello world",
+    b"ohmytext", b"mynewtext", b"\0\xff\r\n", b"forty-four-bytes-are-the-longest-embedded-str",
+    b"forty-five-bytes-are-more-than-what-is-embedded", b"12345678901234567890",
+];
+const INTEGERS: &[&str] = &[
+    "0",
+    "1",
+    "-1",
+    "2",
+    "10",
+    "-7",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "x",
+    "",
+    "1.0",
+];
+
+/// A seeded source of commands.
+pub struct Generator {
+    state: u64,
+    start_ms: u64,
+    blind: bool,
+    ttls: HashSet<u64>,
+}
+
+impl Generator {
+    pub fn new(seed: u64) -> Self {
+        Self { state: seed, start_ms: clock::unix_ms(), blind: seed.is_multiple_of(3), ttls: HashSet::new() }
+    }
+
+    /// SplitMix64.
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+        from[self.below(from.len())]
+    }
+
+    /// Up to `length` bytes of an alphabet.
+    pub fn text(&mut self, alphabet: &[u8], length: usize) -> Vec<u8> {
+        (0..self.below(length + 1)).map(|_| alphabet[self.below(alphabet.len())]).collect()
+    }
+
+    /// Something that may be a floating point number.
+    pub fn float(&mut self) -> Vec<u8> {
+        let mut text = self.pick(&["", "", "-", "-", "+"]).to_string();
+        if self.one_in(12) {
+            let odd = [
+                "inf",
+                "nan",
+                "infinity",
+                "0x1.8p3",
+                "0xffffffffffffffffff",
+                "0x1p-70",
+                "1e4932",
+                "1.2e4932",
+                "1e-4951",
+                "1e-5000",
+                "1e5000",
+                "1e",
+                ".",
+                ".5",
+                "5.",
+                "1e+2",
+                "1E2",
+                "0x",
+                "0x.8",
+                "1_0",
+                "1.18973149535723176502e+4932",
+                "3.6e-4951",
+                "1.8e-4951",
+                "18446744073709551615.5",
+                "0e9999",
+                "1e0001",
+            ];
+            text.push_str(self.pick(&odd));
+            return text.into_bytes();
+        }
+        let digits =
+            |generator: &mut Self, most| String::from_utf8(generator.text(b"0123456789", most)).unwrap_or_default();
+        text.push_str(&digits(self, 4));
+        if self.one_in(4) {
+            text.push_str(&digits(self, 22));
+        }
+        if !self.one_in(3) {
+            text.push('.');
+            let most = if self.one_in(3) { 25 } else { 4 };
+            text.push_str(&digits(self, most));
+        }
+        if self.one_in(4) {
+            let most = if self.one_in(4) { 4900 } else { 30 };
+            let exponent = self.below(2 * most) as i64 - most as i64;
+            text.push_str(&format!("e{exponent}"));
+        }
+        text.into_bytes()
+    }
+
+    /// Deadlines are far away and no two are near each other, so that neither side meets one by chance and GT and LT
+    /// decide alike whatever the delay between the sides.
+    fn far_s(&mut self) -> u64 {
+        loop {
+            let ttl = 100_000 + 1_000 * self.next().rem_euclid(1_000_000);
+            if self.ttls.insert(ttl) {
+                return ttl;
+            }
+        }
+    }
+
+    fn time(&mut self, unit: u64, absolute: bool) -> Vec<u8> {
+        if self.one_in(8) {
+            // Past ones, impossible ones, and what is no number; never one that is about to pass.
+            let soon = |text: &&&str| !absolute && text.parse().is_ok_and(|ttl: i64| (1..1_000_000).contains(&ttl));
+            let integers: Vec<&str> = INTEGERS.iter().filter(|text| !soon(text)).copied().collect();
+            return self.pick(&integers).as_bytes().to_vec();
+        }
+        let base = if absolute { self.start_ms / 1000 } else { 0 };
+        ((base + self.far_s()) * (1000 / unit)).to_string().into_bytes()
+    }
+
+    fn word(&mut self, shape: char) -> Vec<u8> {
+        match shape {
+            'k' => self.pick(KEYS).to_vec(),
+            'v' => self.pick(VALUES).to_vec(),
+            'i' => self.pick(INTEGERS).as_bytes().to_vec(),
+            'f' => self.float(),
+            'r' if self.one_in(10) => self.pick(INTEGERS).as_bytes().to_vec(),
+            'r' => (self.below(30) as i64 - 12).to_string().into_bytes(),
+            's' => self.time(1000, false),
+            'm' => self.time(1, false),
+            'S' => self.time(1000, true),
+            'M' => self.time(1, true),
+            'g' => self.text(b"abkey:12{tag}x*?[]^-\\", 6),
+            literal => literal.to_string().into_bytes(),
+        }
+    }
+
+    fn any_case(&mut self, word: &str) -> Vec<u8> {
+        match self.below(3) {
+            0 => word.to_ascii_lowercase().into_bytes(),
+            _ => word.as_bytes().to_vec(),
+        }
+    }
+
+    fn options(&mut self, name: &str, command: &mut Command) {
+        let known = OPTIONS.iter().find(|(command, _)| *command == name).map_or(&[][..], |(_, options)| options);
+        for _ in 0..self.below(4) {
+            let option = self.pick(known);
+            for (at, word) in option.split(' ').enumerate() {
+                let word = match word {
+                    "s" | "m" | "S" | "M" | "i" | "g" if at > 0 => self.word(word.chars().next().unwrap_or('i')),
+                    "hash" | "string" => word.as_bytes().to_vec(),
+                    _ => self.any_case(word),
+                };
+                command.push(word);
+            }
+        }
+    }
+
+    /// The next command, with what has to run just before it.
+    pub fn next_commands(&mut self) -> Vec<Command> {
+        if self.one_in(300) {
+            let mode = self.pick(&["FLUSHALL", "FLUSHDB async", "FLUSHALL sync", "FLUSHALL FOO", "FLUSHDB sync async"]);
+            return vec![crate::words(mode)];
+        }
+        let shapes = SHAPES.len() - if self.blind { ENCODING_BLIND } else { 0 };
+        let (name, shape) = SHAPES[self.below(shapes)];
+        let mut command: Command = Vec::new();
+        for word in name.split(' ') {
+            let word = self.any_case(word);
+            command.push(word);
+        }
+        let plain = shape.trim_end_matches(['*', '?']);
+        let times = if shape.ends_with('*') { 1 + self.below(4) } else { 1 };
+        for _ in 0..times {
+            for shape in plain.chars() {
+                let word = self.word(shape);
+                command.push(word);
+            }
+        }
+        if shape.ends_with('?') {
+            self.options(name, &mut command);
+        }
+        if self.one_in(40) {
+            command.pop();
+        } else if self.one_in(40) {
+            let word = self.word('v');
+            command.push(word);
+        }
+        if command.is_empty() || name == "MEMORY USAGE" && command.len() < 2 {
+            return Vec::new();
+        }
+        if name == "DBSIZE" || name == "MEMORY USAGE" {
+            // Redis keeps what SET stored with a deadline in the past until somebody looks.
+            let look = std::iter::once(&b"EXISTS"[..]).chain(KEYS.iter().copied()).map(<[u8]>::to_vec).collect();
+            return vec![look, command];
+        }
+        vec![command]
+    }
+
+    /// What may differ in the reply to `command`.
+    pub fn mask(&self, command: &Command) -> Mask {
+        let word = |at: usize| command.get(at).map(|word| word.to_ascii_uppercase()).unwrap_or_default();
+        match (word(0).as_slice(), word(1).as_slice()) {
+            (b"KEYS", _) => Mask::Unordered,
+            (b"SCAN", _) if last_count(command) == Some(b"1000") => Mask::ScanOrder,
+            (b"SCAN" | b"RANDOMKEY", _) => Mask::Kind,
+            (b"TTL" | b"EXPIRETIME", _) => Mask::Near(STALL_MS / 1000),
+            (b"PTTL" | b"PEXPIRETIME", _) => Mask::Near(STALL_MS),
+            (b"OBJECT", b"IDLETIME" | b"REFCOUNT") | (b"MEMORY", _) => Mask::Kind,
+            (b"OBJECT", b"ENCODING") if !self.blind => Mask::Kind,
+            _ => Mask::Exact,
+        }
+    }
+}
+
+/// The COUNT of a SCAN that counts.
+fn last_count(command: &Command) -> Option<&[u8]> {
+    let at = command.iter().rposition(|word| word.eq_ignore_ascii_case(b"COUNT"))?;
+    command.get(at + 1).map(Vec::as_slice)
+}

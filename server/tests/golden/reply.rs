@@ -1,0 +1,41 @@
+//! Just enough RESP to tell where a reply ends and to take arrays apart.
+
+/// Length of the first whole reply in `bytes`, if it is complete.
+pub fn length(bytes: &[u8]) -> Option<usize> {
+    let line_end = bytes.windows(2).position(|pair| pair == b"\r\n")? + 2;
+    let (kind, rest) = (bytes[0], &bytes[1..line_end - 2]);
+    let number = || std::str::from_utf8(rest).ok()?.parse::<i64>().ok();
+    let elements = match kind {
+        b'$' | b'=' | b'!' => {
+            let Ok(size) = usize::try_from(number()?) else { return Some(line_end) };
+            let end = line_end + size + 2;
+            return (bytes.len() >= end).then_some(end);
+        }
+        b'*' | b'~' | b'>' => number()?.max(0),
+        b'%' => number()? * 2,
+        _ => 0,
+    };
+    let mut end = line_end;
+    for _ in 0..elements {
+        end += length(&bytes[end..])?;
+    }
+    Some(end)
+}
+
+/// The elements of an array reply, each as it came; nothing for other replies.
+pub fn elements(bytes: &[u8]) -> Vec<&[u8]> {
+    let mut elements = Vec::new();
+    if bytes.first() == Some(&b'*') {
+        let mut at = bytes.windows(2).position(|pair| pair == b"\r\n").map_or(bytes.len(), |at| at + 2);
+        while let Some(length) = bytes.get(at..).filter(|rest| !rest.is_empty()).and_then(length) {
+            elements.push(&bytes[at..at + length]);
+            at += length;
+        }
+    }
+    elements
+}
+
+/// The number of an integer reply.
+pub fn integer(bytes: &[u8]) -> Option<i64> {
+    std::str::from_utf8(bytes.strip_prefix(b":")?.strip_suffix(b"\r\n")?).ok()?.parse().ok()
+}

@@ -1,0 +1,106 @@
+//! Commands over several partitions.
+
+use super::harness::{Node, Wire, array};
+use larder::ids::NodeNo;
+use larder::raft::Role;
+use std::collections::BTreeSet;
+
+const CROSSSLOT: &[u8] = b"-CROSSSLOT Keys in request don't hash to the same slot\r\n";
+
+#[test]
+fn keys_of_many_partitions_are_split_on_the_client_port_alone() {
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    let keys: Vec<String> = (0..100).map(|n| format!("key{n}")).collect();
+    let mut mset: Vec<&[u8]> = vec![b"MSET"];
+    keys.iter().for_each(|key| mset.extend([key.as_bytes(), key.as_bytes()]));
+    wire.ask(&array(&mset), b"+OK\r\n");
+    let mut mget: Vec<&[u8]> = vec![b"MGET"];
+    mget.extend(keys.iter().rev().map(String::as_bytes));
+    let values: String = keys.iter().rev().map(|key| format!("${}\r\n{key}\r\n", key.len())).collect();
+    wire.ask(&array(&mget), format!("*100\r\n{values}").as_bytes());
+    let mut exists = mget.clone();
+    exists[0] = b"EXISTS";
+    wire.ask(&array(&exists), b":100\r\n");
+    wire.ask(b"dbsize\r\n", b":100\r\n");
+    wire.ask(b"rename key1 key2\r\n", CROSSSLOT);
+    wire.ask(b"msetnx a 1 b 2\r\n", CROSSSLOT);
+    let mut cluster = node.connect_cluster();
+    cluster.ask(&array(&mget), CROSSSLOT);
+    cluster.ask(b"mget {key1}a key1\r\n", b"*2\r\n$-1\r\n$4\r\nkey1\r\n");
+    let mut delete = mget.clone();
+    delete[0] = b"DEL";
+    wire.ask(&array(&delete), b":100\r\n");
+    wire.ask(b"dbsize\r\n", b":0\r\n");
+}
+
+fn scan(wire: &mut Wire, options: &str) -> (Vec<String>, usize) {
+    let (mut cursor, mut keys, mut steps) = (String::from("0"), Vec::new(), 0);
+    loop {
+        wire.send(format!("scan {cursor} {options}\r\n").as_bytes());
+        assert_eq!(wire.line(), "*2");
+        wire.line();
+        cursor = wire.line();
+        assert!(cursor.parse::<i64>().is_ok(), "{cursor} is no signed 64-bit number");
+        let count: usize = wire.line()[1..].parse().unwrap();
+        for _ in 0..count {
+            wire.line();
+            keys.push(wire.line());
+        }
+        steps += 1;
+        if cursor == "0" {
+            return (keys, steps);
+        }
+    }
+}
+
+#[test]
+fn scan_meets_every_key_of_every_partition_once() {
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    for n in 0..1000 {
+        wire.ask(&array(&[b"SET", format!("key{n}").as_bytes(), b"v"]), b"+OK\r\n");
+    }
+    for options in ["", "count 1", "count 7", "count 100000", "match key* count 50", "match nosuch*", "type string"] {
+        let (keys, steps) = scan(&mut wire, options);
+        let distinct: BTreeSet<&String> = keys.iter().collect();
+        let expected = if options.contains("nosuch") { 0 } else { 1000 };
+        assert_eq!((keys.len(), distinct.len()), (expected, expected), "{options}");
+        assert!(options != "count 100000" || steps == 1, "a large COUNT takes one step");
+    }
+    wire.send(b"keys *\r\n");
+    assert_eq!(wire.line(), "*1000");
+}
+
+#[test]
+fn the_cluster_port_sees_what_the_node_leads() {
+    let node = Node::with_roles(&[], |id| if id < 6 { Role::Solo } else { Role::Follower(Some(NodeNo(2))) });
+    let mut wire = node.connect_cluster();
+    // b hashes to 3300, f to 3168, both led here; a does not.
+    wire.ask(b"set b 1\r\nset f 2\r\ndbsize\r\n", b"+OK\r\n+OK\r\n:2\r\n");
+    assert_eq!(scan(&mut wire, "").0.into_iter().collect::<BTreeSet<_>>(), ["b", "f"].map(String::from).into());
+    wire.ask(b"flushall\r\ndbsize\r\nrandomkey\r\n", b"+OK\r\n:0\r\n$-1\r\n");
+}
+
+#[test]
+fn randomkey_finds_the_only_key() {
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    wire.ask(b"randomkey\r\nset only 1\r\n", b"$-1\r\n+OK\r\n");
+    wire.ask(&b"randomkey\r\n".repeat(50), &b"$4\r\nonly\r\n".repeat(50));
+}
+
+#[test]
+fn a_flush_in_a_transaction_stands_before_or_after_its_slot() {
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    wire.ask(b"mset a 1 b 2\r\n", b"+OK\r\n");
+    wire.ask(
+        b"multi\r\nflushall\r\nset a 3\r\ndbsize\r\nping\r\nexec\r\nget b\r\n",
+        b"+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*4\r\n+OK\r\n+OK\r\n:1\r\n+PONG\r\n$-1\r\n",
+    );
+    wire.ask(
+        b"multi\r\nset a 3\r\ndbsize\r\nset a 4\r\ndiscard\r\n",
+        b"+OK\r\n+QUEUED\r\n+QUEUED\r\n-ERR Command not allowed inside a transaction between commands on the keys of one slot\r\n+OK\r\n",
+    );
+}
