@@ -2,13 +2,40 @@
 //!
 //! A test compares; `UPDATE_DOCS=1 cargo test -p larder docs::` writes.
 
-use super::spec::{CommandSpec, Family, Handler};
+use super::spec::{CommandSpec, Family};
 use super::table;
 use std::fmt::Write;
 use std::path::Path;
 
 /// Where a command differs from Redis 7.4, by its full name.
 const DIFFERENCES: &[(&str, &str)] = &[
+    ("auth", "The only user is `default`."),
+    (
+        "client|list",
+        "What Larder does not have is -1 (`fd`) or 0. TYPE knows normal clients only: there are no others on these ports.",
+    ),
+    ("client|no-evict", "Kept and shown; clients are closed at output limits only, never for memory."),
+    (
+        "cluster|forget",
+        "Removes a dead node for good, on all nodes. Also takes a unique beginning of an id, or a client address.",
+    ),
+    ("cluster|links", "Links that this node knows of; times and buffers are left out where they are not measured."),
+    (
+        "cluster|meet",
+        "Answers once the nodes agree. Of the two, the one without data joins; if both hold data, an error.",
+    ),
+    ("cluster|myshardid", "Each node is a shard of its own: its id is the node's."),
+    (
+        "cluster|nodes",
+        "Every node is a master of the slots that it leads. StackExchange.Redis is told on the client port that there is no cluster.",
+    ),
+    ("cluster|replicas", "Always empty: copies belong to partitions, not to nodes."),
+    ("cluster|shards", "One shard a node, with the slots that it leads."),
+    ("cluster|slots", "The leader of each range alone, with its cluster port."),
+    ("command|docs", "Without `arguments`."),
+    ("config|get", "Redis's names for what there is, and Larder's own settings."),
+    ("config|rewrite", "The file is TOML; comments are kept."),
+    ("config|set", "`maxmemory-policy` has allkeys-lru, volatile-lru, volatile-ttl and noeviction."),
     ("copy", "The only database is 0; any other is answered `ERR DB index is out of range`."),
     ("del", "Keys of several slots are split on the client port; not atomic across slots then."),
     ("exists", "Keys of several slots are split on the client port."),
@@ -19,8 +46,18 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     ("flushdb", "As FLUSHALL: the only database is 0."),
     ("incrbyfloat", "Computes in x87's 80-bit format on every machine, as Redis does on x86-64."),
+    (
+        "info",
+        "A field whose value Larder does not have is left out. `redis_mode` and `cluster_enabled` depend on the port.",
+    ),
     ("keys", "Bytes of a range compare as signed, as Redis's do on x86-64."),
+    ("larder", "Larder's own, not of Redis; `since` is a version of Larder."),
+    ("larder|drain", "Larder's own."),
+    ("larder|help", "Larder's own."),
+    ("larder|remove", "Larder's own."),
+    ("larder|status", "Larder's own."),
     ("lcs", "Redis's limit on size, in a 32nd of its memory."),
+    ("memory|stats", "The fields that Larder has."),
     ("memory|usage", "Exact: SAMPLES is checked and has no effect."),
     ("mget", "Keys of several slots are split on the client port; not atomic across slots then."),
     ("mset", "Keys of several slots are split on the client port; not atomic across slots then."),
@@ -33,8 +70,15 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("object|idletime", "Recency is kept by the leader and approximate after a failover."),
     ("object|refcount", "Always 1: values are not shared."),
     ("randomkey", "Picks a partition by its number of keys, then a key."),
+    ("readonly", "Until followers answer reads, such a connection is answered MOVED like any other."),
+    ("role", "Always `master`, offset 0, no replicas: copies belong to partitions, not to nodes."),
     ("scan", "The cursor names a place in the order of the keys' hashes: it holds while nodes come and go."),
+    ("select", "The only database is 0."),
     ("set", "A deadline in the past (EXAT, PXAT) deletes the key at once."),
+    (
+        "shutdown",
+        "SAVE is an error: no data is kept on disk. Waits for leave to stop, so that partitions keep their majorities; FORCE does not.",
+    ),
     ("touch", "Keys of several slots are split on the client port."),
     ("unlink", "Keys of several slots are split on the client port; not atomic across slots then."),
 ];
@@ -54,9 +98,8 @@ fn page() -> String {
         let mut rows = Vec::new();
         for spec in table::all().filter(|spec| spec.family == *family) {
             rows.push((spec.name.to_string(), spec));
-            if let Handler::Container(subcommands) = spec.handler {
-                rows.extend(subcommands.iter().map(|sub| (format!("{}|{}", spec.name, sub.name), *sub)));
-            }
+            let named = table::subcommands(spec).filter(|sub| !sub.name.is_empty());
+            rows.extend(named.map(|sub| (format!("{}|{}", spec.name, sub.name), sub)));
         }
         if rows.is_empty() {
             continue;

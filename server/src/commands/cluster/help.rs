@@ -4,12 +4,13 @@ use super::CLUSTER_ROW;
 use crate::commands::connection::arguments::help;
 use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::{CommandError, CommandSpec, Handler};
-use larder_protocol::{Args, Arity, ReplyBuffer};
+use larder_protocol::{Args, Arity, Flags, ReplyBuffer};
 
 /// CLUSTER HELP
 pub(super) static HELP: CommandSpec = CommandSpec {
     name: "help",
     arity: Arity::Exactly(2),
+    flags: Flags::LOADING.union(Flags::STALE),
     since: "5.0.0",
     summary: "Returns helpful text about the different subcommands.",
     handler: Handler::Connection(show_help),

@@ -34,8 +34,8 @@ use larder_protocol::{Arity, Flags};
 /// What rows of this family have in common.
 const CLUSTER_ROW: CommandSpec =
     CommandSpec { family: Family::Cluster, flags: QUERY, since: "3.0.0", ..CommandSpec::CONNECTION };
-const QUERY: Flags = Flags::LOADING.union(Flags::STALE);
-const ADMIN: Flags = QUERY.union(Flags::ADMIN).union(Flags::NOSCRIPT);
+const QUERY: Flags = Flags::STALE;
+const ADMIN: Flags = QUERY.union(Flags::ADMIN);
 
 /// The family's commands.
 pub static COMMANDS: &[&CommandSpec] =

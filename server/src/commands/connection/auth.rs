@@ -13,9 +13,7 @@ pub static AUTH: CommandSpec = CommandSpec {
         .union(Flags::LOADING)
         .union(Flags::STALE)
         .union(Flags::FAST)
-        .union(Flags::NO_AUTH)
-        .union(Flags::SKIP_MONITOR)
-        .union(Flags::SKIP_SLOWLOG),
+        .union(Flags::NO_AUTH),
     complexity: "O(N) where N is the number of passwords defined for the user",
     summary: "Authenticates the connection.",
     handler: Handler::Connection(auth),

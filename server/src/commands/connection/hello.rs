@@ -16,9 +16,7 @@ pub static HELLO: CommandSpec = CommandSpec {
         .union(Flags::LOADING)
         .union(Flags::STALE)
         .union(Flags::FAST)
-        .union(Flags::NO_AUTH)
-        .union(Flags::SKIP_MONITOR)
-        .union(Flags::SKIP_SLOWLOG),
+        .union(Flags::NO_AUTH),
     since: "6.0.0",
     summary: "Handshakes with the Redis server.",
     handler: Handler::Connection(hello),
