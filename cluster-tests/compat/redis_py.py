@@ -1,5 +1,6 @@
 """redis-py, as an application would use it: redis_py.py MODE PROTOCOL PORT (MODE plain or cluster, PROTOCOL default, 2 or 3)."""
 
+import os
 import sys
 
 import redis
@@ -9,7 +10,7 @@ options = {"host": "127.0.0.1", "port": port, "decode_responses": True}
 if protocol != "default":
     options["protocol"] = int(protocol)
 client = redis.RedisCluster(**options) if mode == "cluster" else redis.Redis(**options)
-prefix = f"py:{mode}:{protocol}"
+prefix = f"py:{mode}:{protocol}:{os.getpid()}"
 
 
 def key(name):
@@ -29,6 +30,7 @@ check("SET NX", client.set(key("a"), "2", nx=True), None)
 check("SET GET", client.set(key("a"), "2", get=True), "1")
 check("SET EX", client.set(key("b"), "x", ex=100), True)
 check("TTL", 90 < client.ttl(key("b")) <= 100, True)
+client.delete(key("n"))
 check("INCRBY", client.incrby(key("n"), 41) + client.incr(key("n")), 41 + 42)
 check("APPEND", client.append(key("b"), "yz"), 3)
 check("binary", client.set(key("bin"), bytes(range(256))), True)

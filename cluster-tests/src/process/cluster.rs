@@ -2,6 +2,7 @@
 
 use super::node::{Node, NodeOptions};
 use super::topology::{SlotRange, slot_ranges};
+use parking_lot::{Mutex, MutexGuard};
 use std::io;
 use std::net::SocketAddr;
 use std::ops::{Index, IndexMut};
@@ -17,7 +18,12 @@ pub struct Cluster {
     flags: Vec<String>,
     // After the nodes: dropped after them.
     directory: TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
+
+/// Clusters of one test binary run one after another: the machines that tests run on have few cores, and a node that
+/// gets no processor time is as good as dead.
+static TURN: Mutex<()> = Mutex::new(());
 
 impl Cluster {
     /// Starts `count` nodes, each with `flags`, and waits until all are full members.
@@ -26,8 +32,9 @@ impl Cluster {
     /// Where that does not happen.
     pub fn start(count: usize, flags: &[&str]) -> Self {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let turn = TURN.lock();
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut cluster = Self { nodes: Vec::new(), flags, directory };
+        let mut cluster = Self { nodes: Vec::new(), flags, directory, _turn: turn };
         for _ in 0..count {
             cluster.add();
         }

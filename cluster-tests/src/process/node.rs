@@ -58,7 +58,7 @@ impl Node {
         let mut command = Command::new(larder_binary());
         command.args(["serve", "--bind", "127.0.0.1", "--log-format", "text"]);
         if !self.options.flags.iter().any(|flag| flag == "--loglevel") {
-            command.args(["--loglevel", "debug"]);
+            command.args(["--loglevel", "verbose"]);
         }
         let ports = self.ports;
         for (flag, port) in [

@@ -47,3 +47,28 @@ fn tell(verb: char, pid: u32) {
         let _ = stdin.write_all(format!("{verb} {pid}\n").as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::wait_until;
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_registered_dies_with_the_pipe_and_what_is_forgotten_does_not() {
+        let sleep = || Command::new("sleep").arg("600").spawn().expect("sleep");
+        let (mut guarded, mut forgotten) = (sleep(), sleep());
+        let mut shell = Command::new("/bin/sh").args(["-c", SCRIPT]).stdin(Stdio::piped()).spawn().expect("a shell");
+        let mut stdin = shell.stdin.take().expect("a pipe");
+        let (pid, other) = (guarded.id(), forgotten.id());
+        stdin.write_all(format!("+ {pid}\n+ {other}\n- {other}\n").as_bytes()).expect("written");
+        drop(stdin);
+        wait_until("the guarded process dies", Duration::from_secs(10), || {
+            guarded.try_wait().ok().flatten().ok_or("it lives")
+        });
+        shell.wait().expect("the shell ends");
+        assert!(forgotten.try_wait().expect("a child").is_none());
+        forgotten.kill().expect("killed");
+        forgotten.wait().expect("waited for");
+    }
+}

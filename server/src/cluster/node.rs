@@ -343,6 +343,12 @@ impl ClusterNode {
         if self.directory.leader().is_none() {
             return Err("the directory has no leader".into());
         }
+        // A node that has just come up is in no target yet: that is not the same as having nothing to hold.
+        let placed = reconciler::wanted_targets(&state)
+            .is_some_and(|wanted| state.partitions.iter().map(|record| &record.target).eq(&wanted));
+        if !placed {
+            return Err("placement is changing".into());
+        }
         if record.state == NodeState::Up && !state.is_settled(self.me.node) {
             return Err("copies are still on their way".into());
         }
@@ -356,9 +362,6 @@ impl ClusterNode {
             if !ready {
                 return Err(format!("the copy of partition {id} is not a caught-up voter"));
             }
-        }
-        if state.partitions.iter().any(|record| record.target.is_empty()) {
-            return Err("partitions are not placed yet".into());
         }
         Ok(())
     }

@@ -108,24 +108,26 @@ async fn settle_nodes(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result
     Ok(())
 }
 
-/// Computes who is to hold what, and records it where it differs.
-async fn set_targets(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result<(), DirectoryError> {
-    let Some(cluster) = &state.cluster else { return Ok(()) };
+/// Who should hold what, by partition, as placement has it from the present state; `None` where no node may hold any.
+pub(super) fn wanted_targets(state: &DirectoryState) -> Option<Vec<Vec<NodeNo>>> {
+    let cluster = state.cluster.as_ref()?;
     let up: Vec<PlacementNode> = state
         .nodes
         .values()
         .filter(|record| record.state == NodeState::Up)
         .map(|record| PlacementNode { no: record.no, weight: record.weight, zone: record.zone.clone() })
         .collect();
-    if up.is_empty() {
-        return Ok(());
-    }
     let previous: Vec<Vec<NodeNo>> = state.partitions.iter().map(|record| record.target.clone()).collect();
     let settings = &cluster.settings;
-    let targets = place(&up, settings.partitions, usize::from(settings.replicas), &previous);
-    if targets != previous {
+    (!up.is_empty()).then(|| place(&up, settings.partitions, usize::from(settings.replicas), &previous))
+}
+
+/// Records who is to hold what, where that differs from what is recorded.
+async fn set_targets(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result<(), DirectoryError> {
+    let Some(targets) = wanted_targets(state) else { return Ok(()) };
+    if !state.partitions.iter().map(|record| &record.target).eq(&targets) {
         node.directory.propose(DirectoryCommand::SetTarget { expected: state.target_epoch, targets }).await?;
-        tracing::info!(nodes = up.len(), "placement changed");
+        tracing::info!("placement changed");
     }
     Ok(())
 }

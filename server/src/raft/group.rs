@@ -21,7 +21,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{Precondition, TransferLeaderRequest};
 use openraft::storage::RaftLogStorage;
-use openraft::{AsyncRuntime, ChangeMembers, Config, Raft, ServerState, SnapshotPolicy};
+use openraft::{AsyncRuntime, ChangeMembers, Config, Instant, Raft, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -477,7 +477,8 @@ impl<RT: AsyncRuntime> Group<RT> {
     }
 
     fn best_follower(&self, among: &BTreeSet<CopyId>) -> Option<CopyId> {
-        let candidates = self.progress().into_iter().filter(|one| one.copy != self.me && among.contains(&one.copy));
+        let usable = |one: &CopyProgress| one.copy != self.me && among.contains(&one.copy) && self.hears(one.copy);
+        let candidates = self.progress().into_iter().filter(usable);
         candidates.min_by_key(|one| one.behind).map(|one| one.copy)
     }
 
@@ -486,11 +487,28 @@ impl<RT: AsyncRuntime> Group<RT> {
         if !self.leads() {
             return Err(ReshapeError::NotLeader);
         }
+        // A transfer cannot be called off: until the target takes over, writes are refused. So it goes only to a copy that
+        // has just been heard from.
+        if !self.hears(to) {
+            return Err(ReshapeError::Other(format!("node {} does not answer now", to.node)));
+        }
         // From before the transfer is asked for until the term changes there is no lease here: the target may be
         // elected at once.
         self.sampler.hold_until_term_changes(self.raft.server_metrics().borrow_watched().vote.leader_id.term);
         self.partition.set_lease(0);
         self.raft.trigger().transfer_leader(to.pack()).await.map_err(|error| ReshapeError::Other(error.to_string()))
+    }
+
+    /// Whether a follower has acknowledged this leader within the last heartbeats and lacks little.
+    fn hears(&self, copy: CopyId) -> bool {
+        let recent = Duration::from_millis(3 * self.host.timing.heartbeat_ms);
+        let acknowledged = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            let heartbeats = metrics.heartbeat.as_ref();
+            heartbeats.and_then(|all| all.get(&copy.pack()).copied().flatten()).is_some_and(|at| at.elapsed() < recent)
+        };
+        acknowledged && self.progress().iter().any(|one| one.copy == copy && one.behind <= 64)
     }
 
     /// Hands leadership to whichever voter is most caught up; false where there is no other voter.
