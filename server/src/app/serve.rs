@@ -142,6 +142,8 @@ async fn serve(
     let stats = Arc::new(Stats::new(table::named().len()));
     let stop = Arc::new(StopSwitch::new());
     let upkeep = Upkeep::new(Arc::clone(cluster.routes().partitions()), Arc::clone(&stats), core.clone());
+    // Tables of empty partitions: what is used before any item.
+    let startup_bytes = cluster.routes().partitions().iter().map(|p| p.lock().keyspace.memory_bytes() as u64).sum();
     let node = Arc::new(Node {
         settings,
         clients: Clients::default(),
@@ -152,7 +154,7 @@ async fn serve(
         advertised,
         stop: Arc::clone(&stop),
         core: core.clone(),
-        startup_bytes: 0,
+        startup_bytes,
         peak_bytes: Default::default(),
         unreachable: Mutex::default(),
     });

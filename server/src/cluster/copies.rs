@@ -326,14 +326,6 @@ impl Copies {
         }
     }
 
-    /// Whether every copy that this node holds is a caught-up voter of a group with a leader, or solo.
-    pub fn all_ready(&self) -> bool {
-        self.slots.iter().enumerate().all(|(index, slot)| match &*slot.group.read() {
-            Some(group) => group.is_caught_up_voter(),
-            None => self.partition(PartitionId(index as u16)).lock().role == Role::Solo,
-        })
-    }
-
     /// Hands over every leadership that another voter can take; true where none is left here that could be.
     pub async fn hand_over(&self) -> bool {
         let mut done = true;

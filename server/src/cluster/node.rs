@@ -24,7 +24,7 @@ use super::service;
 use crate::clock;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use crate::keyspace::HashSeed;
-use crate::raft::transport::{CallError, ClusterSecret, PeerIdentity, PeerService, Peers};
+use crate::raft::transport::{ClusterSecret, PeerIdentity, PeerService, Peers};
 use crate::raft::{GroupHost, GroupRpc, Partition, PeerUnreachable, Role, ShareOutcome, Timing};
 use crate::topology::{HostPort, NodeInfo, NodeState, Owners, Topology};
 use bytes::Bytes;
@@ -111,7 +111,7 @@ pub struct ClusterNode {
     /// Asked to join another cluster: what to do is the application's (it starts the node anew).
     rejoin: OnceLock<Box<dyn Fn(HostPort) + Send + Sync>>,
     stopping: AtomicBool,
-    /// Nodes that were seen to be ready for the first time since they registered.
+    /// Partitions whose voters are being changed on this node's orders.
     pub(super) work: Mutex<BTreeSet<PartitionId>>,
 }
 
@@ -760,9 +760,4 @@ fn random<const N: usize>() -> Result<[u8; N], ClusterError> {
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| ClusterError::Random(error.into()))?;
     Ok(bytes)
-}
-
-/// Whether a call that failed may have been carried out.
-pub fn may_have_happened(error: CallError) -> bool {
-    error != CallError::NotSent
 }
