@@ -6,9 +6,10 @@ pub const SLOTS: u16 = 16_384;
 /// One of the 16,384 hash slots.
 pub type Slot = u16;
 
-/// CRC16/XMODEM (polynomial 0x1021), one table entry a byte.
-static CRC16: [u16; 256] = {
-    let mut table = [0u16; 256];
+/// CRC16/XMODEM (polynomial 0x1021) of a byte, then of that byte with one to seven zeros behind it: eight bytes take eight
+/// lookups that do not wait for each other ("slicing by 8", Kounavis and Berry 2005).
+static CRC16: [[u16; 256]; 8] = {
+    let mut tables = [[0u16; 256]; 8];
     let mut byte = 0;
     while byte < 256 {
         let mut crc = (byte as u16) << 8;
@@ -17,15 +18,38 @@ static CRC16: [u16; 256] = {
             crc = if crc & 0x8000 != 0 { (crc << 1) ^ 0x1021 } else { crc << 1 };
             bit += 1;
         }
-        table[byte] = crc;
+        tables[0][byte] = crc;
         byte += 1;
     }
-    table
+    let mut zeros = 1;
+    while zeros < 8 {
+        let mut byte = 0;
+        while byte < 256 {
+            let crc = tables[zeros - 1][byte];
+            tables[zeros][byte] = (crc << 8) ^ tables[0][(crc >> 8) as usize];
+            byte += 1;
+        }
+        zeros += 1;
+    }
+    tables
 };
 
 /// CRC16/XMODEM of `bytes`.
+#[inline]
 pub fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, byte| (crc << 8) ^ CRC16[usize::from((crc >> 8) as u8 ^ byte)])
+    let (eights, rest) = bytes.as_chunks::<8>();
+    let crc = eights.iter().fold(0, |crc: u16, eight| {
+        let [high, low] = crc.to_be_bytes();
+        CRC16[7][usize::from(eight[0] ^ high)]
+            ^ CRC16[6][usize::from(eight[1] ^ low)]
+            ^ CRC16[5][usize::from(eight[2])]
+            ^ CRC16[4][usize::from(eight[3])]
+            ^ CRC16[3][usize::from(eight[4])]
+            ^ CRC16[2][usize::from(eight[5])]
+            ^ CRC16[1][usize::from(eight[6])]
+            ^ CRC16[0][usize::from(eight[7])]
+    });
+    rest.iter().fold(crc, |crc, byte| (crc << 8) ^ CRC16[0][usize::from((crc >> 8) as u8 ^ byte)])
 }
 
 /// The part of `key` that is hashed: what stands between the first `{` and the next `}`, if that is not empty.
@@ -46,6 +70,19 @@ pub fn slot_of(key: &[u8]) -> Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn eight_bytes_at_a_time_are_as_one_at_a_time() {
+        let bytes: Vec<u8> = (0..100u32).map(|n| (n * n * 31 + 7) as u8).collect();
+        for length in 0..bytes.len() {
+            let mut crc = 0u16;
+            for byte in &bytes[..length] {
+                crc ^= u16::from(*byte) << 8;
+                (0..8).for_each(|_| crc = if crc & 0x8000 != 0 { (crc << 1) ^ 0x1021 } else { crc << 1 });
+            }
+            assert_eq!(crc16(&bytes[..length]), crc);
+        }
+    }
 
     #[test]
     fn slots_match_the_cluster_specification() {

@@ -3,6 +3,7 @@
 mod addresses;
 mod cli;
 mod dev;
+mod huge_pages;
 mod metrics;
 mod node;
 mod operator;

@@ -9,7 +9,7 @@
 use super::addresses::{self, Advertised, Bound};
 use super::node::Node;
 use super::stop::{Stage, StopSwitch};
-use super::{Outcome, failed, sampler, system};
+use super::{Outcome, failed, huge_pages, sampler, system};
 use crate::clock;
 use crate::cluster::identity::DataDir;
 use crate::cluster::node::{ClusterConfig, ClusterNode, ForwardServer};
@@ -49,6 +49,7 @@ const WEIGHT_BYTES: u64 = 1 << 30;
 
 /// Runs a node until it is stopped.
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
+    huge_pages::forbid();
     let file = matches.get_one::<String>("config").map(PathBuf::from);
     let settings = Settings::load(file.as_deref(), &explicit(matches)).map_err(failed)?;
     init_logs(settings.get("log-format") == "json", &settings.get("loglevel"));

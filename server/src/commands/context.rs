@@ -15,10 +15,20 @@ pub struct Context<'a> {
     pub touch: Option<Tick>,
     /// Seed for whatever is chosen at random, the same on every copy.
     pub seed: u64,
+    /// The hash of the command's key, where it has one key only and dispatch has hashed it already.
+    pub key_hash: Option<u64>,
     /// Lookups by read commands that found a key (INFO `keyspace_hits`).
     pub hits: u64,
     /// Lookups by read commands that found none (INFO `keyspace_misses`).
     pub misses: u64,
+}
+
+impl Context<'_> {
+    #[inline]
+    fn hash(&self, key: &[u8]) -> u64 {
+        debug_assert!(self.key_hash.is_none_or(|hash| hash == self.keyspace.hash(key)), "one key, one hash");
+        self.key_hash.unwrap_or_else(|| self.keyspace.hash(key))
+    }
 }
 
 /// Lookups that read.
@@ -34,7 +44,7 @@ impl Context<'_> {
     }
 
     fn look(&mut self, key: &[u8], touch: Option<Tick>) -> Option<ItemRef<'_>> {
-        let item = self.keyspace.get(key, self.now, touch);
+        let item = self.keyspace.get_hashed(self.hash(key), key, self.now, touch);
         match item {
             Some(_) => self.hits += 1,
             None => self.misses += 1,
@@ -62,7 +72,7 @@ impl Context<'_> {
 
     /// What `inspect` makes of the item at `key`.
     pub fn item_for_write<R>(&mut self, key: &[u8], inspect: impl FnOnce(ItemRef<'_>) -> R) -> Option<R> {
-        if let Some(item) = self.keyspace.get(key, self.now, None) {
+        if let Some(item) = self.keyspace.get_hashed(self.hash(key), key, self.now, None) {
             return Some(inspect(item));
         }
         self.drop_due(key);
@@ -94,7 +104,7 @@ impl Context<'_> {
             Deadline::At(at) if at <= self.now => {
                 self.keyspace.remove(key);
             }
-            _ => self.keyspace.set_string(key, value, deadline, self.touch),
+            _ => self.keyspace.set_string_hashed(self.hash(key), key, value, deadline, self.touch),
         }
     }
 

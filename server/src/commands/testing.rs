@@ -21,7 +21,7 @@ impl Bench {
 
     pub fn context(&mut self) -> Context<'_> {
         let touch = Some(tick_of(self.now));
-        Context { keyspace: &mut self.keyspace, now: self.now, touch, seed: 7, hits: 0, misses: 0 }
+        Context { keyspace: &mut self.keyspace, now: self.now, touch, seed: 7, key_hash: None, hits: 0, misses: 0 }
     }
 
     /// Runs a handler on words that are separated by spaces and shows its reply, CRLF as `|`.

@@ -1,5 +1,6 @@
 //! One connection's side of dispatch: its session, its transaction, and what its current batch waits for.
 
+use super::ahead::{Ahead, Foreseen};
 use super::gates::{self, Candidate, Keys};
 use super::lookup::{Entry, Lookup, Unknown};
 use super::meter::Meter;
@@ -34,6 +35,7 @@ pub struct Conversation {
     pub(super) meter: Meter,
     /// When this batch was read, or when it last went on after a wait.
     pub(super) moment: Moment,
+    pub(super) ahead: Ahead,
     pending: Pending,
     dice: u64,
     closing: bool,
@@ -65,6 +67,7 @@ impl Conversation {
             watch: None,
             meter,
             moment: Moment::now(),
+            ahead: Ahead::default(),
             pending: Pending::default(),
             dice,
             closing: false,
@@ -88,12 +91,15 @@ impl Conversation {
     /// Call it right after the bytes of the batch were read: the leases of its reads count from now.
     pub async fn execute(&mut self, input: &[u8], batch: &CommandBatch, from: usize, out: &mut ReplyBuffer) -> usize {
         self.moment = Moment::now();
+        self.ahead.clear();
         let mut at = from;
         while at < batch.len() && !self.closing && out.len() < limits::OUTPUT_BATCH_BYTES_MAX {
+            self.look_ahead(input, batch, at);
             let args = batch.args(input, at);
+            let foreseen = self.ahead.of(at);
             at += 1;
             let mark = out.len();
-            match self.run(args, out) {
+            match self.run(args, foreseen, out) {
                 Next::Done => self.end_command(mark, out),
                 Next::Barrier(candidate) => Box::pin(self.barrier(candidate, out)).await,
                 Next::Paused { writes } => {
@@ -118,11 +124,12 @@ impl Conversation {
     }
 
     /// One command, as far as it goes without waiting.
-    fn run<'a>(&mut self, args: Args<'a>, out: &mut ReplyBuffer) -> Next<'a> {
+    fn run<'a>(&mut self, args: Args<'a>, foreseen: Option<Foreseen>, out: &mut ReplyBuffer) -> Next<'a> {
         if out.version() != self.session.version {
             out.set_version(self.session.version);
         }
-        let entry = match self.lookup.find(args) {
+        let found = foreseen.map_or_else(|| self.lookup.find(args), |foreseen| Ok(foreseen.entry));
+        let entry = match found {
             Ok(entry) => entry,
             Err(unknown) => {
                 let rejection = match unknown {
@@ -133,7 +140,8 @@ impl Conversation {
                 return Next::Done;
             }
         };
-        let mut candidate = Candidate { entry, args, keys: Keys::None };
+        let mut candidate =
+            Candidate { entry, args, key: foreseen.and_then(|foreseen| foreseen.key), keys: Keys::None };
         if let Err(rejection) = gates::admit(self, &mut candidate) {
             self.meter.reject(entry);
             if std::ptr::eq(entry.spec, &transactions::EXEC) {
@@ -180,7 +188,8 @@ impl Conversation {
             let mut guard = partition.lock();
             if answers_alone(guard.role, partition, writes, self.moment) {
                 self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                let context = guard.context(self.moment.wall, !self.session.no_touch, splitmix(self.dice));
+                let mut context = guard.context(self.moment.wall, !self.session.no_touch, splitmix(self.dice));
+                context.key_hash = candidate.key.map(|(_, hash)| hash);
                 let ran = run::run_one(run, context, candidate.args, out);
                 drop(guard);
                 self.meter.looked_up(ran.hits, ran.misses);

@@ -15,6 +15,8 @@ use larder_protocol::{Args, Flags, KeySpec, Slot, slot_of};
 pub(super) struct Candidate<'a> {
     pub entry: &'static Entry,
     pub args: Args<'a>,
+    /// Slot and hash of its key, where it has exactly one and they are known already.
+    pub key: Option<(Slot, u64)>,
     pub keys: Keys,
 }
 
@@ -68,7 +70,9 @@ fn authentication(conversation: &Conversation, candidate: &mut Candidate<'_>) ->
 
 fn slots(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
     let entry = candidate.entry;
-    if entry.single_key != 0 {
+    if let Some((slot, _)) = candidate.key {
+        candidate.keys = Keys::Together(slot);
+    } else if entry.single_key != 0 {
         let key = candidate.args.get(entry.single_key).ok_or(Rejection::BadKeys)?;
         candidate.keys = Keys::Together(slot_of(key));
     } else if entry.spec.keys != KeySpec::None {

@@ -12,6 +12,7 @@
 //! A [`Conversation`] is one connection's side of this and lives in its task; the [`Dispatcher`] is what all share.
 //! Replies that are ready go straight into the output. Only once a share is begun are places kept free.
 
+mod ahead;
 mod arguments;
 mod conversation;
 mod everywhere;

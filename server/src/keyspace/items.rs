@@ -11,6 +11,7 @@ use super::chunk::{self, Parts, Shape};
 use super::deadlines::Deadlines;
 use super::heap::Heap;
 use super::outside::Outsides;
+use super::prefetch::prefetch;
 use super::recency::Recency;
 use super::table::{Place, Table};
 use crate::clock::{Tick, UnixMs};
@@ -60,7 +61,20 @@ impl Items {
             + self.heap.outsides.bytes()
             + self.table.bytes()
             + self.deadlines.bytes()
+            + self.recency.bytes()
             + self.scratch.capacity()
+    }
+
+    /// Asks for the bucket of a hash.
+    #[inline]
+    pub(super) fn prefetch_bucket(&self, hash: u64) {
+        self.table.prefetch(hash);
+    }
+
+    /// Asks for the chunk of a hash, once its bucket has arrived.
+    #[inline]
+    pub(super) fn prefetch_chunk(&self, hash: u64) {
+        self.table.likely(hash, |at| prefetch(self.heap.arena.chunk(at)));
     }
 
     #[inline]
@@ -76,6 +90,7 @@ impl Items {
             self.heap.value_mut(at).copy_from_slice(value);
         }
         chunk::write_last_access(self.heap.arena.chunk_mut(at), tick);
+        self.recency.settle(&mut self.heap.arena);
         self.recency.push(&mut self.heap.arena, at, deadline.is_some());
         if let Some(deadline) = deadline {
             self.deadlines.insert(deadline, at);
@@ -86,9 +101,9 @@ impl Items {
 
     /// Makes an item the most recent one.
     #[inline]
-    pub(super) fn touch(&mut self, at: Ref, volatile: bool, tick: Tick) {
+    pub(super) fn touch(&mut self, at: Ref, tick: Tick) {
         chunk::write_last_access(self.heap.arena.chunk_mut(at), tick);
-        self.recency.touch(&mut self.heap.arena, at, volatile);
+        self.recency.touch(&mut self.heap.arena, at);
     }
 
     /// Changes value and deadline of an item; then lets `edit` change the value's bytes, and touches the item. One that
@@ -105,7 +120,6 @@ impl Items {
         let shape = Shape::new(key.len(), content.len(), deadline);
         let old_shape = self.heap.shape(at);
         let old_deadline = self.heap.deadline(at);
-        let volatile = deadline.is_some();
         if old_deadline != deadline {
             self.change_deadline(at, old_deadline, deadline);
         }
@@ -118,7 +132,7 @@ impl Items {
         };
         edit(self.heap.value_mut(at));
         if let Some(tick) = touch {
-            self.touch(at, volatile, tick);
+            self.touch(at, tick);
         }
     }
 
@@ -131,6 +145,7 @@ impl Items {
             self.deadlines.insert(new, at);
         }
         if self.recency.is_split() && old.is_some() != new.is_some() {
+            self.recency.settle(&mut self.heap.arena);
             self.recency.unlink(&mut self.heap.arena, at, old.is_some());
             self.recency.push(&mut self.heap.arena, at, new.is_some());
         }
@@ -170,6 +185,7 @@ impl Items {
         content: Content<'_>,
         deadline: Option<UnixMs>,
     ) -> Ref {
+        self.recency.settle(&mut self.heap.arena);
         let links = chunk::links(self.heap.arena.chunk(at));
         let last_access = self.heap.last_access(at);
         let old_outside = self.heap.take_outside(at);
@@ -241,6 +257,7 @@ impl Items {
 
     /// Removes an item.
     pub(super) fn remove(&mut self, hash: u64, (place, at): (Place, Ref)) {
+        self.recency.settle(&mut self.heap.arena);
         let deadline = self.heap.deadline(at);
         let heap = &self.heap;
         self.table.remove(hash, place, |at| heap.hash_at(at));
@@ -277,7 +294,8 @@ impl Items {
 #[cfg(test)]
 impl Items {
     /// Checks that all structures agree, and returns the bytes that they hold, added up anew.
-    pub(super) fn check(&self) -> usize {
+    pub(super) fn check(&mut self) -> usize {
+        self.recency.settle(&mut self.heap.arena);
         let table = self.table.check(|at| self.heap.hash_at(at));
         let (arena, chunks) = self.heap.arena.recount();
         assert_eq!(chunks, self.table.len());
@@ -306,6 +324,6 @@ impl Items {
         assert!(self.deadlines.soonest_first().eq(expected));
         let outside = self.table.items().filter(|at| self.heap.outside(*at).is_some()).count();
         assert_eq!(outside, owners.len());
-        arena + outsides + table + self.deadlines.bytes() + self.scratch.capacity()
+        arena + outsides + table + self.deadlines.bytes() + self.recency.bytes() + self.scratch.capacity()
     }
 }

@@ -11,12 +11,21 @@
 //! nothing of the rest. `model` is a naive keyspace with the same contract, which the tests compare with.
 
 use crate::clock::{Tick, UnixMs};
+use siphasher::sip::SipHasher13;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// The cluster's secret seed of the key hash: the same on every copy, so that SCAN's order is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HashSeed(pub [u8; 16]);
+
+impl HashSeed {
+    /// The hash of `key`: SipHash-1-3, so that nobody who does not know the seed can make keys that collide.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        SipHasher13::new_with_key(&self.0).hash(key)
+    }
+}
 
 /// A value as a command sees it.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -88,6 +97,7 @@ mod measure;
 mod model;
 mod outside;
 mod piece;
+mod prefetch;
 mod recency;
 mod store;
 mod table;

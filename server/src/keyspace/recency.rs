@@ -2,9 +2,15 @@
 //!
 //! One list holds every item. Under a policy that evicts by recency only items with a deadline, those are in a list of
 //! their own, so that the next victim is always the last of a list.
+//!
+//! Moving an item to the front of its list touches its neighbours, which are anywhere in memory. So accesses are noted
+//! first, and carried out many at a time, when the neighbours of all can be asked for at once. Whoever looks at the
+//! order, moves a chunk or frees one brings the lists up to date before ([`Recency::settle`]): nothing that can be
+//! observed is ever approximate.
 
 use super::arena::{Arena, NIL, Ref};
-use super::chunk::{self, Links};
+use super::chunk::{self, Links, Parts};
+use super::prefetch::prefetch_line;
 use crate::clock::Tick;
 
 #[derive(Clone, Copy)]
@@ -12,6 +18,9 @@ struct List {
     newest: Ref,
     oldest: Ref,
 }
+
+/// Accesses that are carried out together.
+const NOTED_MAX: usize = 64;
 
 const EMPTY: List = List { newest: NIL, oldest: NIL };
 
@@ -27,11 +36,13 @@ pub(super) fn age(now: Tick, tick: Tick) -> u32 {
 pub(super) struct Recency {
     lists: [List; 2],
     split: bool,
+    /// Items that were used and are not at the front of their list yet, in the order of use; often more than once.
+    noted: Vec<Ref>,
 }
 
 impl Recency {
     pub(super) fn new(split: bool) -> Self {
-        Self { lists: [EMPTY; 2], split }
+        Self { lists: [EMPTY; 2], split, noted: Vec::new() }
     }
 
     /// Whether items with a deadline are in a list of their own.
@@ -74,13 +85,55 @@ impl Recency {
         }
     }
 
-    /// Makes an item the most recent of its list.
+    /// Bytes held besides itself.
+    pub(super) fn bytes(&self) -> usize {
+        self.noted.capacity() * size_of::<Ref>()
+    }
+
+    /// Makes an item the most recent of its list, as far as anybody can see.
     #[inline]
-    pub(super) fn touch(&mut self, arena: &mut Arena, at: Ref, volatile: bool) {
-        if self.list(volatile).newest != at {
-            self.unlink(arena, at, volatile);
-            self.push(arena, at, volatile);
+    pub(super) fn touch(&mut self, arena: &mut Arena, at: Ref) {
+        if self.noted.last() == Some(&at) {
+            return;
         }
+        if self.noted.len() == NOTED_MAX {
+            self.settle(arena);
+        }
+        if self.noted.capacity() == 0 {
+            self.noted.reserve_exact(NOTED_MAX);
+        }
+        self.noted.push(at);
+    }
+
+    /// Brings the lists up to date.
+    #[inline]
+    pub(super) fn settle(&mut self, arena: &mut Arena) {
+        if !self.noted.is_empty() {
+            self.carry_out(arena);
+        }
+    }
+
+    fn carry_out(&mut self, arena: &mut Arena) {
+        let mut noted = std::mem::take(&mut self.noted);
+        for at in &noted {
+            let Links { newer, older } = chunk::links(arena.chunk(*at));
+            for neighbour in [newer, older] {
+                if neighbour != NIL {
+                    prefetch_line(&arena.chunk(neighbour)[0]);
+                }
+            }
+        }
+        for at in noted.drain(..) {
+            let volatile = self.split && {
+                let chunk = arena.chunk(at);
+                Parts::of(chunk).deadline(chunk).is_some()
+            };
+            if self.list(volatile).newest != at {
+                self.unlink(arena, at, volatile);
+                self.push(arena, at, volatile);
+            }
+        }
+        self.noted = noted;
     }
 
     /// Tells the neighbours of a chunk that was moved where it is now.
@@ -100,6 +153,7 @@ impl Recency {
 
     /// Items of one list, oldest first; the second list is empty unless split.
     pub(super) fn oldest_first<'a>(&self, arena: &'a Arena, volatile: bool) -> impl Iterator<Item = Ref> + 'a {
+        debug_assert!(self.noted.is_empty(), "the lists are out of date");
         let mut at = self.lists[usize::from(volatile)].oldest;
         std::iter::from_fn(move || {
             let this = (at != NIL).then_some(at)?;
@@ -120,6 +174,7 @@ impl Recency {
         if self.split == split {
             return;
         }
+        self.settle(arena);
         let mut at = [self.lists[0].oldest, self.lists[1].oldest];
         self.lists = [EMPTY; 2];
         self.split = split;
@@ -140,6 +195,7 @@ impl Recency {
 
     /// Sorts by last access. Items of the same tick keep their order.
     pub(super) fn sort(&mut self, arena: &mut Arena, now: Tick) {
+        self.settle(arena);
         for volatile in [false, true] {
             let mut items: Vec<(u32, Ref)> = self
                 .oldest_first(arena, volatile)

@@ -78,10 +78,28 @@ impl Keyspace {
         Some(self.items.heap.item_bytes(at) + Table::ITEM_BYTES + deadline)
     }
 
+    /// Asks for the memory where a lookup of this hash begins. Changes nothing.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        self.items.prefetch_bucket(hash);
+    }
+
+    /// Asks for the memory where it goes on, once that of [`Keyspace::prefetch_bucket`] has arrived. Changes nothing.
+    #[inline]
+    pub fn prefetch_item(&self, hash: u64) {
+        self.items.prefetch_chunk(hash);
+    }
+
     /// Looks `key` up. An item that is due at `now` is not there. `touch` renews its recency.
     #[inline]
     pub fn get(&mut self, key: &[u8], now: UnixMs, touch: Option<Tick>) -> Option<ItemRef<'_>> {
-        let (_, at) = self.items.find(self.hash(key), key)?;
+        self.get_hashed(self.hash(key), key, now, touch)
+    }
+
+    /// [`Keyspace::get`] with the key's hash, where that is known already.
+    #[inline]
+    pub fn get_hashed(&mut self, hash: u64, key: &[u8], now: UnixMs, touch: Option<Tick>) -> Option<ItemRef<'_>> {
+        let (_, at) = self.items.find(hash, key)?;
         let deadline = self.items.heap.deadline(at);
         if is_due(deadline, now) {
             return None;
@@ -89,7 +107,7 @@ impl Keyspace {
         let last_access = self.items.heap.last_access(at);
         if let Some(tick) = touch {
             self.tick = tick;
-            self.items.touch(at, deadline.is_some(), tick);
+            self.items.touch(at, tick);
         }
         Some(ItemRef { last_access, ..self.items.heap.item(at) })
     }
@@ -103,10 +121,14 @@ impl Keyspace {
     /// deadline that is stored stays, even a past one. `touch: None` keeps the recency of an item that exists; a new
     /// one becomes the most recent, with the tick that was brought last.
     pub fn set_string(&mut self, key: &[u8], value: &[u8], deadline: Deadline, touch: Option<Tick>) {
+        self.set_string_hashed(self.hash(key), key, value, deadline, touch);
+    }
+
+    /// [`Keyspace::set_string`] with the key's hash, where that is known already.
+    pub fn set_string_hashed(&mut self, hash: u64, key: &[u8], value: &[u8], deadline: Deadline, touch: Option<Tick>) {
         self.watches.signal(key);
         let tick = touch.unwrap_or(self.tick);
         self.tick = tick;
-        let hash = self.hash(key);
         let Some((place, at)) = self.items.find(hash, key) else {
             let deadline = if let Deadline::At(at) = deadline { Some(at) } else { None };
             if let Some(view) = &mut self.view {
@@ -289,7 +311,8 @@ impl Keyspace {
     }
 
     /// Offers victims in the order in which the policy evicts them, until `take` answers false or none is left.
-    pub fn victims(&self, take: &mut dyn FnMut(Victim<'_>) -> bool) {
+    pub fn victims(&mut self, take: &mut dyn FnMut(Victim<'_>) -> bool) {
+        self.items.recency.settle(&mut self.items.heap.arena);
         let heap = &self.items.heap;
         let mut offer = |at: Ref| {
             let ItemRef { deadline, last_access, .. } = heap.item(at);
@@ -311,8 +334,7 @@ impl Keyspace {
     pub fn touch(&mut self, key: &[u8], tick: Tick) {
         if let Some((_, at)) = self.items.find(self.hash(key), key) {
             self.tick = tick;
-            let volatile = self.items.heap.deadline(at).is_some();
-            self.items.touch(at, volatile, tick);
+            self.items.touch(at, tick);
         }
     }
 
@@ -365,14 +387,16 @@ pub(super) fn mix(seed: u64) -> u64 {
 #[cfg(test)]
 impl Keyspace {
     /// Checks that every structure agrees with the others, and that the account is what adding up gives.
-    pub(super) fn check_invariants(&self) {
-        let view = self.view.as_ref().map_or(0, |view| size_of::<View>() + view.check());
-        assert_eq!(self.memory_bytes(), size_of::<Self>() + self.items.check() + view);
+    pub(super) fn check_invariants(&mut self) {
+        let view = self.view.as_mut().map_or(0, |view| size_of::<View>() + view.check());
+        let items = self.items.check();
+        assert_eq!(self.memory_bytes(), size_of::<Self>() + items + view);
     }
 
     /// Keys with their last access, least recently used first: of items that may be evicted and have a deadline, or of
     /// the others, where the policy tells them apart.
-    pub(super) fn recency_order(&self, volatile: bool) -> Vec<(Vec<u8>, Tick)> {
+    pub(super) fn recency_order(&mut self, volatile: bool) -> Vec<(Vec<u8>, Tick)> {
+        self.items.recency.settle(&mut self.items.heap.arena);
         let order = self.items.recency.oldest_first(&self.items.heap.arena, volatile);
         order.map(|at| (self.items.heap.key(at).to_vec(), self.items.heap.last_access(at))).collect()
     }

@@ -8,8 +8,9 @@
 //! the hashes, so that items can be visited in it ([`Table::collect`]) whatever the layout. The table stores no
 //! hashes: those that it needs to rearrange a segment are computed from the keys again.
 
-use super::arena::Ref;
+use super::arena::{NIL, Ref};
 use super::bucket::{Bucket, SLOTS, tag};
+use super::prefetch::prefetch_line;
 
 /// Numbers of buckets of a segment. The last two steps are close: more of them would hold less air, but hash each key
 /// more often while the table grows.
@@ -174,14 +175,25 @@ impl Table {
         let segment = &self.segments[number];
         let tag = tag(hash);
         segment.probe(segment.home(hash), |bucket_number, bucket| {
-            bucket
-                .candidates(tag)
-                .map(|slot| (slot, bucket.at(slot)))
-                .find(|(_, at)| *at != super::arena::NIL && is(*at))
-                .map(|(slot, at)| {
-                    (Place { segment: number as u32, bucket: bucket_number as u32, slot: slot as u32 }, at)
-                })
+            bucket.candidates(tag).map(|slot| (slot, bucket.at(slot))).find(|(_, at)| *at != NIL && is(*at)).map(
+                |(slot, at)| (Place { segment: number as u32, bucket: bucket_number as u32, slot: slot as u32 }, at),
+            )
         })
+    }
+
+    /// Asks for the bucket in which an item with this hash most likely is.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64) {
+        let segment = &self.segments[self.segment_of(hash)];
+        prefetch_line(&segment.buckets[segment.home(hash)]);
+    }
+
+    /// Visits the items of that bucket that may have this hash: nearly always one, or none.
+    #[inline]
+    pub(super) fn likely(&self, hash: u64, mut visit: impl FnMut(Ref)) {
+        let segment = &self.segments[self.segment_of(hash)];
+        let bucket = &segment.buckets[segment.home(hash)];
+        bucket.candidates(tag(hash)).map(|slot| bucket.at(slot)).filter(|at| *at != NIL).for_each(&mut visit);
     }
 
     /// Makes a place refer to another chunk, where the item was moved to.

@@ -348,7 +348,7 @@ impl Pair {
         self.pieces.clear();
     }
 
-    fn check(&self) {
+    fn check(&mut self) {
         self.real.check_invariants();
         assert_eq!(self.real.digest(), self.model.digest());
         assert_eq!(self.real.next_deadline(), self.model.deadlines().first().copied());

@@ -159,10 +159,10 @@ impl View {
 #[cfg(test)]
 impl View {
     /// Adds the account up anew.
-    pub(super) fn check(&self) -> usize {
+    pub(super) fn check(&mut self) -> usize {
         assert_eq!(self.backlog.iter().map(Vec::len).sum::<usize>(), self.backlog_bytes);
         let backlog: usize = self.backlog.iter().map(Vec::capacity).sum();
         let noted: usize = self.noted.values().flatten().map(|key| key.len() + NOTE_BYTES).sum();
-        backlog + noted + self.old.as_ref().map_or(0, Items::check)
+        backlog + noted + self.old.as_mut().map_or(0, Items::check)
     }
 }

@@ -1,6 +1,7 @@
 //! One connection: read, decode, carry out, write.
 
 use super::buffers::Buffers;
+use super::spread::Place;
 use crate::commands::port::NodePort;
 use crate::commands::session::{Activity, Client, ReplyMode};
 use crate::dispatch::Conversation;
@@ -41,6 +42,15 @@ enum End {
     Lost,
     /// We have said the last word.
     Said,
+    /// It goes on at another place.
+    Moves(Place),
+}
+
+/// A connection that goes on at another place; nothing of it is under way.
+pub(super) struct Moved {
+    pub connection: Connection,
+    pub stream: TcpStream,
+    pub place: Place,
 }
 
 impl Connection {
@@ -49,21 +59,24 @@ impl Connection {
         Self { node, client, conversation, decoder: RequestDecoder::default(), buffers: None }
     }
 
-    /// Serves until either end closes, or CLIENT KILL or a stop of the node interrupts.
-    pub async fn run(mut self, mut stream: TcpStream) {
+    /// Serves until either end closes, or CLIENT KILL or a stop of the node interrupts, or the connection is to move.
+    pub async fn run(mut self, mut stream: TcpStream, mut place: Place) -> Option<Moved> {
         let client = Arc::clone(&self.client);
         tokio::select! {
             biased;
-            () = client.until_interrupted() => {}
-            end = self.serve(&mut stream) => {
-                if let End::Said = end {
+            () = client.until_interrupted() => None,
+            end = self.serve(&mut stream, &mut place) => match end {
+                End::Lost => None,
+                End::Said => {
                     let _ = tokio::time::timeout(LINGER, linger(&mut stream)).await;
+                    None
                 }
+                End::Moves(place) => Some(Moved { connection: self, stream, place }),
             }
         }
     }
 
-    async fn serve(&mut self, stream: &mut TcpStream) -> End {
+    async fn serve(&mut self, stream: &mut TcpStream, place: &mut Place) -> End {
         loop {
             match self.handle_input(stream).await {
                 Ok(()) => {}
@@ -72,6 +85,9 @@ impl Connection {
             self.client.set_activity(Activity::Reading);
             if self.client.is_closing() {
                 return End::Said;
+            }
+            if let Some(better) = place.better() {
+                return End::Moves(better);
             }
             match self.read(stream).await {
                 Ok(0) | Err(_) => return End::Lost,

@@ -1,9 +1,9 @@
 //! One single-threaded runtime a core. What is spawned on one stays there.
 
+use super::spread::Spread;
 use std::io;
 use std::num::NonZero;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
@@ -15,25 +15,14 @@ const STOP_PATIENCE: Duration = Duration::from_millis(200);
 /// The threads that serve connections and drive Raft groups.
 pub struct Cores {
     cores: Vec<Core>,
+    spread: Arc<Spread>,
 }
 
 struct Core {
     handle: Handle,
-    connections: Arc<AtomicUsize>,
+    thread_id: i32,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// A connection's place on a core; dropping it gives the place back.
-#[derive(Debug)]
-pub(super) struct Place {
-    connections: Arc<AtomicUsize>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Cores {
@@ -43,18 +32,23 @@ impl Cores {
     /// Where a thread or its event queue cannot be made.
     pub fn start(count: usize) -> io::Result<Self> {
         let count = if count == 0 { std::thread::available_parallelism().map_or(1, NonZero::get) } else { count };
-        (0..count).map(Self::start_one).collect::<io::Result<Vec<_>>>().map(|cores| Self { cores })
+        let cores = (0..count).map(Self::start_one).collect::<io::Result<Vec<_>>>()?;
+        let spread = Spread::new(cores.iter().map(|core| (core.handle.clone(), core.thread_id)).collect());
+        Ok(Self { cores, spread })
     }
 
     fn start_one(number: usize) -> io::Result<Core> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
+        let (started, starting) = mpsc::channel();
         let thread = std::thread::Builder::new().name(format!("core-{number}")).spawn(move || {
+            let _ = started.send(rustix::thread::gettid().as_raw_nonzero().get());
             let _ = runtime.block_on(stopped);
             runtime.shutdown_timeout(STOP_PATIENCE);
         })?;
-        Ok(Core { handle, connections: Arc::default(), stop: Some(stop), thread: Some(thread) })
+        let thread_id = starting.recv().map_err(io::Error::other)?;
+        Ok(Core { handle, thread_id, stop: Some(stop), thread: Some(thread) })
     }
 
     /// How many there are.
@@ -72,12 +66,9 @@ impl Cores {
         &self.cores[number % self.cores.len()].handle
     }
 
-    /// A place on the core with the fewest connections, and that core's runtime.
-    pub(super) fn place(&self) -> (Place, &Handle) {
-        let fewest = self.cores.iter().min_by_key(|core| core.connections.load(Ordering::Relaxed));
-        let core = fewest.unwrap_or(&self.cores[0]);
-        core.connections.fetch_add(1, Ordering::Relaxed);
-        (Place { connections: Arc::clone(&core.connections) }, &core.handle)
+    /// Where connections are.
+    pub(super) fn spread(&self) -> &Arc<Spread> {
+        &self.spread
     }
 
     /// Ends all threads and waits for them. Tasks that still run are dropped. Must not be called from one of the cores.

@@ -1,7 +1,7 @@
 //! Sockets: listeners, cores, connections.
 //!
 //! ```text
-//!  listener (core 0) -- accept, admit --> least loaded core -- one task a connection:
+//!  listener (core 0) -- accept, admit --> a core (`spread`) -- one task a connection:
 //!
 //!      read -> decode a batch -> Conversation::execute -> one write -> again
 //! ```
@@ -14,6 +14,7 @@ mod buffers;
 mod connection;
 mod cores;
 mod server;
+mod spread;
 mod sweep;
 
 pub use accept::{Listener, bind, listen};

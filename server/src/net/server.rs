@@ -3,6 +3,7 @@
 use super::accept::{Listener, accept};
 use super::connection::Connection;
 use super::cores::Cores;
+use super::spread::Place;
 use super::sweep::sweep;
 use crate::clock;
 use crate::commands::session::{PortKind, Session};
@@ -37,7 +38,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Starts the task of a connection that was let in, on the least loaded core.
+    /// Starts the task of a connection that was let in.
     pub fn open(&self, stream: std::net::TcpStream, peer: SocketAddr, local: SocketAddr, kind: PortKind) {
         let node = &self.dispatcher.node;
         let client = node.clients().register(peer, local, clock::unix_ms());
@@ -45,15 +46,22 @@ impl Shared {
         let session = Session::new(client, kind, authenticated);
         let conversation = Conversation::new(Arc::clone(&self.dispatcher), session);
         let connection = Connection::new(Arc::clone(node), conversation);
-        let (place, core) = self.cores.place();
-        core.spawn(async move {
-            let _place = place;
-            // Registered with the core that it lives on.
-            if let Ok(stream) = TcpStream::from_std(stream) {
-                connection.run(stream).await;
-            }
-        });
+        go_on(connection, stream, self.cores.spread().place());
     }
+}
+
+/// Serves a connection on the core of its place, until it ends or moves to another.
+fn go_on(connection: Connection, stream: std::net::TcpStream, place: Place) {
+    let runtime = place.runtime().clone();
+    runtime.spawn(async move {
+        // Registered with the core that it lives on.
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
+        if let Some(moved) = connection.run(stream, place).await
+            && let Ok(stream) = moved.stream.into_std()
+        {
+            go_on(moved.connection, stream, moved.place);
+        }
+    });
 }
 
 impl Server {
@@ -66,7 +74,10 @@ impl Server {
         let core = shared.cores.handle(0).clone();
         let _entered = core.enter();
         let mut addresses = Vec::new();
-        let mut tasks = vec![core.spawn(sweep(Arc::clone(&shared.dispatcher.node)))];
+        let mut tasks = vec![
+            core.spawn(sweep(Arc::clone(&shared.dispatcher.node))),
+            core.spawn(Arc::clone(shared.cores.spread()).watch()),
+        ];
         for listener in listeners {
             addresses.push((listener.kind, listener.local_addr()?));
             let socket = TcpListener::from_std(listener.socket)?;

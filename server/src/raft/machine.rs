@@ -206,6 +206,7 @@ impl PartitionState {
                     now: self.clock,
                     touch: (!command.options.no_touch).then(|| clock::tick_of(self.clock)),
                     seed: mix(mutations.seed.wrapping_add(number)),
+                    key_hash: None,
                     hits: 0,
                     misses: 0,
                 };

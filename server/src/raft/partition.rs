@@ -120,6 +120,22 @@ impl Partition {
         self.state.try_lock().map(|state| PartitionGuard { partition: self, state })
     }
 
+    /// Asks for the memory where a lookup of `hash` begins; not where that would mean to wait for the lock.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        if let Some(state) = self.state.try_lock() {
+            state.keyspace.prefetch_bucket(hash);
+        }
+    }
+
+    /// Asks for the memory where it goes on, once that of [`Partition::prefetch_bucket`] has arrived.
+    #[inline]
+    pub fn prefetch_item(&self, hash: u64) {
+        if let Some(state) = self.state.try_lock() {
+            state.keyspace.prefetch_item(hash);
+        }
+    }
+
     /// Bytes of the keyspace, as of the last time that the lock was let go.
     pub fn memory_bytes(&self) -> usize {
         self.memory_bytes.load(Ordering::Relaxed)
@@ -164,6 +180,7 @@ impl PartitionState {
             now,
             touch: touch.then(|| clock::tick_of(now)),
             seed,
+            key_hash: None,
             hits: 0,
             misses: 0,
         }

@@ -144,11 +144,11 @@ impl Upkeep {
                 if self.busy[index].load(Ordering::Acquire) {
                     continue;
                 }
-                let state = partition.lock();
+                let mut state = partition.lock();
                 if !matches!(state.role, Role::Solo | Role::Leader) {
                     continue;
                 }
-                let Some(rank) = first_rank(&state, policy) else { continue };
+                let Some(rank) = first_rank(&mut state, policy) else { continue };
                 match best {
                     Some((oldest, _)) if !rank.before(oldest) => {
                         if second.is_none_or(|next| rank.before(next)) {
@@ -299,7 +299,7 @@ impl Rank {
     }
 }
 
-fn first_rank(state: &PartitionGuard<'_>, policy: EvictionPolicy) -> Option<Rank> {
+fn first_rank(state: &mut PartitionGuard<'_>, policy: EvictionPolicy) -> Option<Rank> {
     let mut rank = None;
     state.keyspace.victims(&mut |victim| {
         rank = Some(Rank::of(policy, victim.last_access, victim.deadline));

@@ -37,7 +37,8 @@ impl Local {
                 let now = clock::unix_ms();
                 let touch = Some(clock::tick_of(now));
                 let seed = self.seed;
-                let mut context = Context { keyspace: &mut self.keyspace, now, touch, seed, hits: 0, misses: 0 };
+                let keyspace = &mut self.keyspace;
+                let mut context = Context { keyspace, now, touch, seed, key_hash: None, hits: 0, misses: 0 };
                 if let Err(error) = handler(&mut context, Args::new(&buffer, &ranges), &mut reply) {
                     assert!(reply.is_empty(), "an error after a part of a reply: {error}");
                     reply.error(&error.to_string());

@@ -1,0 +1,77 @@
+//! Looking ahead in a batch: the memory that its next commands will wait for is asked for before the first of them runs.
+//!
+//! Group prefetching as in MemC3 (Fan, Andersen, Kaminsky 2013) and Valkey 8: first the buckets of all keys, then the
+//! items that they name. A lookup among a million keys is two waits for memory; those of a group pass at the same time.
+
+use super::Conversation;
+use super::lookup::Entry;
+use crate::raft::Partition;
+use larder_protocol::{CommandBatch, Slot, slot_of};
+use std::sync::Arc;
+
+/// Commands that are looked at together: enough to keep every line fill buffer of a core busy, few enough for what was
+/// asked for to be in its first cache when they run.
+const GROUP: usize = 32;
+
+/// What was found out about a command before it ran.
+#[derive(Clone, Copy)]
+pub(super) struct Foreseen {
+    /// Its row.
+    pub entry: &'static Entry,
+    /// The slot and the hash of its key, where it has exactly one.
+    pub key: Option<(Slot, u64)>,
+}
+
+/// What is known of the commands from `begin` on.
+#[derive(Default)]
+pub(super) struct Ahead {
+    begin: usize,
+    /// `None` for a command that is unknown, or has several keys.
+    foreseen: Vec<Option<Foreseen>>,
+}
+
+impl Ahead {
+    /// Forgets everything, as at the beginning of a batch.
+    pub fn clear(&mut self) {
+        self.begin = 0;
+        self.foreseen.clear();
+    }
+
+    /// What is known of the command at `index`.
+    #[inline]
+    pub fn of(&self, index: usize) -> Option<Foreseen> {
+        *self.foreseen.get(index.checked_sub(self.begin)?)?
+    }
+}
+
+impl Conversation {
+    /// Looks at the group of commands that begins at `at`, unless it is known already or there is only one.
+    #[inline]
+    pub(super) fn look_ahead(&mut self, input: &[u8], batch: &CommandBatch, at: usize) {
+        if at >= self.ahead.begin + self.ahead.foreseen.len() && batch.len() - at > 1 {
+            self.foresee(input, batch, at);
+        }
+    }
+
+    fn foresee(&mut self, input: &[u8], batch: &CommandBatch, at: usize) {
+        let Ahead { begin, foreseen } = &mut self.ahead;
+        *begin = at;
+        foreseen.clear();
+        let routes = &self.dispatcher.routes;
+        // One seed serves all partitions.
+        let Some(seed) = routes.partitions().first().map(|partition| partition.seed()) else { return };
+        foreseen.extend((at..batch.len().min(at + GROUP)).map(|index| {
+            let args = batch.args(input, index);
+            let entry = self.lookup.find(args).ok()?;
+            let key = (entry.single_key != 0).then(|| args.get(entry.single_key)).flatten();
+            Some(Foreseen { entry, key: key.map(|key| (slot_of(key), seed.hash(key))) })
+        }));
+        let keyed = |ask: fn(&Partition, u64)| {
+            for (slot, hash) in foreseen.iter().flatten().filter_map(|foreseen| foreseen.key) {
+                ask(Arc::as_ref(routes.partition_of(slot)), hash);
+            }
+        };
+        keyed(Partition::prefetch_bucket);
+        keyed(Partition::prefetch_item);
+    }
+}
