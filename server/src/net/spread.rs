@@ -17,11 +17,11 @@ const PERIOD: Duration = Duration::from_millis(100);
 /// Between two looks while there is hardly anything to do.
 const PERIOD_IDLE: Duration = Duration::from_millis(500);
 /// Cores that are busier than this in the mean get help.
-const BUSY: f64 = 0.85;
+const BUSY: f64 = 0.9;
 /// Cores that would be less busy than this with one core fewer do without it.
-const CALM: f64 = 0.6;
+const CALM: f64 = 0.8;
 /// How many looks in a row must say so.
-const CALM_PERIODS: u32 = 10;
+const CALM_PERIODS: u32 = 5;
 /// What connections of one core may be busier than those of another.
 const IMBALANCE: f64 = 0.5;
 /// No core.
