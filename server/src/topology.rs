@@ -5,7 +5,7 @@ use crate::ids::{Incarnation, NodeName, NodeNo, PartitionId};
 use std::fmt;
 
 /// A host (name or address, without brackets) and a port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct HostPort {
     /// Name or address.
     pub host: String,

@@ -68,6 +68,11 @@ async fn settle_nodes(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result
                 node.directory.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Up }).await?;
                 tracing::info!(node = %no, "node is up");
             }
+            // The directory has begun anew without it.
+            NodeState::Up | NodeState::Draining if here && !is_member => {
+                tracing::info!(node = %no, "taking a node back into the directory");
+                node.directory.add_node(no).await?;
+            }
             NodeState::Joining | NodeState::Up => {}
             NodeState::Draining => {
                 if voters.contains(&no) && voters.len() > 1 {
