@@ -55,6 +55,8 @@ pub struct NodeInfo {
     pub peer: HostPort,
     /// Its state.
     pub state: NodeState,
+    /// Its zone, if it says.
+    pub zone: Option<String>,
     /// Whether this node has a link to it now (itself: always).
     pub connected: bool,
 }

@@ -27,6 +27,7 @@ pub(super) fn topology(
             cluster: node.cluster.clone(),
             peer: node.peer.clone(),
             state: node.state,
+            zone: node.zone.clone(),
             connected: node.no == me || connected(node.no),
         })
         .collect();
