@@ -7,6 +7,7 @@ use super::node::ClusterNode;
 use super::orders::{Order, OrderReply};
 use super::picture::members;
 use super::service;
+use super::skew::Reading;
 use crate::ids::NodeNo;
 use crate::raft::ShareOutcome;
 use crate::raft::transport::{PeerIdentity, PeerService, Peers};
@@ -41,6 +42,7 @@ impl PeerService for Gate {
                 };
                 serde_json::to_vec(&reply).unwrap_or_default().into()
             }),
+            (service::CLOCK, _) if !guest => Box::pin(async { Reading::now().encode() }),
             (service::CONTROL, node) => {
                 let (directory, peers) = (self.directory.clone(), Arc::clone(&self.peers));
                 Box::pin(async move {
@@ -85,6 +87,10 @@ impl PeerService for Gate {
             // One that is not known here yet: this node may be behind.
             _ => Ok(()),
         }
+    }
+
+    fn answers_big(&self, number: u8) -> bool {
+        number == service::FORWARD
     }
 
     fn link_changed(&self, node: NodeNo, up: bool) {

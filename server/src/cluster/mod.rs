@@ -17,5 +17,6 @@ mod readiness;
 mod reconciler;
 pub mod routes;
 pub mod service;
+mod skew;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ use super::picture::{members, topology};
 use super::reconciler;
 use super::routes::{Forward, Routes};
 use super::service;
+use super::skew::{self, Skew};
 use crate::clock;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use crate::keyspace::HashSeed;
@@ -118,6 +119,8 @@ pub struct ClusterNode {
     pub(super) stopping: AtomicBool,
     /// Partitions whose voters are being changed on this node's orders.
     pub(super) work: Mutex<BTreeSet<PartitionId>>,
+    /// What is known of the peers' clocks.
+    pub(super) skew: Mutex<Skew>,
 }
 
 /// Carries the directory's messages.
@@ -234,12 +237,14 @@ impl ClusterNode {
             rejoin: OnceLock::new(),
             stopping: AtomicBool::new(false),
             work: Mutex::default(),
+            skew: Mutex::default(),
         });
         let _ = gate.node.set(Arc::clone(&node));
         copies.run(Arc::new(move |hints: &[u8]| peers.tell_all(service::LEADERS, hints)));
         tokio::spawn(Arc::clone(&node).follow());
         tokio::spawn(Arc::clone(&node).refresh_topology());
         tokio::spawn(reconciler::run(Arc::clone(&node)));
+        tokio::spawn(skew::run(Arc::clone(&node)));
         // The lock of the data directory is held as long as the process lives.
         std::mem::forget(config.data_dir);
         Ok(node)

@@ -8,6 +8,7 @@ use super::directory::{DirectoryCommand, DirectoryError, DirectoryState, Members
 use super::node::ClusterNode;
 use super::orders::{Order, OrderKind, OrderReply};
 use super::placement::{PlacementNode, leaders, place};
+use crate::clock;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use crate::topology::NodeState;
 use std::collections::BTreeSet;
@@ -320,12 +321,20 @@ async fn balance_leaders(node: &Arc<ClusterNode>, state: &DirectoryState) -> Res
     if !node.work.lock().is_empty() || state.stop_permit.is_some() || state.nodes.len() < 2 {
         return Ok(());
     }
+    // Nodes whose clocks cannot be followed lead nothing.
+    let held_back: BTreeSet<NodeNo> = {
+        let skew = node.skew.lock();
+        let mine = (clock::held_back_ms() > 0).then_some(node.me.node);
+        state.nodes.keys().copied().filter(|no| skew.is_held_back(*no)).chain(mine).collect()
+    };
     let settled: Vec<Vec<NodeNo>> = state
         .partitions
         .iter()
         .map(|record| {
             let usable = |copy: &&CopyId| {
-                (copy.node == node.me.node || node.peers.is_connected(copy.node)) && !state.is_dead(**copy)
+                (copy.node == node.me.node || node.peers.is_connected(copy.node))
+                    && !state.is_dead(**copy)
+                    && !held_back.contains(&copy.node)
             };
             record.voters.iter().filter(usable).map(|copy| copy.node).collect()
         })
