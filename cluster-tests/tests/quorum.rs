@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::process::Output;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Keys that are written before nodes are killed.
@@ -16,8 +16,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Longest wait for one reply of a writer: commands of unknown fate are given up after ten seconds.
 const REPLY_LIMIT: Duration = Duration::from_secs(15);
 
-/// Writers that go on until a command fails, and what was answered to them.
+/// Writers that go on until a command fails or they are stopped, and what was answered to them.
 struct Writers {
+    stop: Arc<AtomicBool>,
     answered: Arc<Mutex<Vec<String>>>,
     count: Arc<AtomicUsize>,
     threads: Vec<std::thread::JoinHandle<()>>,
@@ -25,14 +26,14 @@ struct Writers {
 
 impl Writers {
     fn start(at: SocketAddr) -> Self {
-        let (answered, count) = (Arc::default(), Arc::default());
+        let (stop, answered, count) = (Arc::default(), Arc::default(), Arc::default());
         let threads = (0..WRITERS)
             .map(|writer| {
-                let (answered, count) = (Arc::clone(&answered), Arc::clone(&count));
-                std::thread::spawn(move || write_until_it_fails(at, writer, &answered, &count))
+                let (stop, answered, count) = (Arc::clone(&stop), Arc::clone(&answered), Arc::clone(&count));
+                std::thread::spawn(move || write_until_it_fails(at, writer, &stop, &answered, &count))
             })
             .collect();
-        Self { answered, count, threads }
+        Self { stop, answered, count, threads }
     }
 
     fn wait_for(&self, keys: usize) {
@@ -48,9 +49,18 @@ impl Writers {
     }
 }
 
-fn write_until_it_fails(at: SocketAddr, writer: usize, answered: &Mutex<Vec<String>>, count: &AtomicUsize) {
+fn write_until_it_fails(
+    at: SocketAddr,
+    writer: usize,
+    stop: &AtomicBool,
+    answered: &Mutex<Vec<String>>,
+    count: &AtomicUsize,
+) {
     let mut client = Client::connect(at, REPLY_LIMIT).unwrap();
     for number in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
         let key = format!("key:{writer}:{number}");
         match client.command(&[b"SET", key.as_bytes(), key.as_bytes()]) {
             Ok(Value::Simple(ok)) if ok == "OK" => answered.lock().push(key),
@@ -155,8 +165,9 @@ fn the_last_of_three_goes_on() {
     writers.wait_for(KEYS);
     // One after the other: what is answered while two live is on both, and the last one has the longest logs.
     cluster[0].kill();
-    let answered = writers.end();
     every_slot_writable(cluster[2].address(), Instant::now(), LIMIT);
+    writers.stop.store(true, Ordering::Relaxed);
+    let answered = writers.end();
     cluster[1].kill();
 
     let removed = Instant::now();
