@@ -2,6 +2,7 @@
 //!
 //! Wall time for deadlines, boot time for leases (it counts suspension), a coarse tick for recency.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970, as in PEXPIREAT.
@@ -13,9 +14,27 @@ pub type Tick = u32;
 /// Milliseconds in a [`Tick`].
 pub const TICK_MS: u64 = 10;
 
-/// The wall clock.
+/// By how much the system's clock is not followed.
+static HELD_BACK_MS: AtomicU64 = AtomicU64::new(0);
+
+/// The wall clock: the system's, held back where that is ahead of the other nodes'.
 pub fn unix_ms() -> UnixMs {
+    system_ms().saturating_sub(held_back_ms())
+}
+
+/// The system's wall clock, right or wrong.
+pub fn system_ms() -> UnixMs {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
+}
+
+/// By how much the wall clock is held back now.
+pub fn held_back_ms() -> u64 {
+    HELD_BACK_MS.load(Ordering::Relaxed)
+}
+
+/// Holds the wall clock back from now on.
+pub fn hold_back(ms: u64) {
+    HELD_BACK_MS.store(ms, Ordering::Relaxed);
 }
 
 /// The tick of a wall-clock instant.

@@ -5,7 +5,7 @@ use crate::ids::{Incarnation, NodeName, NodeNo, PartitionId};
 use std::fmt;
 
 /// A host (name or address, without brackets) and a port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct HostPort {
     /// Name or address.
     pub host: String,
@@ -55,6 +55,8 @@ pub struct NodeInfo {
     pub peer: HostPort,
     /// Its state.
     pub state: NodeState,
+    /// Its zone, if it says.
+    pub zone: Option<String>,
     /// Whether this node has a link to it now (itself: always).
     pub connected: bool,
 }

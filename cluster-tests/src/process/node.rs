@@ -80,6 +80,11 @@ impl Node {
         self.child = Some(child);
     }
 
+    /// Sets the peer ports of the nodes that it joins at its next start.
+    pub fn join(&mut self, ports: Vec<u16>) {
+        self.options.join = ports;
+    }
+
     /// Its name in this test.
     pub fn name(&self) -> &str {
         &self.name

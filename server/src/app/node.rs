@@ -231,12 +231,7 @@ impl NodePort for Node {
 
     fn remove(&self, node: String, force_quorum: bool) -> BoxFuture<'static, Result<(), String>> {
         let (cluster, no) = (Arc::clone(&self.cluster), self.number_of(&node));
-        self.on_core(async move {
-            if force_quorum {
-                return Err("ERR a new directory without the old one's majority cannot be made by this version".into());
-            }
-            cluster.remove(no?).await
-        })
+        self.on_core(async move { cluster.remove(no?, force_quorum).await })
     }
 
     fn meet(&self, other: HostPort, peer_port: Option<u16>) -> BoxFuture<'static, Result<(), String>> {

@@ -323,6 +323,7 @@ async fn start_cluster(
     let partitions = settings.number("partitions") as u16;
     let replicas = settings.number("replicas") as u8;
     let limit = settings.live().maxmemory();
+    let zone = settings.text("zone");
     let weight = if limit > 0 { limit } else { WEIGHT_BYTES };
     let Advertised { client, cluster, peer } = advertised.clone();
     let handles = (0..cores.len()).map(|number| cores.handle(number).clone()).collect();
@@ -337,7 +338,7 @@ async fn start_cluster(
             partitions,
             replicas,
             weight,
-            zone: None,
+            zone,
             secret,
             listener,
             cores: handles,

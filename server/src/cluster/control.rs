@@ -1,6 +1,6 @@
 //! Questions that may be asked before one is a member: to join, and who is there.
 
-use super::directory::{ClusterId, Registration, Settings};
+use super::directory::{ClusterId, Generation, Registration, Settings};
 use crate::ids::NodeNo;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,12 @@ pub enum ControlReply {
         nodes: usize,
         /// Whether it holds any item.
         has_data: bool,
+        /// The generation of the directory that it follows.
+        #[serde(default)]
+        generation: Generation,
+        /// Term and index of its last entry of the directory's log.
+        #[serde(default)]
+        last_log: (u64, u64),
     },
     /// It is being done.
     Accepted,

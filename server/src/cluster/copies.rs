@@ -128,9 +128,13 @@ impl Copies {
         }
         match group {
             Some(group) if group.generation() == assignment.generation && group.is_running() => {}
-            Some(_) => {
+            Some(old) => {
                 // The group was begun anew, or has stopped by a fault. The survivor keeps its items.
-                self.stop(id, !(alone && begun_anew)).await;
+                let survivor = (alone && begun_anew).then_some(old);
+                self.stop(id, survivor.is_none()).await;
+                if let Some(survivor) = survivor {
+                    survivor.apply_rest().await;
+                }
                 let start = if alone && begun_anew { Start::Alone } else { Start::Empty };
                 self.start(id, assignment.generation, start).await;
             }

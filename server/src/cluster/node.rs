@@ -9,39 +9,37 @@
 //! Directory leader ---> Reconciler
 //! ```
 
-use super::control::{ControlReply, ControlRequest};
 use super::copies::{Assignment, Copies};
 use super::directory::{
-    Applied, ClusterId, Directory, DirectoryCommand, DirectoryError, DirectoryState, DirectoryTiming, PeerRpc,
-    PeerUnreachable as DirectoryPeerUnreachable, Refused, Registration, Settings,
+    ClusterId, Directory, DirectoryError, DirectoryState, DirectoryTiming, PeerRpc,
+    PeerUnreachable as DirectoryPeerUnreachable, Registration, Settings,
 };
-use super::forwarding;
+use super::gate::Gate;
 use super::identity::{ClusterMembership, DataDir, DataDirError};
+use super::joining::{join, register, until_state};
 use super::orders::{Order, OrderReply};
+use super::picture::{members, topology};
 use super::reconciler;
 use super::routes::{Forward, Routes};
 use super::service;
+use super::skew::{self, Skew};
 use crate::clock;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use crate::keyspace::HashSeed;
 use crate::raft::transport::{ClusterSecret, PeerIdentity, PeerService, Peers};
 use crate::raft::{GroupHost, GroupRpc, Partition, PeerUnreachable, Role, ShareOutcome, Timing};
-use crate::topology::{HostPort, NodeInfo, NodeState, Owners, Topology};
+use crate::topology::HostPort;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-/// How long one try to join may take.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(12);
-/// First and longest pause between tries to join.
-const JOIN_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 /// Between looks at who leads what, for the topology.
 const TOPOLOGY_PERIOD: Duration = Duration::from_millis(25);
 
@@ -85,6 +83,14 @@ pub enum ClusterError {
     /// The cluster does not take it.
     #[error("the cluster refuses this node: {0}")]
     Refused(String),
+    /// A node that it was told of is of another cluster, or no node.
+    #[error("{at} cannot be joined: {reason}")]
+    Stranger {
+        /// Where.
+        at: HostPort,
+        /// Why.
+        reason: String,
+    },
     /// Randomness of the system.
     #[error("no random numbers: {0}")]
     Random(std::io::Error),
@@ -106,13 +112,15 @@ pub struct ClusterNode {
     pub(super) directory: Directory,
     pub(super) copies: Arc<Copies>,
     pub(super) routes: Arc<Routes>,
-    cluster: ClusterId,
-    forward: OnceLock<Arc<dyn ForwardServer>>,
+    pub(super) cluster: ClusterId,
+    pub(super) forward: OnceLock<Arc<dyn ForwardServer>>,
     /// Asked to join another cluster: what to do is the application's (it starts the node anew).
-    rejoin: OnceLock<Box<dyn Fn(HostPort) + Send + Sync>>,
-    stopping: AtomicBool,
+    pub(super) rejoin: OnceLock<Box<dyn Fn(HostPort) + Send + Sync>>,
+    pub(super) stopping: AtomicBool,
     /// Partitions whose voters are being changed on this node's orders.
     pub(super) work: Mutex<BTreeSet<PartitionId>>,
+    /// What is known of the peers' clocks.
+    pub(super) skew: Mutex<Skew>,
 }
 
 /// Carries the directory's messages.
@@ -178,8 +186,7 @@ impl ClusterNode {
             Some(membership) => membership,
             None if config.join.is_empty() => ClusterMembership { cluster: random()?, no: NodeNo(1) },
             None => {
-                let (cluster, no) = join(&peers, &config.join, &registration).await?;
-                let membership = ClusterMembership { cluster, no };
+                let membership = join(&peers, &config.join, &registration).await?;
                 config.data_dir.set_membership(Some(membership))?;
                 membership
             }
@@ -200,7 +207,7 @@ impl ClusterNode {
         }
         peers.set_members(&members(&directory.state()));
         if identity.membership.is_some() || config.join.is_empty() {
-            register(&peers, &directory, &registration).await?;
+            register(&peers, &directory, &registration, &config.join).await?;
         }
         let state = until_state(&directory).await;
         let settings =
@@ -230,12 +237,14 @@ impl ClusterNode {
             rejoin: OnceLock::new(),
             stopping: AtomicBool::new(false),
             work: Mutex::default(),
+            skew: Mutex::default(),
         });
         let _ = gate.node.set(Arc::clone(&node));
         copies.run(Arc::new(move |hints: &[u8]| peers.tell_all(service::LEADERS, hints)));
         tokio::spawn(Arc::clone(&node).follow());
         tokio::spawn(Arc::clone(&node).refresh_topology());
         tokio::spawn(reconciler::run(Arc::clone(&node)));
+        tokio::spawn(skew::run(Arc::clone(&node)));
         // The lock of the data directory is held as long as the process lives.
         std::mem::forget(config.data_dir);
         Ok(node)
@@ -325,129 +334,6 @@ impl ClusterNode {
         }
     }
 
-    /// Whether all copies of this node are caught-up voters, as `/readyz` wants; if not, why.
-    ///
-    /// # Errors
-    /// The reason.
-    pub fn readiness(&self) -> Result<(), String> {
-        let state = self.directory.state();
-        let Some(record) = state.nodes.get(&self.me.node) else {
-            return Err("this node is not a member of the cluster".into());
-        };
-        match record.state {
-            NodeState::Joining => return Err("joining".into()),
-            NodeState::Down => return Err("removed by an operator".into()),
-            NodeState::Left => return Ok(()),
-            NodeState::Up | NodeState::Draining => {}
-        }
-        if self.directory.leader().is_none() {
-            return Err("the directory has no leader".into());
-        }
-        // A node that has just come up is in no target yet: that is not the same as having nothing to hold.
-        let placed = reconciler::wanted_targets(&state)
-            .is_some_and(|wanted| state.partitions.iter().map(|record| &record.target).eq(&wanted));
-        if !placed {
-            return Err("placement is changing".into());
-        }
-        if record.state == NodeState::Up && !state.is_settled(self.me.node) {
-            return Err("copies are still on their way".into());
-        }
-        let held = state.partitions.iter().enumerate().filter(|(_, record)| record.voters.contains(&self.me));
-        for (index, _) in held {
-            let id = PartitionId(index as u16);
-            let ready = match self.copies.group(id) {
-                Some(group) => group.is_caught_up_voter(),
-                None => self.routes.partitions()[id.index()].lock().role == Role::Solo,
-            };
-            if !ready {
-                return Err(format!("the copy of partition {id} is not a caught-up voter"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Starts to empty a node.
-    ///
-    /// # Errors
-    /// Where it is the last one, or the directory says no.
-    pub async fn drain(&self, no: NodeNo) -> Result<(), String> {
-        let state = self.directory.state();
-        if !state.nodes.values().any(|node| node.no != no && node.state == NodeState::Up) {
-            return Err("ERR the last node cannot be drained: there is no other to take its data".into());
-        }
-        self.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Draining }).await
-    }
-
-    /// Declares a dead node dead for good.
-    ///
-    /// # Errors
-    /// Where it is connected, or the directory says no.
-    pub async fn remove(&self, no: NodeNo) -> Result<(), String> {
-        if no == self.me.node || self.peers.is_connected(no) {
-            return Err(format!("ERR node {no} is alive: drain it, or stop it first"));
-        }
-        self.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Down }).await
-    }
-
-    async fn propose(&self, command: DirectoryCommand) -> Result<(), String> {
-        self.directory.propose(command).await.map(|_| ()).map_err(|error| format!("ERR {error}"))
-    }
-
-    /// Waits for leave to stop, then hands leaderships over, until `grace` has passed. Says why it waits.
-    pub async fn prepare_stop(&self, grace: Duration) {
-        if self.stopping.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        // Called off (the future is dropped) while it waits for leave, it may be asked for again.
-        let mut waiting = Waiting(Some(&self.stopping));
-        let deadline = Instant::now() + grace;
-        let mut told = String::new();
-        loop {
-            let state = self.directory.state();
-            let alone = !state
-                .nodes
-                .values()
-                .any(|node| node.no != self.me.node && !matches!(node.state, NodeState::Down | NodeState::Left));
-            let left = state.nodes.get(&self.me.node).is_none_or(|node| node.state == NodeState::Left);
-            if alone || left {
-                return;
-            }
-            let unavailable: BTreeSet<NodeNo> = state
-                .nodes
-                .keys()
-                .filter(|no| **no != self.me.node && (!self.peers.is_connected(**no) || !state.is_settled(**no)))
-                .copied()
-                .collect();
-            match self.directory.propose(DirectoryCommand::AcquireStop { copy: self.me, unavailable }).await {
-                Ok(_) => break,
-                Err(error) => {
-                    let reason = error.to_string();
-                    if reason != told {
-                        tracing::warn!(reason, "waiting for leave to stop");
-                        told = reason;
-                    }
-                }
-            }
-            if Instant::now() >= deadline {
-                tracing::warn!("stopping without leave: the grace period is over");
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        waiting.0 = None;
-        tracing::info!("handing leaderships over");
-        while !self.copies.hand_over().await && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        if self.directory.leads() {
-            let heir =
-                self.directory.members().0.into_iter().find(|no| *no != self.me.node && self.peers.is_connected(*no));
-            if let Some(heir) = heir {
-                let _ = self.directory.transfer_leadership(heir).await;
-            }
-        }
-    }
-
     /// Stops groups and directory; the process ends after it.
     pub async fn stop(&self) {
         for group in self.copies.groups() {
@@ -457,297 +343,6 @@ impl ClusterNode {
             tracing::warn!(%error, "the directory did not close cleanly");
         }
     }
-
-    /// Brings this node and the one at `other` into one cluster: of the two, the one without data joins.
-    ///
-    /// # Errors
-    /// Where both hold data, or the other cannot be reached.
-    pub async fn meet(&self, other: &HostPort) -> Result<(), String> {
-        let ask = serde_json::to_vec(&ControlRequest::Describe).expect("a request is JSON");
-        let answer = self.control(other, &ask).await?;
-        let ControlReply::Description { cluster, nodes, has_data } = answer else {
-            return Err(format!("ERR unexpected answer of {other}"));
-        };
-        if cluster == self.cluster {
-            return Ok(());
-        }
-        let state = self.directory.state();
-        let we_are_free = state.nodes.len() == 1 && !self.has_data();
-        if nodes == 1 && !has_data {
-            let mine = state.nodes.get(&self.me.node).map(|node| node.peer.clone());
-            let mine = mine.ok_or("ERR this node is not a member of its cluster")?;
-            let join = serde_json::to_vec(&ControlRequest::Join(mine)).expect("a request is JSON");
-            return match self.control(other, &join).await? {
-                ControlReply::Accepted => Ok(()),
-                ControlReply::Refused(reason) | ControlReply::Later(reason) => Err(format!("ERR {reason}")),
-                _ => Err(format!("ERR unexpected answer of {other}")),
-            };
-        }
-        if !we_are_free {
-            return Err("ERR both nodes hold data or have a cluster: empty one of them first".into());
-        }
-        self.rejoin_at(other.clone())
-    }
-
-    fn has_data(&self) -> bool {
-        self.routes.partitions().iter().any(|partition| !partition.lock().keyspace.is_empty())
-    }
-
-    fn rejoin_at(&self, other: HostPort) -> Result<(), String> {
-        let rejoin = self.rejoin.get().ok_or("ERR this node cannot join another cluster")?;
-        rejoin(other);
-        Ok(())
-    }
-
-    async fn control(&self, other: &HostPort, body: &[u8]) -> Result<ControlReply, String> {
-        let answer = self.peers.call_as_guest(other, service::CONTROL, body, JOIN_TIMEOUT).await;
-        let answer = answer.map_err(|error| format!("ERR {other}: {error}"))?;
-        serde_json::from_slice(&answer).map_err(|_| format!("ERR garbled answer of {other}"))
-    }
-}
-
-/// Clears the flag that it holds when it is dropped.
-struct Waiting<'a>(Option<&'a AtomicBool>);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if let Some(flag) = self.0 {
-            flag.store(false, Ordering::Release);
-        }
-    }
-}
-
-/// What answers on the links, from before the node is complete.
-struct Gate {
-    directory: Directory,
-    peers: Arc<Peers>,
-    node: OnceLock<Arc<ClusterNode>>,
-}
-
-impl PeerService for Gate {
-    fn call(&self, from: &Arc<PeerIdentity>, number: u8, body: Bytes) -> BoxFuture<'static, Bytes> {
-        let node = self.node.get().cloned();
-        let guest = from.is_guest();
-        match (number, node) {
-            (service::GROUP, Some(node)) if !guest => Box::pin(async move { node.copies.handle(body).await }),
-            (service::GROUP, None) if !guest => Box::pin(async { crate::raft::refusal() }),
-            (service::DIRECTORY, _) if !guest => {
-                let directory = self.directory.clone();
-                Box::pin(async move { directory.handle(body).await })
-            }
-            (service::FORWARD, node) if !guest => serve_forward(node, from.no, body),
-            (service::ORDER, Some(node)) if !guest => Box::pin(async move {
-                let reply = match serde_json::from_slice::<Order>(&body) {
-                    Ok(order) => Arc::clone(&node.copies).order(order).await,
-                    Err(error) => OrderReply::Refused(error.to_string()),
-                };
-                serde_json::to_vec(&reply).unwrap_or_default().into()
-            }),
-            (service::CONTROL, node) => {
-                let (directory, peers) = (self.directory.clone(), Arc::clone(&self.peers));
-                Box::pin(async move {
-                    let reply = match serde_json::from_slice(&body) {
-                        Ok(request) => answer_control(&directory, &peers, node, request).await,
-                        Err(error) => ControlReply::Refused(error.to_string()),
-                    };
-                    serde_json::to_vec(&reply).unwrap_or_default().into()
-                })
-            }
-            _ => Box::pin(async { Bytes::new() }),
-        }
-    }
-
-    fn tell(&self, from: &Arc<PeerIdentity>, number: u8, body: Bytes) {
-        if let Some(node) = self.node.get()
-            && number == service::LEADERS
-            && !from.is_guest()
-        {
-            node.copies.hear(from.no, body);
-        }
-    }
-
-    fn admit(&self, other: &PeerIdentity) -> Result<(), String> {
-        let me = self.peers.me();
-        if other.is_guest() {
-            return Ok(());
-        }
-        if other.cluster != me.cluster {
-            return Err(format!("this is a node of cluster {}, not of {}", me.cluster, other.cluster));
-        }
-        let state = self.directory.state();
-        match state.nodes.get(&other.no) {
-            Some(record) if record.name != other.name => {
-                Err(format!("node {} is {}, not {}", other.no, record.name, other.name))
-            }
-            Some(record) if record.state == NodeState::Down => Err("this node was removed by an operator".into()),
-            Some(record) if record.incarnation > other.incarnation => Err(format!(
-                "incarnation {} of the node is over, {} is known",
-                other.incarnation.0, record.incarnation.0
-            )),
-            // One that is not known here yet: this node may be behind.
-            _ => Ok(()),
-        }
-    }
-
-    fn link_changed(&self, node: NodeNo, up: bool) {
-        if !up && let Some(forward) = self.node.get().and_then(|this| this.forward.get()) {
-            forward.link_lost(node);
-        }
-    }
-}
-
-fn serve_forward(node: Option<Arc<ClusterNode>>, from: NodeNo, body: Bytes) -> BoxFuture<'static, Bytes> {
-    let refused = || ShareOutcome::Refused(crate::raft::Refusal::NoCopy);
-    let server = node.and_then(|node| node.forward.get().cloned());
-    Box::pin(async move {
-        let outcome = match (server, forwarding::decode_request(body)) {
-            (Some(server), Ok(request)) => server.serve(from, request).await,
-            _ => refused(),
-        };
-        forwarding::encode_outcome(&outcome)
-    })
-}
-
-async fn answer_control(
-    directory: &Directory,
-    peers: &Arc<Peers>,
-    node: Option<Arc<ClusterNode>>,
-    request: ControlRequest,
-) -> ControlReply {
-    let state = directory.state();
-    let Some(cluster) = state.cluster.clone() else {
-        return ControlReply::Later("this node has no cluster yet".into());
-    };
-    match request {
-        ControlRequest::Register(registration) => {
-            match directory.propose(DirectoryCommand::RegisterNode(registration.clone())).await {
-                Ok(Applied::Registered { no }) => {
-                    // Links to it are dialed as soon as the directory's state says so; no need to wait for a look.
-                    peers.set_members(&members(&directory.state()));
-                    ControlReply::Registered { cluster: cluster.id, no, settings: cluster.settings.clone() }
-                }
-                Ok(_) => ControlReply::Later("unexpected answer of the directory".into()),
-                Err(DirectoryError::Refused(reason)) => ControlReply::Refused(reason.to_string()),
-                Err(error) => ControlReply::Later(error.to_string()),
-            }
-        }
-        ControlRequest::Describe => ControlReply::Description {
-            cluster: cluster.id,
-            nodes: state.nodes.len(),
-            has_data: node.is_some_and(|node| node.has_data()),
-        },
-        ControlRequest::Join(other) => match node {
-            Some(node) if state.nodes.len() == 1 && !node.has_data() => match node.rejoin_at(other) {
-                Ok(()) => ControlReply::Accepted,
-                Err(reason) => ControlReply::Refused(reason),
-            },
-            _ => ControlReply::Refused("the node holds data or is in a cluster".into()),
-        },
-    }
-}
-
-/// Asks one seed after another until one takes the node in.
-async fn join(
-    peers: &Arc<Peers>,
-    seeds: &[HostPort],
-    registration: &Registration,
-) -> Result<(ClusterId, NodeNo), ClusterError> {
-    let body = serde_json::to_vec(&ControlRequest::Register(registration.clone())).expect("a request is JSON");
-    let mut pause = JOIN_PAUSE.0;
-    loop {
-        for seed in seeds {
-            let answer = peers.call_as_guest(seed, service::CONTROL, &body, JOIN_TIMEOUT).await;
-            match answer.map(|answer| serde_json::from_slice(&answer)) {
-                Ok(Ok(ControlReply::Registered { cluster, no, .. })) => {
-                    tracing::info!(node = %no, cluster = hex(&cluster), %seed, "joined a cluster");
-                    return Ok((cluster, no));
-                }
-                Ok(Ok(ControlReply::Refused(reason))) => return Err(ClusterError::Refused(reason)),
-                Ok(Ok(ControlReply::Later(reason))) => tracing::warn!(%seed, reason, "cannot join yet"),
-                Ok(_) => tracing::warn!(%seed, "garbled answer"),
-                Err(error) => tracing::warn!(%seed, %error, "cannot join yet"),
-            }
-        }
-        tracing::info!(pause_ms = pause.as_millis() as u64, "trying to join again");
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(JOIN_PAUSE.1);
-    }
-}
-
-/// Registers the incarnation of a known node: through its own directory, and where nobody dials this node (its address
-/// may have changed) as a guest of the others.
-async fn register(peers: &Arc<Peers>, directory: &Directory, registration: &Registration) -> Result<(), ClusterError> {
-    let body = serde_json::to_vec(&ControlRequest::Register(registration.clone())).expect("a request is JSON");
-    loop {
-        match directory.propose(DirectoryCommand::RegisterNode(registration.clone())).await {
-            Ok(_) => return Ok(()),
-            Err(DirectoryError::Refused(reason @ (Refused::StaleIncarnation { .. } | Refused::AnotherCluster))) => {
-                return Err(ClusterError::Refused(reason.to_string()));
-            }
-            Err(DirectoryError::TimedOut(reason)) => tracing::warn!(reason, "cannot register yet"),
-            Err(error) => return Err(error.into()),
-        }
-        for node in directory.state().nodes.values().filter(|node| node.name != registration.name) {
-            let answer = peers.call_as_guest(&node.peer, service::CONTROL, &body, Duration::from_secs(3)).await;
-            match answer.map(|answer| serde_json::from_slice(&answer)) {
-                Ok(Ok(ControlReply::Registered { .. })) => return Ok(()),
-                Ok(Ok(ControlReply::Refused(reason))) => return Err(ClusterError::Refused(reason)),
-                _ => {}
-            }
-        }
-    }
-}
-
-/// Waits until this node's directory has a state with a cluster.
-async fn until_state(directory: &Directory) -> Arc<DirectoryState> {
-    let mut states = directory.subscribe();
-    loop {
-        let state = Arc::clone(&states.borrow_and_update());
-        if state.cluster.is_some() {
-            return state;
-        }
-        if states.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-/// The nodes to be linked with.
-fn members(state: &DirectoryState) -> Vec<(NodeNo, HostPort)> {
-    let linked = state.nodes.values().filter(|node| node.state != NodeState::Down);
-    linked.map(|node| (node.no, node.peer.clone())).collect()
-}
-
-/// The picture that clients are given.
-fn topology(
-    state: &DirectoryState,
-    me: NodeNo,
-    leader: &dyn Fn(PartitionId) -> Option<NodeNo>,
-    connected: &dyn Fn(NodeNo) -> bool,
-) -> Topology {
-    let nodes = state.nodes.values().filter(|node| node.state != NodeState::Left || node.no == me);
-    let nodes: Vec<NodeInfo> = nodes
-        .map(|node| NodeInfo {
-            no: node.no,
-            name: node.name,
-            incarnation: node.incarnation,
-            client: node.client.clone(),
-            cluster: node.cluster.clone(),
-            peer: node.peer.clone(),
-            state: node.state,
-            connected: node.no == me || connected(node.no),
-        })
-        .collect();
-    let owners = state.partitions.iter().enumerate().map(|(index, record)| {
-        let mut copies: Vec<NodeNo> = record.voters.iter().map(|copy| copy.node).collect();
-        copies.retain(|no| nodes.iter().any(|node| node.no == *no));
-        if copies.is_empty() {
-            copies.extend(record.target.first());
-        }
-        Owners { leader: leader(PartitionId(index as u16)), copies }
-    });
-    let owners = owners.collect();
-    Topology { epoch: state.epoch, me, nodes, owners }
 }
 
 /// Lower-case hex digits.

@@ -8,6 +8,7 @@ use super::directory::{DirectoryCommand, DirectoryError, DirectoryState, Members
 use super::node::ClusterNode;
 use super::orders::{Order, OrderKind, OrderReply};
 use super::placement::{PlacementNode, leaders, place};
+use crate::clock;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use crate::topology::NodeState;
 use std::collections::BTreeSet;
@@ -67,6 +68,11 @@ async fn settle_nodes(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result
                 }
                 node.directory.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Up }).await?;
                 tracing::info!(node = %no, "node is up");
+            }
+            // The directory has begun anew without it.
+            NodeState::Up | NodeState::Draining if here && !is_member => {
+                tracing::info!(node = %no, "taking a node back into the directory");
+                node.directory.add_node(no).await?;
             }
             NodeState::Joining | NodeState::Up => {}
             NodeState::Draining => {
@@ -315,12 +321,20 @@ async fn balance_leaders(node: &Arc<ClusterNode>, state: &DirectoryState) -> Res
     if !node.work.lock().is_empty() || state.stop_permit.is_some() || state.nodes.len() < 2 {
         return Ok(());
     }
+    // Nodes whose clocks cannot be followed lead nothing.
+    let held_back: BTreeSet<NodeNo> = {
+        let skew = node.skew.lock();
+        let mine = (clock::held_back_ms() > 0).then_some(node.me.node);
+        state.nodes.keys().copied().filter(|no| skew.is_held_back(*no)).chain(mine).collect()
+    };
     let settled: Vec<Vec<NodeNo>> = state
         .partitions
         .iter()
         .map(|record| {
             let usable = |copy: &&CopyId| {
-                (copy.node == node.me.node || node.peers.is_connected(copy.node)) && !state.is_dead(**copy)
+                (copy.node == node.me.node || node.peers.is_connected(copy.node))
+                    && !state.is_dead(**copy)
+                    && !held_back.contains(&copy.node)
             };
             record.voters.iter().filter(usable).map(|copy| copy.node).collect()
         })

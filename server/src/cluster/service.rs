@@ -10,5 +10,7 @@ pub const FORWARD: u8 = 3;
 pub const LEADERS: u8 = 4;
 /// Orders of the directory's leader to the leader of a partition.
 pub const ORDER: u8 = 5;
+/// What a node's clock shows.
+pub const CLOCK: u8 = 7;
 /// Joining, and questions of nodes that are not members yet.
 pub const CONTROL: u8 = 6;

@@ -31,6 +31,7 @@ pub(crate) fn node_info(no: u32) -> NodeInfo {
         cluster: address(7378),
         peer: address(16378),
         state: NodeState::Up,
+        zone: None,
         connected: true,
     }
 }

@@ -140,6 +140,14 @@ pub static SETTINGS: &[Setting] = &[
         "N",
         "Copies of each partition, where there are so many nodes",
     ),
+    setting(
+        "zone",
+        Kind::Text,
+        "",
+        Start,
+        "NAME",
+        "Where the node stands (a rack, a data centre): copies of a partition go to distinct zones where they can",
+    ),
     setting("partitions", Kind::Integer(1, 4096), "12", Start, "N", "Partitions of a new cluster"),
     setting(
         "cluster-secret-file",

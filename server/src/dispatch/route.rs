@@ -1,7 +1,7 @@
 //! The way of a block to the copy that carries it out, and what happens where that copy has moved.
 //!
-//! What was refused was certainly not appended, so it is routed anew, whole and in order, until a deadline. What was
-//! appended is never sent again, whatever becomes of it.
+//! What was refused was certainly not appended, so it is routed anew, whole and in order, until a deadline. Writes that
+//! were appended, or may have been, are never sent again, whatever becomes of them; a block of reads alone is.
 
 use super::rejection::Rejection;
 use super::run::{Block, Sent};
@@ -141,7 +141,10 @@ impl Dispatcher {
                     return Settled::Applied(replies);
                 }
                 // Fewer replies than commands: carried out, but what came of it is lost.
-                ShareOutcome::Applied(_) | ShareOutcome::Uncertain => return Settled::Failed(Failure::Uncertain),
+                ShareOutcome::Applied(_) => return Settled::Failed(Failure::Uncertain),
+                ShareOutcome::Uncertain if errand.block.writes => return Settled::Failed(Failure::Uncertain),
+                // Reads have no effect: lost with their link or their leader, they are asked anew.
+                ShareOutcome::Uncertain => Refusal::Unreachable,
                 ShareOutcome::Dirty => return Settled::Dirty,
                 ShareOutcome::Refused(refusal) => refusal,
             };

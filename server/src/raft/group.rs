@@ -24,8 +24,8 @@ use openraft::storage::RaftLogStorage;
 use openraft::{AsyncRuntime, ChangeMembers, Config, Instant, Raft, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -85,6 +85,7 @@ pub struct Group<RT: AsyncRuntime> {
     receiver: Mutex<Receiver>,
     sampler: LeaseSampler,
     stopped: AtomicBool,
+    machine: Weak<()>,
 }
 
 /// Why a change of a group's members did not happen (or not to its end: ask again).
@@ -132,6 +133,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             Start::Alone => Self::begin_alone(&partition, me).await,
         };
         let machine = Machine::new(Arc::clone(&partition));
+        let life = machine.life();
         let network = Network::<RT>::new(Arc::clone(&host.rpc), partition.id(), generation, me);
         let config = config(partition.id(), host.timing)?;
         let raft = Raft::new(me.pack(), config, network, log.clone(), machine).await.map_err(|e| e.to_string())?;
@@ -148,6 +150,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             receiver: Mutex::new(Receiver::new()),
             sampler: LeaseSampler::default(),
             stopped: AtomicBool::new(false),
+            machine: life,
         });
         // Dropping a handle does not end its task: they live as long as the group.
         let seed = u64::from(generation) << 32 ^ me.pack() ^ (group.host.wall)();
@@ -214,6 +217,29 @@ impl<RT: AsyncRuntime> Group<RT> {
         self.partition.set_inbox(None);
         self.receiver.lock().abandon();
         let _ = self.raft.shutdown().await;
+    }
+
+    /// Applies what the log of this copy, which was stopped, holds beyond what it has applied: the survivor that a
+    /// generation begins with has the only word on what was committed, and some of it may have been answered.
+    pub async fn apply_rest(&self) {
+        // Its state machine may still be at it.
+        for _ in 0..1000 {
+            if self.machine.strong_count() == 0 {
+                break;
+            }
+            RT::sleep(Duration::from_millis(1)).await;
+        }
+        let applied = self.partition.lock().applied().map(|id| id.index);
+        let rest = self.log.after(applied);
+        match self.partition.apply_rest(&rest) {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::error!(partition = %self.partition.id(), "the log has a gap: its rest is not applied")
+            }
+            Err(error) => {
+                tracing::error!(partition = %self.partition.id(), %error, "the rest of the log is not applied")
+            }
+        }
     }
 
     /// Whether the group's Raft core still runs. One that has stopped by a fault has to be rebuilt under a new id.

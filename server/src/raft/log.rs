@@ -62,6 +62,11 @@ impl MemoryLog {
         self.inner.bytes.load(Ordering::Relaxed)
     }
 
+    /// The entries after `index`.
+    pub(super) fn after(&self, index: Option<u64>) -> Vec<Entry> {
+        self.range(index.map_or(0, |index| index + 1)..)
+    }
+
     fn range(&self, range: impl RangeBounds<u64>) -> Vec<Entry> {
         let state = self.inner.state.lock();
         let first = state.first();

@@ -17,7 +17,7 @@ use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot};
 use openraft::{AsyncRuntime, OptionalSend, RaftSnapshotBuilder};
 use smallvec::SmallVec;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// A snapshot: what openraft hands from the state machine to the network and back.
 pub enum SnapshotData {
@@ -62,12 +62,19 @@ impl Drop for View {
 #[derive(Clone)]
 pub struct Machine {
     partition: Arc<Partition>,
+    /// Lives as long as any clone does: tells when openraft has let go of the last one.
+    alive: Arc<()>,
 }
 
 impl Machine {
     /// The state machine that applies to `partition`.
     pub fn new(partition: Arc<Partition>) -> Self {
-        Self { partition }
+        Self { partition, alive: Arc::default() }
+    }
+
+    /// Dead once no clone of this machine can apply anything any more.
+    pub(super) fn life(&self) -> Weak<()> {
+        Arc::downgrade(&self.alive)
     }
 
     fn meta(state: &PartitionState) -> SnapshotMeta {
@@ -156,6 +163,18 @@ impl Partition {
             }
             Payload::Normal(mutations) => state.apply_mutations(mutations, before, reply),
         }
+    }
+
+    /// Applies entries that come next to a copy whose group has stopped; false where they leave a gap.
+    pub(super) fn apply_rest(&self, entries: &[Entry]) -> Result<bool, BlockError> {
+        for entry in entries {
+            let next = self.lock().applied.map_or(0, |id| id.index + 1);
+            if entry.log_id.index != next {
+                return Ok(false);
+            }
+            self.apply(entry, false)?;
+        }
+        Ok(true)
     }
 
     /// Takes over a received snapshot and returns the keyspace that it replaces.

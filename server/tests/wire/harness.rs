@@ -125,6 +125,7 @@ fn node_info(no: u32, port: u16) -> NodeInfo {
         cluster: at(port + 1000),
         peer: at(port + 10000),
         state: NodeState::Up,
+        zone: None,
         connected: true,
     }
 }

@@ -130,6 +130,14 @@ async fn remove(remote: &mut Remote, name: &str, force_quorum: bool) -> Outcome 
             "{} must be stopped and stay stopped: what it alone holds is given up.",
             short(&node)
         );
+        if force_quorum {
+            let _ = writeln!(
+                std::io::stderr(),
+                "WARNING: where the directory has lost its majority, {} begins it anew with what it knows. What only the \
+                 lost nodes knew is gone, and none of them may ever come back with its data directory.",
+                remote.address
+            );
+        }
     }
     let mut words = vec!["LARDER", "REMOVE", &node.id];
     words.extend(force_quorum.then_some("FORCE-QUORUM"));

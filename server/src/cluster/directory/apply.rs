@@ -81,6 +81,8 @@ impl DirectoryState {
         let member = known.filter(|node| !matches!(node.state, NodeState::Down | NodeState::Left));
         let (no, state) = match member {
             Some(node) => (node.no, node.state),
+            // Its data directory is of the past. (A cluster that has only just been created has no nodes.)
+            None if new.cluster.is_some() && self.last_node != NodeNo(0) => return Err(Refused::NotMember),
             None => {
                 if self.nodes.len() >= NODES_MAX {
                     return Err(Refused::TooManyNodes(NODES_MAX));

@@ -165,6 +165,9 @@ pub enum Refused {
         /// The highest known.
         known: u32,
     },
+    /// It says that it is a node of this cluster, but it has left or was removed.
+    #[error("this node has left the cluster or was removed from it: empty its data directory to join as a new node")]
+    NotMember,
     /// As many nodes as there may be.
     #[error("the cluster has {0} nodes, which is the most")]
     TooManyNodes(usize),

@@ -7,7 +7,8 @@ use crate::cluster::identity::DataDirError;
 use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
 /// Log entries by index.
@@ -26,6 +27,19 @@ type Job = Box<dyn FnOnce(&Database) + Send>;
 #[derive(Clone)]
 pub(super) struct Disk {
     jobs: mpsc::Sender<Job>,
+    /// Set once the holders of this handle and its clones may touch the file no more.
+    revoked: Arc<AtomicBool>,
+}
+
+/// Takes the file away from handles.
+#[derive(Clone)]
+pub(super) struct Fence(Arc<AtomicBool>);
+
+impl Fence {
+    /// From now on nothing that the handles send is carried out.
+    pub(super) fn revoke(&self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Tells when the file was closed.
@@ -55,7 +69,7 @@ impl Disk {
             .name("directory-disk".to_owned())
             .spawn(work)
             .map_err(|error| DataDirError::from_io(data_dir, error))?;
-        Ok((Self { jobs }, Closed(closed)))
+        Ok((Self { jobs, revoked: Arc::default() }, Closed(closed)))
     }
 
     /// Runs `job` on the thread, after all earlier ones.
@@ -72,7 +86,24 @@ impl Disk {
 
     /// Sends `job` to the thread without waiting for it.
     pub(super) fn send(&self, job: impl FnOnce(&Database) + Send + 'static) -> io::Result<()> {
+        let revoked = Arc::clone(&self.revoked);
+        let job = move |database: &Database| {
+            // What a member of the group that was stopped still had under way must not reach the next one's file.
+            if !revoked.load(Ordering::Acquire) {
+                job(database);
+            }
+        };
         self.jobs.send(Box::new(job)).map_err(|_| gone())
+    }
+
+    /// Another handle, which is not revoked with this one.
+    pub(super) fn fork(&self) -> Self {
+        Self { jobs: self.jobs.clone(), revoked: Arc::default() }
+    }
+
+    /// What revokes this handle and its clones.
+    pub(super) fn fence(&self) -> Fence {
+        Fence(Arc::clone(&self.revoked))
     }
 
     /// Sets a value, on disk when this returns.

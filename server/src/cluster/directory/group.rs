@@ -2,11 +2,11 @@
 
 use super::command::{Applied, DirectoryCommand, DirectoryResponse, Refused};
 use super::disk::{self, Closed, Disk};
-use super::log::DirectoryLog;
-use super::machine::DirectoryMachine;
+use super::generation::{self, Generation};
+use super::member::{DirectoryRaft, Member, Parts};
 use super::network::{
-    self, Kind, PeerFactory, PeerRpc, answer, get_append, get_snapshot, get_transfer, get_vote_request, open_answer,
-    open_request, put_append_response, put_transfer_response, put_vote_response,
+    self, Kind, PeerRpc, answer, get_append, get_snapshot, get_transfer, get_vote_request, open_answer, open_request,
+    put_append_response, put_transfer_response, put_vote_response,
 };
 use super::state::{ClusterId, DirectoryState, Settings};
 use super::types::{DirectoryTypes, EncodedCommand, put_vote};
@@ -17,8 +17,8 @@ use crate::topology::NodeState;
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use openraft::error::{ClientWriteError, InitializeError, RaftError};
-use openraft::{ChangeMembers, Config, Precondition, Raft, RaftMetrics, ReadPolicy, SnapshotPolicy};
-use parking_lot::Mutex;
+use openraft::{ChangeMembers, Config, Precondition, RaftMetrics, ReadPolicy, SnapshotPolicy};
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,12 +80,14 @@ type Metrics = RaftMetrics<DirectoryTypes>;
 pub struct Directory(Arc<Inner>);
 
 struct Inner {
-    me: NodeNo,
-    raft: Raft<DirectoryTypes, DirectoryMachine>,
+    parts: Parts,
+    member: RwLock<Member>,
+    /// One change of generation at a time.
+    renewal: tokio::sync::Mutex<()>,
     states: watch::Receiver<Arc<DirectoryState>>,
-    peers: Arc<dyn PeerRpc>,
-    timing: DirectoryTiming,
     data_dir: PathBuf,
+    /// Gone once this member was shut down.
+    disk: Mutex<Option<Disk>>,
     closed: Mutex<Option<Closed>>,
 }
 
@@ -107,21 +109,85 @@ impl Directory {
         timing: DirectoryTiming,
     ) -> Result<Self, DirectoryError> {
         let (disk, closed) = Disk::open(data_dir)?;
-        let stored = |error| DirectoryError::DataDir(DataDirError::from_io(data_dir, error));
-        let machine = DirectoryMachine::restore(disk.clone()).await.map_err(stored)?;
-        let states = machine.subscribe();
-        let factory = PeerFactory { peers: Arc::clone(&peers) };
-        let raft = Raft::new(u64::from(me.0), Arc::new(config(&timing)?), factory, DirectoryLog::new(disk), machine)
-            .await
-            .map_err(|error| DirectoryError::Stopped(error.to_string()))?;
-        let closed = Mutex::new(Some(closed));
-        let inner = Inner { me, raft, states, peers, timing, data_dir: data_dir.to_owned(), closed };
+        let published = watch::Sender::new(Arc::new(DirectoryState::default()));
+        let states = published.subscribe();
+        let parts = Parts { me, peers, timing, published };
+        let member = Member::open(&parts, &disk, data_dir).await?;
+        let inner = Inner {
+            parts,
+            member: RwLock::new(member),
+            renewal: tokio::sync::Mutex::default(),
+            states,
+            data_dir: data_dir.to_owned(),
+            disk: Mutex::new(Some(disk)),
+            closed: Mutex::new(Some(closed)),
+        };
         Ok(Self(Arc::new(inner)))
+    }
+
+    fn raft(&self) -> DirectoryRaft {
+        self.0.member.read().raft.clone()
+    }
+
+    /// The generation that this node's member is of.
+    pub fn generation(&self) -> Generation {
+        self.0.member.read().generation
+    }
+
+    /// Term and index of the last entry of this member's log.
+    pub fn last_log(&self) -> (u64, u64) {
+        let last = self.raft().data_metrics().borrow_watched().last_log;
+        last.map_or((0, 0), |id| (id.leader_id.term, id.index))
+    }
+
+    /// Begins a new generation with this node as the only voter and all that its log holds. Only for a group that has
+    /// lost its majority for good: whoever stays with the earlier generation is refused from here on.
+    pub async fn begin_generation(&self) -> Result<Generation, DirectoryError> {
+        let _turn = self.0.renewal.lock().await;
+        let me = self.0.parts.me;
+        let next = Generation { number: self.generation().number.saturating_add(1), founder: me };
+        let disk = self.end_member().await?;
+        generation::begin(&disk, next, me).await.map_err(|error| self.stored(error))?;
+        self.reopen(&disk).await?;
+        // The only voter: no reason to wait for an election timeout.
+        let _ = self.raft().trigger().elect(false).await;
+        Ok(next)
+    }
+
+    /// Follows the leader of a later generation.
+    async fn adopt(&self, generation: Generation) -> Result<(), DirectoryError> {
+        let _turn = self.0.renewal.lock().await;
+        if generation <= self.generation() {
+            return Ok(());
+        }
+        tracing::warn!(%generation, "the directory has begun anew: this node follows it");
+        let shown = self.state();
+        let disk = self.end_member().await?;
+        generation::adopt(&disk, generation, &shown).await.map_err(|error| self.stored(error))?;
+        self.reopen(&disk).await
+    }
+
+    async fn end_member(&self) -> Result<Disk, DirectoryError> {
+        let member = self.0.member.read().clone();
+        let disk = self.0.disk.lock().clone();
+        let disk = disk.ok_or_else(|| DirectoryError::Stopped("it was shut down".to_owned()))?;
+        member.end().await?;
+        Ok(disk)
+    }
+
+    async fn reopen(&self, disk: &Disk) -> Result<(), DirectoryError> {
+        let member = Member::open(&self.0.parts, disk, &self.0.data_dir).await?;
+        *self.0.member.write() = member;
+        Ok(())
+    }
+
+    fn stored(&self, error: std::io::Error) -> DirectoryError {
+        DirectoryError::DataDir(DataDirError::from_io(&self.0.data_dir, error))
     }
 
     /// Makes this node the only voter of a new cluster. Doing it again is harmless.
     pub async fn bootstrap(&self, id: ClusterId, settings: Settings) -> Result<(), DirectoryError> {
-        match self.0.raft.initialize(BTreeSet::from([u64::from(self.0.me.0)])).await {
+        match self.raft().initialize(BTreeSet::from([u64::from(self.0.parts.me.0)])).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
             Err(error) => return Err(DirectoryError::Stopped(error.to_string())),
         }
@@ -148,7 +214,7 @@ impl Directory {
     /// Whether this node leads the directory, as far as it knows. What must not be done by two is done under
     /// [`confirm_leadership`](Self::confirm_leadership).
     pub fn leads(&self) -> bool {
-        self.0.raft.is_leader()
+        self.raft().is_leader()
     }
 
     /// The voters of the group's present membership, and its learners.
@@ -160,12 +226,12 @@ impl Directory {
         })
     }
 
-    /// Asks a quorum whether this node still leads; returns its term, which orders to partitions carry. All that was
-    /// answered before is applied on this node when it returns.
+    /// Asks a quorum whether this node still leads; returns its term as orders to partitions carry it: it
+    /// grows over generations. All that was answered before is applied on this node when it returns.
     pub async fn confirm_leadership(&self) -> Result<u64, DirectoryError> {
         let term = self.metrics(|metrics| metrics.current_term);
-        match timeout(ATTEMPT, self.0.raft.ensure_linearizable(ReadPolicy::ReadIndex)).await {
-            Ok(Ok(_)) if self.metrics(|metrics| metrics.current_term) == term => Ok(term),
+        match timeout(ATTEMPT, self.raft().ensure_linearizable(ReadPolicy::ReadIndex)).await {
+            Ok(Ok(_)) if self.metrics(|metrics| metrics.current_term) == term => Ok(self.generation().order_term(term)),
             Ok(Ok(_)) => Err(DirectoryError::NotLeader(self.leader())),
             Ok(Err(RaftError::Fatal(error))) => Err(DirectoryError::Stopped(error.to_string())),
             Ok(Err(_)) => Err(DirectoryError::NotLeader(self.leader())),
@@ -177,12 +243,12 @@ impl Directory {
     /// commands are made for.
     pub async fn propose(&self, command: DirectoryCommand) -> Result<Applied, DirectoryError> {
         let command = Bytes::from(command.encode());
-        let deadline = Instant::now() + Duration::from_millis(self.0.timing.propose_ms_max);
+        let deadline = Instant::now() + Duration::from_millis(self.0.parts.timing.propose_ms_max);
         let mut pause = RETRY_FIRST;
         let mut hint = None;
         loop {
-            let target = hint.take().or_else(|| self.leader()).unwrap_or(self.0.me);
-            let attempt = if target == self.0.me {
+            let target = hint.take().or_else(|| self.leader()).unwrap_or(self.0.parts.me);
+            let attempt = if target == self.0.parts.me {
                 self.propose_here(command.clone()).await
             } else {
                 self.forward(target, command.clone()).await
@@ -205,7 +271,7 @@ impl Directory {
     }
 
     async fn propose_here(&self, command: Bytes) -> Forwarded {
-        match timeout(ATTEMPT, self.0.raft.client_write(EncodedCommand(command))).await {
+        match timeout(ATTEMPT, self.raft().client_write(EncodedCommand(command))).await {
             Ok(Ok(written)) => Forwarded::Answered(written.data),
             Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
                 Forwarded::NotLeader(forward.leader_id.and_then(node_no))
@@ -216,8 +282,8 @@ impl Directory {
     }
 
     async fn forward(&self, to: NodeNo, command: Bytes) -> Forwarded {
-        let request = network::request(Kind::Propose, to, |out| out.extend_from_slice(&command));
-        match self.0.peers.call(to, request, ATTEMPT + RETRY_MAX).await {
+        let request = network::request(Kind::Propose, to, self.generation(), |out| out.extend_from_slice(&command));
+        match self.0.parts.peers.call(to, request, ATTEMPT + RETRY_MAX).await {
             Err(error) => Forwarded::Failed(error.to_string()),
             Ok(answer) => open_answer(answer)
                 .and_then(|body| serde_json::from_slice(&body).map_err(|error| error.to_string()))
@@ -231,12 +297,19 @@ impl Directory {
     }
 
     async fn answer_to(&self, body: &mut Bytes) -> Result<Vec<u8>, String> {
-        let (kind, to) = open_request(body)?;
-        if to != self.0.me {
-            return Err(format!("this is node {}, not node {to}", self.0.me));
+        let (kind, to, generation) = open_request(body)?;
+        if to != self.0.parts.me {
+            return Err(format!("this is node {}, not node {to}", self.0.parts.me));
         }
         let text = |error: &dyn std::error::Error| error.to_string();
-        let raft = &self.0.raft;
+        if generation > self.generation() && kind.is_of_leader() {
+            self.adopt(generation).await.map_err(|e| text(&e))?;
+        }
+        let mine = self.generation();
+        if generation != mine {
+            return Err(format!("the directory is of generation {mine} here, the message of {generation}"));
+        }
+        let raft = self.raft();
         let mut out = Vec::new();
         match kind {
             Kind::Append => {
@@ -277,13 +350,13 @@ impl Directory {
     pub async fn add_node(&self, no: NodeNo) -> Result<(), DirectoryError> {
         let is_member = self.metrics(|metrics| metrics.membership_config.get_node(&u64::from(no.0)).is_some());
         if !is_member {
-            self.change(self.0.raft.add_learner(u64::from(no.0), (), false)).await?;
+            self.change(self.raft().add_learner(u64::from(no.0), (), false)).await?;
         }
-        let limit = Duration::from_millis(self.0.timing.propose_ms_max);
-        let wait = self.0.raft.wait(Some(limit));
+        let limit = Duration::from_millis(self.0.parts.timing.propose_ms_max);
+        let wait = self.raft().wait(Some(limit));
         // One that leads no more has no replication to watch; balancing says so.
         let settled = |metrics: &Metrics| metrics.replication.is_none() || is_fit(metrics, no);
-        if no != self.0.me && wait.metrics(settled, "a node has caught up").await.is_err() {
+        if no != self.0.parts.me && wait.metrics(settled, "a node has caught up").await.is_err() {
             return Err(DirectoryError::TimedOut(format!("node {no} has not caught up")));
         }
         self.balance(None).await
@@ -292,7 +365,7 @@ impl Directory {
     /// Takes a node out of the group. Only the leader can, and not itself: it hands its leadership over, says who is to
     /// lead, and the next leader is to be asked.
     pub async fn remove_node(&self, no: NodeNo) -> Result<(), DirectoryError> {
-        if no == self.0.me {
+        if no == self.0.parts.me {
             let heir = self.members().0.into_iter().find(|voter| *voter != no && self.is_fit(*voter));
             let Some(heir) = heir else {
                 return Err(DirectoryError::TimedOut("no other voter is fit to lead".to_owned()));
@@ -303,7 +376,7 @@ impl Directory {
         self.balance(Some(no)).await?;
         if self.metrics(|metrics| metrics.membership_config.get_node(&u64::from(no.0)).is_some()) {
             let removed = ChangeMembers::RemoveNodes(BTreeSet::from([u64::from(no.0)]));
-            self.change(self.0.raft.change_membership_if(removed, true, [self.same_membership()])).await?;
+            self.change(self.raft().change_membership_if(removed, true, [self.same_membership()])).await?;
         }
         Ok(())
     }
@@ -331,18 +404,20 @@ impl Directory {
             return Ok(());
         }
         let ids: BTreeSet<u64> = voters.iter().map(|no| u64::from(no.0)).collect();
-        self.change(self.0.raft.change_membership_if(ids, true, [self.same_membership()])).await
+        self.change(self.raft().change_membership_if(ids, true, [self.same_membership()])).await
     }
 
     /// Asks `to`, a voter, to lead. It leads once its election is won, not when this returns.
     pub async fn transfer_leadership(&self, to: NodeNo) -> Result<(), DirectoryError> {
-        let asked = self.0.raft.trigger().transfer_leader(u64::from(to.0)).await;
+        let asked = self.raft().trigger().transfer_leader(u64::from(to.0)).await;
         asked.map_err(|error| DirectoryError::Stopped(error.to_string()))
     }
 
     /// Stops this member and closes its file.
     pub async fn shutdown(&self) -> Result<(), DirectoryError> {
-        self.0.raft.shutdown().await.map_err(|error| DirectoryError::Stopped(error.to_string()))?;
+        let _turn = self.0.renewal.lock().await;
+        drop(self.0.disk.lock().take());
+        self.raft().shutdown().await.map_err(|error| DirectoryError::Stopped(error.to_string()))?;
         let closed = self.0.closed.lock().take();
         if let Some(closed) = closed
             && timeout(ATTEMPT, closed.wait()).await.is_err()
@@ -359,7 +434,7 @@ impl Directory {
     }
 
     fn metrics<T>(&self, get: impl FnOnce(&Metrics) -> T) -> T {
-        get(&self.0.raft.metrics().borrow_watched())
+        get(&self.raft().metrics().borrow_watched())
     }
 
     #[cfg(test)]
@@ -385,7 +460,7 @@ impl Directory {
         &self,
         change: impl Future<Output = Result<T, RaftError<DirectoryTypes, ClientWriteError<DirectoryTypes>>>>,
     ) -> Result<(), DirectoryError> {
-        match timeout(Duration::from_millis(self.0.timing.propose_ms_max), change).await {
+        match timeout(Duration::from_millis(self.0.parts.timing.propose_ms_max), change).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(RaftError::Fatal(error))) => Err(DirectoryError::Stopped(error.to_string())),
             Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
@@ -407,7 +482,7 @@ fn node_no(raft_id: u64) -> Option<NodeNo> {
     u32::try_from(raft_id).ok().map(NodeNo)
 }
 
-fn config(timing: &DirectoryTiming) -> Result<Config, DirectoryError> {
+pub(super) fn config(timing: &DirectoryTiming) -> Result<Config, DirectoryError> {
     let config = Config {
         cluster_name: "directory".to_owned(),
         heartbeat_interval: timing.heartbeat_ms,

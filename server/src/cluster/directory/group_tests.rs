@@ -106,7 +106,7 @@ impl Cluster {
 fn registration(no: u32, incarnation: u32) -> Registration {
     let address = |port| HostPort { host: "127.0.0.1".to_owned(), port };
     Registration {
-        cluster: Some([9; 20]),
+        cluster: None,
         name: NodeName([no as u8; 20]),
         incarnation: Incarnation(incarnation),
         token: u64::from(no),
@@ -280,11 +280,74 @@ async fn a_wiped_node_knows_nothing() {
 async fn strange_requests_are_answered_with_errors() {
     let cluster = Cluster::new().await;
     let first = cluster.node(1);
-    let valid = network::request(network::Kind::Vote, NodeNo(1), |_| ());
-    for request in [&b""[..], b"\x02", b"\x01\x63\0\0\0\x01", b"\x01\x06\0\0\0\x01junk", b"\x01\x04\0\0\0\x02", &valid]
-    {
+    let valid = network::request(network::Kind::Vote, NodeNo(1), Generation::FIRST, |_| ());
+    for request in [
+        &b""[..],
+        b"\x03",
+        b"\x02\x63\0\0\0\x01",
+        b"\x02\x06\0\0\0\x01\0\0\0\x01\0\0\0\0junk",
+        b"\x02\x04\0\0\0\x02",
+        &valid,
+    ] {
         let answer = first.handle(Bytes::copy_from_slice(request)).await;
         assert!(network::open_answer(answer).is_err(), "{request:?}");
     }
     set_up(&first, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_survivor_begins_a_new_generation_and_the_others_follow() {
+    let mut cluster = Cluster::of(5).await;
+    for no in 1..=5 {
+        set_up(&cluster.node(1), no).await.unwrap();
+    }
+    for no in 1..=2 {
+        until(&cluster.node(no), is_up(5)).await;
+    }
+    for no in 3..=5 {
+        cluster.stop(no).await;
+    }
+    let (founder, other) = (cluster.node(1), cluster.node(2));
+    let before = founder.state();
+    let generation = founder.begin_generation().await.unwrap();
+    assert_eq!(generation, Generation { number: 2, founder: NodeNo(1) });
+    let leader = cluster.leader().await;
+    assert_eq!((leader.leader(), leader.members().0), (Some(NodeNo(1)), [NodeNo(1)].into()));
+    assert_eq!(founder.state(), before);
+    assert_eq!(*other.state(), *before, "what it knew is shown until it is told more");
+    founder.add_node(NodeNo(2)).await.unwrap();
+    set_up(&other, 1).await.unwrap();
+    founder.propose(DirectoryCommand::SetNodeState { no: NodeNo(3), state: NodeState::Down }).await.unwrap();
+    until(&other, |state| state.nodes[&NodeNo(3)].state == NodeState::Down).await;
+    assert_eq!((other.generation(), founder.members().0.len()), (generation, 2));
+    // Both remember it, and those of the old generation are not heard.
+    drop((founder, other, leader));
+    for no in 1..=2 {
+        cluster.stop(no).await;
+    }
+    for no in 1..=4 {
+        cluster.start(no).await;
+    }
+    assert_eq!(cluster.node(1).generation(), generation);
+    assert_eq!(cluster.node(3).generation(), Generation::FIRST);
+    let leader = cluster.leader().await;
+    assert_eq!((leader.generation(), leader.members().0), (generation, [1, 2].map(NodeNo).into()));
+}
+
+#[tokio::test]
+async fn a_new_generation_has_what_the_last_leader_had_sent() {
+    let mut cluster = Cluster::of(2).await;
+    for no in 1..=2 {
+        set_up(&cluster.node(1), no).await.unwrap();
+    }
+    let dead = cluster.leader_no(&cluster.leader().await);
+    // Its last word reached the other's log; that it was committed may not have.
+    cluster.leader().await.propose(DirectoryCommand::ChangeSettings { replicas: 2 }).await.unwrap();
+    cluster.stop(dead).await;
+    let survivor = cluster.node(3 - dead);
+    let last = survivor.last_log();
+    survivor.begin_generation().await.unwrap();
+    assert_eq!(survivor.state().cluster.as_ref().unwrap().settings.replicas, 2);
+    set_up(&survivor, 1).await.unwrap();
+    assert!(survivor.last_log() > last, "terms and indices go on");
 }

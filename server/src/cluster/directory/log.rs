@@ -14,9 +14,9 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::RangeBounds;
 
-const VOTE: &str = "vote";
-const PURGED: &str = "purged";
-const COMMITTED: &str = "committed";
+pub(super) const VOTE: &str = "vote";
+pub(super) const PURGED: &str = "purged";
+pub(super) const COMMITTED: &str = "committed";
 
 /// The log. Clones share the file.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ fn damaged(_: Malformed) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the directory's file is damaged")
 }
 
-fn log_id_bytes(id: Option<&LogId>) -> Vec<u8> {
+pub(super) fn log_id_bytes(id: Option<&LogId>) -> Vec<u8> {
     let mut out = Vec::new();
     put_log_id(&mut out, id);
     out

@@ -2,6 +2,7 @@
 
 use super::command::{Applied, DirectoryCommand};
 use super::disk::{Disk, VALUES, write};
+use super::generation::INHERITED;
 use super::state::DirectoryState;
 use super::types::{
     DirectoryTypes, LogId, Snapshot, SnapshotMeta, StoredMembership, get_bytes, get_snapshot_meta, put_bytes,
@@ -16,7 +17,7 @@ use std::io;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-const SNAPSHOT: &str = "snapshot";
+pub(super) const SNAPSHOT: &str = "snapshot";
 
 /// The state machine. Clones share it.
 #[derive(Clone)]
@@ -33,21 +34,21 @@ struct Current {
 }
 
 impl DirectoryMachine {
-    /// The state of the last snapshot; openraft applies what is known to be committed after it.
-    pub(super) async fn restore(disk: Disk) -> io::Result<Self> {
+    /// The state of the last snapshot; openraft applies what is known to be committed after it. States are `published`:
+    /// until there is one of this generation, that of the one before.
+    pub(super) async fn restore(disk: Disk, published: watch::Sender<Arc<DirectoryState>>) -> io::Result<Self> {
         let (meta, state) = match stored(&disk).await? {
             Some(snapshot) => (snapshot.meta, DirectoryState::decode(&snapshot.snapshot).map_err(invalid)?),
             None => (SnapshotMeta::default(), DirectoryState::default()),
         };
         let state = Arc::new(state);
-        let published = watch::Sender::new(Arc::clone(&state));
+        let shown = match disk.get(INHERITED).await? {
+            Some(bytes) if state.cluster.is_none() => Arc::new(DirectoryState::decode(&bytes).map_err(invalid)?),
+            _ => Arc::clone(&state),
+        };
+        published.send_replace(shown);
         let current = Current { applied: meta.last_log_id, membership: meta.last_membership, state };
         Ok(Self { disk, current: Arc::new(Mutex::new(current)), published })
-    }
-
-    /// The states to come, beginning with the present one.
-    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<DirectoryState>> {
-        self.published.subscribe()
     }
 
     fn take(&self) -> Snapshot {
@@ -128,6 +129,9 @@ impl RaftStateMachine<DirectoryTypes> for DirectoryMachine {
                 tracing::debug!(%refused, "directory command refused");
             }
             self.published.send_if_modified(|published| {
+                if state.cluster.is_none() {
+                    return false;
+                }
                 let changed = **published != *state;
                 *published = state;
                 changed

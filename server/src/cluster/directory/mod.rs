@@ -16,11 +16,13 @@
 mod apply;
 mod command;
 mod disk;
+mod generation;
 mod group;
 #[cfg(test)]
 mod group_tests;
 mod log;
 mod machine;
+mod member;
 mod network;
 #[cfg(test)]
 mod rules;
@@ -32,6 +34,7 @@ mod voters;
 
 pub use apply::{NODES_MAX, PARTITIONS_MAX, REPLICAS_MAX};
 pub use command::{Applied, DirectoryCommand, DirectoryResponse, Refused, Registration};
+pub use generation::Generation;
 pub use group::{Directory, DirectoryError, DirectoryTiming};
 pub use network::{PeerRpc, PeerUnreachable};
 pub use state::{Cluster, ClusterId, DirectoryState, MembershipId, NodeRecord, PartitionRecord, Settings};

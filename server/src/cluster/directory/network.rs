@@ -1,9 +1,10 @@
 //! The directory's messages between nodes, over whatever carries bytes from node to node.
 //!
 //! ```text
-//! request:  version, kind, receiver's number, body        answer:  version, 0, body   or   version, 1, text
+//! request:  version, kind, receiver's number, generation, body        answer:  version, 0, body   or   version, 1, text
 //! ```
 
+use super::generation::Generation;
 use super::types::{
     Decoded, DirectoryTypes, Malformed, Snapshot, get_bool, get_bytes, get_count, get_entry, get_log_id,
     get_snapshot_meta, get_vote, put_bytes, put_count, put_entry, put_log_id, put_snapshot_meta, put_vote,
@@ -56,23 +57,29 @@ pub(super) enum Kind {
 impl Kind {
     const ALL: [Self; 6] =
         [Self::Append, Self::Vote, Self::PreVote, Self::Snapshot, Self::TransferLeader, Self::Propose];
+
+    /// Whether only the leader of its generation sends it.
+    pub(super) fn is_of_leader(self) -> bool {
+        matches!(self, Self::Append | Self::Snapshot)
+    }
 }
 
-const VERSION: u8 = 1;
-/// Version, kind, receiver's number.
-const REQUEST_HEADER: usize = 6;
+const VERSION: u8 = 2;
+/// Version, kind, receiver's number, generation.
+const REQUEST_HEADER: usize = 14;
 
-pub(super) fn request(kind: Kind, to: NodeNo, put: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+pub(super) fn request(kind: Kind, to: NodeNo, generation: Generation, put: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     let mut out = Vec::with_capacity(REQUEST_HEADER + 64);
     out.put_u8(VERSION);
     out.put_u8(kind as u8);
     out.put_u32(to.0);
+    generation.put(&mut out);
     put(&mut out);
     Bytes::from(out)
 }
 
-/// What a request asks, and of whom; `from` is left at its body.
-pub(super) fn open_request(from: &mut Bytes) -> Result<(Kind, NodeNo), String> {
+/// What a request asks, of whom, and in which generation; `from` is left at its body.
+pub(super) fn open_request(from: &mut Bytes) -> Result<(Kind, NodeNo, Generation), String> {
     let malformed = |_| Malformed.to_string();
     let version = from.try_get_u8().map_err(malformed)?;
     if version != VERSION {
@@ -81,7 +88,9 @@ pub(super) fn open_request(from: &mut Bytes) -> Result<(Kind, NodeNo), String> {
     let code = from.try_get_u8().map_err(malformed)?;
     let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == code);
     let kind = kind.ok_or_else(|| format!("directory message of unknown kind {code}"))?;
-    Ok((kind, NodeNo(from.try_get_u32().map_err(malformed)?)))
+    let to = NodeNo(from.try_get_u32().map_err(malformed)?);
+    let generation = Generation::get(from).map_err(|error| error.to_string())?;
+    Ok((kind, to, generation))
 }
 
 pub(super) fn answer(result: Result<Vec<u8>, String>) -> Bytes {
@@ -108,6 +117,7 @@ pub(super) fn open_answer(mut from: Bytes) -> Result<Bytes, String> {
 /// Makes a client for each node that the group talks to.
 pub(super) struct PeerFactory {
     pub(super) peers: Arc<dyn PeerRpc>,
+    pub(super) generation: Generation,
 }
 
 impl RaftNetworkFactory<C> for PeerFactory {
@@ -116,13 +126,14 @@ impl RaftNetworkFactory<C> for PeerFactory {
     // Replication, heartbeats and snapshots each get a client of their own; since a client keeps nothing between calls,
     // they cannot come in each other's way.
     async fn new_client(&mut self, target: u64, (): &()) -> Peer {
-        Peer { peers: Arc::clone(&self.peers), to: u32::try_from(target).map(NodeNo).ok() }
+        Peer { peers: Arc::clone(&self.peers), generation: self.generation, to: u32::try_from(target).map(NodeNo).ok() }
     }
 }
 
 /// One node as the group sees it.
 pub(super) struct Peer {
     peers: Arc<dyn PeerRpc>,
+    generation: Generation,
     /// None where a Raft id is no node's number.
     to: Option<NodeNo>,
 }
@@ -136,7 +147,7 @@ impl Peer {
         get: impl FnOnce(&mut Bytes) -> Decoded<T>,
     ) -> Result<T, RPCError<C>> {
         let Some(to) = self.to else { return Err(Unreachable::from_string("no such node").into()) };
-        let answer = self.peers.call(to, request(kind, to, put), timeout).await;
+        let answer = self.peers.call(to, request(kind, to, self.generation, put), timeout).await;
         let answer = answer.map_err(|error| RPCError::from(Unreachable::new(&error)))?;
         // A node that answers an error may do so at once and for long (it has stopped, it is of another version):
         // "unreachable" makes openraft pause before the next try.

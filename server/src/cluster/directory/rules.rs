@@ -126,6 +126,11 @@ fn who_has_left_or_is_dead_returns_as_new() {
     become_(&mut state, 1, Left).unwrap();
     become_(&mut state, 2, Down).unwrap();
     assert_eq!(register(&mut state, 1, 1), Ok(Applied::Registered { no: NodeNo(1) }), "an answer that was lost");
+    for name in 1..=2 {
+        // With the data directory of its former life it is no new node.
+        let old = Registration { cluster: Some([9; 20]), ..registration(name, 2) };
+        assert_eq!(state.apply(Command::RegisterNode(old)), Err(Refused::NotMember));
+    }
     assert_eq!(register(&mut state, 1, 2), Ok(Applied::Registered { no: NodeNo(3) }));
     assert!(!state.nodes.contains_key(&NodeNo(1)));
     assert_eq!(register(&mut state, 2, 2), Ok(Applied::Registered { no: NodeNo(4) }));

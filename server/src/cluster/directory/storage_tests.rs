@@ -16,7 +16,7 @@ impl StoreBuilder<DirectoryTypes, DirectoryLog, DirectoryMachine, TempDir> for B
         let failed = |error| StorageError::from_io_error(ErrorSubject::Store, ErrorVerb::Read, error);
         let dir = tempfile::tempdir().map_err(failed)?;
         let (disk, _) = Disk::open(dir.path()).map_err(|error| failed(std::io::Error::other(error)))?;
-        let machine = DirectoryMachine::restore(disk.clone()).await.map_err(failed)?;
+        let machine = DirectoryMachine::restore(disk.clone(), Default::default()).await.map_err(failed)?;
         Ok((dir, DirectoryLog::new(disk), machine))
     }
 }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,6 +18,10 @@ use tokio::sync::{Notify, oneshot};
 /// Bytes that may wait for a peer that does not read; past it the connection is given up.
 const OUT_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
+/// Bytes that may wait for a peer before it gets no more big answers: replies of forwarded commands, whose number alone
+/// bounds nothing. Far below what gives the connection up, since the groups' messages share it.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// The sending side of a connection, and the calls that wait for its answers.
 pub(super) struct Connection {
     /// Frames to be written: whoever sends appends, the flusher writes all in one call.
@@ -26,6 +30,9 @@ pub(super) struct Connection {
     pending: Mutex<HashMap<u64, oneshot::Sender<Bytes>>>,
     next_id: AtomicU64,
     closed: AtomicBool,
+    /// Bytes that were sent and are not written yet.
+    unwritten: AtomicUsize,
+    room: Notify,
 }
 
 impl Connection {
@@ -36,6 +43,8 @@ impl Connection {
             pending: Mutex::new(HashMap::new()),
             next_id: AtomicU64::new(1),
             closed: AtomicBool::new(false),
+            unwritten: AtomicUsize::new(0),
+            room: Notify::new(),
         }
     }
 
@@ -48,6 +57,18 @@ impl Connection {
         self.closed.store(true, Ordering::Release);
         self.pending.lock().clear();
         self.wake.notify_one();
+        self.room.notify_waiters();
+    }
+
+    /// Waits until the peer has read most of what it was sent.
+    async fn until_room(&self) {
+        loop {
+            let more = self.room.notified();
+            if self.is_closed() || self.unwritten.load(Ordering::Acquire) < ANSWER_BYTES_MAX {
+                return;
+            }
+            more.await;
+        }
     }
 
     fn send(&self, kind: FrameType, service: u8, id: u64, body: &[u8]) {
@@ -57,7 +78,9 @@ impl Connection {
             self.close();
             return;
         }
+        let before = out.len();
         frame::write(&mut out, kind, service, id, body);
+        self.unwritten.fetch_add(out.len() - before, Ordering::AcqRel);
         drop(out);
         self.wake.notify_one();
     }
@@ -114,6 +137,8 @@ impl Connection {
                     self.close();
                     return;
                 }
+                self.unwritten.fetch_sub(spare.len(), Ordering::AcqRel);
+                self.room.notify_waiters();
                 spare.clear();
                 if spare.capacity() > 4 * 1024 * 1024 {
                     spare = BytesMut::new();
@@ -145,7 +170,11 @@ impl Connection {
                     FrameType::Request => {
                         let answer = service.call(&from, frame.service, frame.body);
                         let connection = Arc::clone(self);
+                        let big = service.answers_big(frame.service);
                         tokio::spawn(async move {
+                            if big {
+                                connection.until_room().await;
+                            }
                             let body = answer.await;
                             connection.send(FrameType::Response, frame.service, frame.id, &body);
                         });
@@ -166,5 +195,35 @@ impl Connection {
         while !self.is_closed() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn big_answers_wait_for_a_peer_that_does_not_read() {
+        let connection = Arc::new(Connection::new());
+        connection.until_room().await;
+        connection.send(FrameType::Response, 3, 1, &vec![0; ANSWER_BYTES_MAX]);
+        let waiting = tokio::spawn({
+            let connection = Arc::clone(&connection);
+            async move { connection.until_room().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        // The peer reads.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (stream, mut peer) = {
+            let dialed = TcpStream::connect(listener.local_addr().unwrap());
+            let (dialed, accepted) = tokio::join!(dialed, listener.accept());
+            (dialed.unwrap(), accepted.unwrap().0)
+        };
+        let (_read, write) = stream.into_split();
+        tokio::spawn(Arc::clone(&connection).flush(write));
+        tokio::spawn(async move { tokio::io::copy(&mut peer, &mut tokio::io::sink()).await });
+        waiting.await.unwrap();
+        assert_eq!(connection.unwritten.load(Ordering::Acquire), 0);
     }
 }

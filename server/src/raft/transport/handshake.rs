@@ -94,6 +94,13 @@ pub enum HandshakeError {
     Refused(String),
 }
 
+impl HandshakeError {
+    /// Whether trying again is of no use: the other end is what it is.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::NotLarder | Self::Version(_) | Self::Secret)
+    }
+}
+
 /// Dials' half. Returns the other end's identity.
 pub(super) async fn dial(
     stream: &mut TcpStream,

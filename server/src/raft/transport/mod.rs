@@ -3,6 +3,7 @@
 //! Of each pair the node with the lower number dials, again and again; the other listens. A node that is not a member
 //! yet dials as a guest and may only use the control service.
 
+mod complaints;
 mod connection;
 mod frame;
 mod handshake;
@@ -12,13 +13,14 @@ pub use handshake::{ClusterSecret, HandshakeError, PeerIdentity};
 use crate::ids::NodeNo;
 use crate::topology::HostPort;
 use bytes::Bytes;
+use complaints::Complaints;
 use connection::Connection;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Longest wait for a TCP connection.
@@ -56,6 +58,9 @@ pub trait PeerService: Send + Sync + 'static {
     /// The reason, for the other node's log.
     fn admit(&self, other: &PeerIdentity) -> Result<(), String>;
 
+    /// Whether answers of a service may be big, so that its requests wait while many bytes wait for the peer to read.
+    fn answers_big(&self, service: u8) -> bool;
+
     /// A link to `node` was made or lost.
     fn link_changed(&self, node: NodeNo, up: bool);
 }
@@ -68,6 +73,7 @@ pub struct Peers {
     links: RwLock<BTreeMap<NodeNo, Arc<Connection>>>,
     /// Peers that this node dials, with the tasks that do.
     dialed: Mutex<BTreeMap<NodeNo, (HostPort, tokio::task::AbortHandle)>>,
+    complaints: Complaints,
 }
 
 impl Peers {
@@ -79,6 +85,7 @@ impl Peers {
             service: RwLock::new(None),
             links: RwLock::default(),
             dialed: Mutex::default(),
+            complaints: Complaints::default(),
         })
     }
 
@@ -106,8 +113,8 @@ impl Peers {
                 Ok((stream, address)) => {
                     let peers = Arc::clone(&self);
                     tokio::spawn(async move {
-                        if let Err(error) = peers.accept(stream).await {
-                            tracing::warn!(%address, %error, "peer refused");
+                        if let Err(error) = Arc::clone(&peers).accept(stream).await {
+                            peers.complain(&address.ip(), &error);
                         }
                     });
                 }
@@ -116,6 +123,13 @@ impl Peers {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
+        }
+    }
+
+    /// Warns of a peer, unless that was done just now.
+    fn complain(&self, at: &dyn std::fmt::Display, reason: &dyn std::fmt::Display) {
+        if let Some(silent) = self.complaints.may_warn(&format!("{at} {reason}"), Instant::now()) {
+            tracing::warn!(peer = %at, %reason, silent, "peer refused");
         }
     }
 
@@ -183,14 +197,15 @@ impl Peers {
                 Ok((stream, other)) if other.no == no && other.cluster == me.cluster => {
                     pause = REDIAL.0;
                     if let Err(reason) = service.admit(&other) {
-                        tracing::warn!(peer = %no, %address, %reason, "peer refused");
+                        self.complain(&address, &reason);
                     } else {
                         Arc::clone(&self).run(stream, other, service).await;
                     }
                 }
                 Ok((_, other)) => {
-                    tracing::warn!(peer = %no, %address, found = %other.no, "another node answers at this peer's address");
+                    self.complain(&address, &format!("node {} answers at the address of node {no}", other.no));
                 }
+                Err(error) if error.is_final() => self.complain(&address, &error),
                 Err(error) => tracing::debug!(peer = %no, %address, %error, "peer not reached"),
             }
             tokio::time::sleep(pause).await;
@@ -260,6 +275,10 @@ impl PeerService for NoService {
     }
 
     fn tell(&self, _: &Arc<PeerIdentity>, _: u8, _: Bytes) {}
+
+    fn answers_big(&self, _: u8) -> bool {
+        false
+    }
 
     fn admit(&self, _: &PeerIdentity) -> Result<(), String> {
         Ok(())

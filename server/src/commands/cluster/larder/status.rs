@@ -35,6 +35,9 @@ pub struct NodeStatus {
     pub id: String,
     /// joining, up, draining, down or left.
     pub state: String,
+    /// Its zone, if it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// Whether the node that answers has a link to it.
     pub connected: bool,
     /// Client address.
@@ -79,6 +82,7 @@ impl Status {
             no: node.no.0,
             id: node.name.to_string(),
             state: state_word(node.state).to_string(),
+            zone: node.zone.clone(),
             connected: node.connected,
             client: node.client.to_string(),
             cluster: node.cluster.to_string(),
@@ -135,18 +139,22 @@ impl fmt::Display for Status {
             self.partitions.len()
         )?;
         writeln!(f)?;
+        // Only where there are any.
+        let zones = self.nodes.iter().any(|node| node.zone.is_some());
+        let title = if zones { "  ZONE" } else { "" };
         writeln!(
             f,
-            "{:<10} {:<9} {:<22} {:<22} {:<22} {:>5} {:>6}",
+            "{:<10} {:<9} {:<22} {:<22} {:<22} {:>5} {:>6}{title}",
             "NODE", "STATE", "CLIENT", "CLUSTER", "PEER", "LEADS", "COPIES"
         )?;
         for node in &self.nodes {
             let state = if node.connected { node.state.clone() } else { format!("{}?", node.state) };
             let me = if node.id == self.me { "*" } else { "" };
             let id = format!("{}{me}", node.id.get(..8).unwrap_or(&node.id));
+            let zone = if zones { format!("  {}", node.zone.as_deref().unwrap_or("-")) } else { String::new() };
             writeln!(
                 f,
-                "{id:<10} {state:<9} {:<22} {:<22} {:<22} {:>5} {:>6}",
+                "{id:<10} {state:<9} {:<22} {:<22} {:<22} {:>5} {:>6}{zone}",
                 node.client, node.cluster, node.peer, node.leads, node.copies
             )?;
         }

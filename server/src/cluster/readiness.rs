@@ -1,0 +1,50 @@
+//! Whether a node is a full member.
+
+use super::node::ClusterNode;
+use super::reconciler;
+use crate::ids::PartitionId;
+use crate::raft::Role;
+use crate::topology::NodeState;
+
+impl ClusterNode {
+    /// Whether all copies of this node are caught-up voters, as `/readyz` wants; if not, why.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn readiness(&self) -> Result<(), String> {
+        let state = self.directory.state();
+        let Some(record) = state.nodes.get(&self.me.node) else {
+            return Err("this node is not a member of the cluster".into());
+        };
+        match record.state {
+            NodeState::Joining => return Err("joining".into()),
+            NodeState::Down => return Err("removed by an operator".into()),
+            NodeState::Left => return Ok(()),
+            NodeState::Up | NodeState::Draining => {}
+        }
+        if self.directory.leader().is_none() {
+            return Err("the directory has no leader".into());
+        }
+        // A node that has just come up is in no target yet: that is not the same as having nothing to hold.
+        let placed = reconciler::wanted_targets(&state)
+            .is_some_and(|wanted| state.partitions.iter().map(|record| &record.target).eq(&wanted));
+        if !placed {
+            return Err("placement is changing".into());
+        }
+        if record.state == NodeState::Up && !state.is_settled(self.me.node) {
+            return Err("copies are still on their way".into());
+        }
+        let held = state.partitions.iter().enumerate().filter(|(_, record)| record.voters.contains(&self.me));
+        for (index, _) in held {
+            let id = PartitionId(index as u16);
+            let ready = match self.copies.group(id) {
+                Some(group) => group.is_caught_up_voter(),
+                None => self.routes.partitions()[id.index()].lock().role == Role::Solo,
+            };
+            if !ready {
+                return Err(format!("the copy of partition {id} is not a caught-up voter"));
+            }
+        }
+        Ok(())
+    }
+}

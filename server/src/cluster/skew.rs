@@ -1,0 +1,242 @@
+//! Whether this node's wall clock can be followed.
+//!
+//! Nodes ask each other for their clocks once a second. By the round trip, that bounds how far this node's clock is ahead
+//! of each peer's; a step of the wall clock, which boot time shows, moves all bounds at once. A clock that is certainly
+//! more than a second ahead of the peers' median is held back to it, and the node gives up its leaderships, until the
+//! clock is back. So a deadline passes early by that second at most. A clock that is behind does no harm: partition
+//! clocks do not go backwards.
+
+use super::node::ClusterNode;
+use super::service;
+use crate::clock::{self, UnixMs};
+use crate::ids::NodeNo;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How far ahead a clock may be.
+const AHEAD_MS_MAX: i64 = 1000;
+/// How near it must come to be followed again.
+const BACK_MS: i64 = 500;
+/// What a peer said counts for so long.
+const FRESH_NS: u64 = 5_000_000_000;
+/// Changes of the correction that are not worth making.
+const JITTER_MS: i64 = 100;
+/// Between looks at this node's clock.
+const LOOK_PERIOD: Duration = Duration::from_millis(50);
+/// Looks between questions to the peers.
+const LOOKS_PER_QUESTION: u32 = 20;
+/// Longest wait for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is known of the peers' clocks, and what follows from it.
+#[derive(Debug, Default)]
+pub(super) struct Skew {
+    peers: BTreeMap<NodeNo, Peer>,
+    /// Wall and boot time of the last look.
+    last: Option<(UnixMs, u64)>,
+    held_back_ms: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    /// How far this node's clock is ahead of it, at least.
+    ahead_ms: i64,
+    heard_ns: u64,
+    /// Whether it holds its own clock back.
+    held_back: bool,
+}
+
+/// What a node says of its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub system_ms: UnixMs,
+    pub held_back_ms: u64,
+}
+
+impl Reading {
+    /// This node's, now.
+    pub fn now() -> Self {
+        Self { system_ms: clock::system_ms(), held_back_ms: clock::held_back_ms() }
+    }
+
+    pub fn encode(self) -> Bytes {
+        let mut out = BytesMut::with_capacity(16);
+        out.put_u64_le(self.system_ms);
+        out.put_u64_le(self.held_back_ms);
+        out.freeze()
+    }
+
+    pub fn decode(mut body: Bytes) -> Option<Self> {
+        Some(Self { system_ms: body.try_get_u64_le().ok()?, held_back_ms: body.try_get_u64_le().ok()? })
+    }
+}
+
+impl Skew {
+    /// A peer was asked when this node's system clock showed `asked_ms`, and answered.
+    pub fn heard(&mut self, node: NodeNo, asked_ms: UnixMs, reading: Reading, boot_ns: u64) {
+        // The answer was given later than the question was sent, so the difference is at least this.
+        let theirs = reading.system_ms.saturating_sub(reading.held_back_ms);
+        let ahead_ms = difference(asked_ms, theirs);
+        let held_back = reading.held_back_ms > 0;
+        self.peers.insert(node, Peer { ahead_ms, heard_ns: boot_ns, held_back });
+    }
+
+    /// By how much the clock is to be held back, now that the system clock and boot time are these.
+    pub fn look(&mut self, system_ms: UnixMs, boot_ns: u64) -> u64 {
+        if let Some((last_ms, last_ns)) = self.last {
+            let step = difference(system_ms, last_ms) - (boot_ns.saturating_sub(last_ns) / 1_000_000) as i64;
+            self.peers.values_mut().for_each(|peer| peer.ahead_ms = peer.ahead_ms.saturating_add(step));
+        }
+        self.last = Some((system_ms, boot_ns));
+        let fresh = self.peers.values().filter(|peer| boot_ns.saturating_sub(peer.heard_ns) < FRESH_NS);
+        let mut ahead: Vec<i64> = fresh.map(|peer| peer.ahead_ms).collect();
+        ahead.sort_unstable();
+        // Without a peer that answers nothing is known anew: what was decided stays.
+        if let Some(median) = ahead.get(ahead.len().wrapping_sub(1) / 2).copied() {
+            let limit = if self.held_back_ms > 0 { BACK_MS } else { AHEAD_MS_MAX };
+            if median <= limit {
+                self.held_back_ms = 0;
+            } else if (median - self.held_back_ms).abs() > JITTER_MS {
+                self.held_back_ms = median;
+            }
+        }
+        self.held_back_ms as u64
+    }
+
+    /// Forgets peers that are no members.
+    fn keep(&mut self, members: &[NodeNo]) {
+        self.peers.retain(|no, _| members.contains(no));
+        if members.is_empty() {
+            self.held_back_ms = 0;
+        }
+    }
+
+    /// Whether a peer holds its clock back.
+    pub fn is_held_back(&self, node: NodeNo) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.held_back)
+    }
+}
+
+fn difference(a: UnixMs, b: UnixMs) -> i64 {
+    i64::try_from(i128::from(a) - i128::from(b)).unwrap_or(i64::MAX)
+}
+
+/// Watches the clocks for the life of the node.
+pub(super) async fn run(node: Arc<ClusterNode>) {
+    let mut looks = 0u32;
+    loop {
+        let held_back = {
+            let mut skew = node.skew.lock();
+            let others: Vec<NodeNo> = node.state().nodes.keys().copied().filter(|no| *no != node.me.node).collect();
+            skew.keep(&others);
+            skew.look(clock::system_ms(), clock::boot_ns())
+        };
+        let before = clock::held_back_ms();
+        clock::hold_back(held_back);
+        match (before, held_back) {
+            (0, 1..) => tracing::warn!(
+                ahead_ms = held_back,
+                "the wall clock is ahead of the other nodes': it is not followed, and leaderships are given up"
+            ),
+            (1.., 0) => tracing::info!("the wall clock is back: it is followed again"),
+            _ => {}
+        }
+        if looks.is_multiple_of(LOOKS_PER_QUESTION) {
+            for peer in node.peers.connected() {
+                tokio::spawn(ask(Arc::clone(&node), peer));
+            }
+            if held_back > 0 {
+                node.copies.hand_over().await;
+            }
+        }
+        looks = looks.wrapping_add(1);
+        tokio::time::sleep(LOOK_PERIOD).await;
+    }
+}
+
+async fn ask(node: Arc<ClusterNode>, peer: NodeNo) {
+    let asked_ms = clock::system_ms();
+    let answer = node.peers.call(peer, service::CLOCK, Bytes::new(), ANSWER_TIMEOUT).await;
+    if let Some(reading) = answer.ok().and_then(Reading::decode) {
+        node.skew.lock().heard(peer, asked_ms, reading, clock::boot_ns());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: UnixMs = 1_800_000_000_000;
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    fn reading(system_ms: UnixMs) -> Reading {
+        Reading { system_ms, held_back_ms: 0 }
+    }
+
+    #[test]
+    fn one_clock_ahead_of_the_median_is_held_back_until_it_is_back() {
+        let mut skew = Skew::default();
+        assert_eq!(skew.look(NOON + 9_000, 0), 0, "nobody has said anything");
+        skew.heard(NodeNo(2), NOON + 9_000, reading(NOON), 0);
+        skew.heard(NodeNo(3), NOON + 9_000, reading(NOON + 20), 0);
+        let held = skew.look(NOON + 9_000, 0);
+        assert!((8_900..=9_000).contains(&held), "{held}");
+        // It is set back.
+        assert_eq!(skew.look(NOON + 50, 50_000_000), 0);
+    }
+
+    #[test]
+    fn a_step_is_seen_before_anybody_is_asked_again() {
+        let mut skew = Skew::default();
+        skew.heard(NodeNo(2), NOON, reading(NOON), 0);
+        assert_eq!(skew.look(NOON, 0), 0);
+        assert_eq!(skew.look(NOON + 1_050, SECOND_NS), 0, "time passes");
+        let held = skew.look(NOON + 61_100, SECOND_NS + 50_000_000);
+        assert!((59_900..=60_100).contains(&held), "{held}");
+        assert_eq!(skew.look(NOON + 1_150, SECOND_NS + 100_000_000), 0);
+    }
+
+    #[test]
+    fn a_second_is_allowed_and_half_of_it_ends_it() {
+        let mut skew = Skew::default();
+        skew.heard(NodeNo(2), NOON + 1_000, reading(NOON), 0);
+        assert_eq!(skew.look(NOON + 1_000, 0), 0);
+        assert_eq!(skew.look(NOON + 1_002, 1_000_000), 1_001);
+        assert_eq!(skew.look(NOON + 603, 2_000_000), 601);
+        assert_eq!(skew.look(NOON + 503, 3_000_000), 0);
+    }
+
+    #[test]
+    fn a_slow_answer_proves_nothing_and_a_minority_neither() {
+        let mut skew = Skew::default();
+        // Asked at noon, answered and read much later.
+        skew.heard(NodeNo(2), NOON, reading(NOON + 3_000), 6 * SECOND_NS);
+        assert_eq!(skew.look(NOON + 6_000, 6 * SECOND_NS), 0);
+        let mut skew = Skew::default();
+        skew.heard(NodeNo(2), NOON, reading(NOON - 60_000), 0);
+        skew.heard(NodeNo(3), NOON, reading(NOON), 0);
+        assert_eq!(skew.look(NOON, 0), 0);
+    }
+
+    #[test]
+    fn what_was_said_long_ago_changes_nothing() {
+        let mut skew = Skew::default();
+        skew.heard(NodeNo(2), NOON + 2_000, reading(NOON), 0);
+        assert_eq!(skew.look(NOON + 2_000, 0), 2_000);
+        assert_eq!(skew.look(NOON + 8_000, 6 * SECOND_NS), 2_000, "no answer: not known to be back");
+        skew.keep(&[]);
+        assert_eq!(skew.look(NOON + 8_000, 6 * SECOND_NS), 0, "alone");
+    }
+
+    #[test]
+    fn readings_come_back_and_those_who_hold_back_are_known() {
+        let held = Reading { system_ms: NOON, held_back_ms: 7 };
+        assert_eq!(Reading::decode(held.encode()), Some(held));
+        assert_eq!(Reading::decode(Bytes::from_static(b"short")), None);
+        let mut skew = Skew::default();
+        skew.heard(NodeNo(2), NOON, held, 0);
+        assert!(skew.is_held_back(NodeNo(2)) && !skew.is_held_back(NodeNo(3)));
+    }
+}
