@@ -4,6 +4,8 @@
 //! one is installed; else the tests say so and pass), and on the handlers in this process. A failure prints its seed;
 //! `GOLDEN_SEED=n` runs that one alone, `GOLDEN_ROUNDS=n` runs more.
 
+#[path = "golden/bits.rs"]
+mod bits;
 #[path = "golden/compare.rs"]
 mod compare;
 #[path = "golden/generate.rs"]

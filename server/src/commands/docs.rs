@@ -69,6 +69,11 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("object|freq", "There is no LFU policy, so always Redis's error for that."),
     ("object|idletime", "Recency is kept by the leader and approximate after a failover."),
     ("object|refcount", "Always 1: values are not shared."),
+    (
+        "pfcount",
+        "Leaves the cardinality that it found out of the value: reads change nothing. A fresh one from Redis is used.",
+    ),
+    ("pfselftest", "Stops at 100,000 elements."),
     ("randomkey", "Picks a partition by its number of keys, then a key."),
     ("readonly", "Until followers answer reads, such a connection is answered MOVED like any other."),
     ("role", "Always `master`, offset 0, no replicas: copies belong to partitions, not to nodes."),
@@ -84,8 +89,16 @@ const DIFFERENCES: &[(&str, &str)] = &[
 ];
 
 /// The sections, in the order of the table.
-const FAMILIES: &[Family] =
-    &[Family::Generic, Family::String, Family::Connection, Family::Server, Family::Cluster, Family::Transactions];
+const FAMILIES: &[Family] = &[
+    Family::Generic,
+    Family::String,
+    Family::Bitmap,
+    Family::HyperLogLog,
+    Family::Connection,
+    Family::Server,
+    Family::Cluster,
+    Family::Transactions,
+];
 
 /// The whole page.
 fn page() -> String {

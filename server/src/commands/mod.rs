@@ -4,6 +4,7 @@
 //! function of keyspace, arguments and context alone: no clock of its own, no dice, no I/O. So the same function runs
 //! under the lock of a solo partition, in Raft apply on every copy, and inside a transaction.
 
+pub mod bitmap;
 pub mod block;
 pub mod cluster;
 pub mod connection;
@@ -14,6 +15,7 @@ mod error;
 mod extended;
 pub mod generic;
 pub mod glob;
+pub mod hyperloglog;
 pub mod maintenance;
 pub mod number;
 pub mod port;

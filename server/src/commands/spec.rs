@@ -99,6 +99,10 @@ pub enum Family {
     Generic,
     /// `string`
     String,
+    /// `bitmap`
+    Bitmap,
+    /// `hyperloglog`
+    HyperLogLog,
     /// `connection`
     Connection,
     /// `server`
@@ -115,6 +119,8 @@ impl Family {
         match self {
             Self::Generic => "generic",
             Self::String => "string",
+            Self::Bitmap => "bitmap",
+            Self::HyperLogLog => "hyperloglog",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

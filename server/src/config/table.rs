@@ -237,6 +237,8 @@ pub static SETTINGS: &[Setting] = &[
     fact("tcp-backlog", "511", "Connections that may wait to be accepted"),
     fact("save", "", "Nothing is written to disk but the directory's log"),
     fact("appendonly", "no", "There is no append-only file"),
+    // Copies of a partition must agree on this one.
+    fact("hll-sparse-max-bytes", "3000", "Longest HyperLogLog that is kept sparse"),
     fact("cluster-enabled", "no", "yes on the cluster port, no on the client port"),
 ];
 

@@ -82,15 +82,18 @@ impl Generator {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
 
-    fn one_in(&mut self, n: usize) -> bool {
+    /// True once in `n` times.
+    pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+    /// One of these.
+    pub fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.below(from.len())]
     }
 
@@ -192,7 +195,8 @@ impl Generator {
         }
     }
 
-    fn any_case(&mut self, word: &str) -> Vec<u8> {
+    /// A word in upper or lower case.
+    pub fn any_case(&mut self, word: &str) -> Vec<u8> {
         match self.below(3) {
             0 => word.to_ascii_lowercase().into_bytes(),
             _ => word.as_bytes().to_vec(),

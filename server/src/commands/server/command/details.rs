@@ -79,6 +79,8 @@ pub(super) fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     add(has(Flags::READONLY), "@read");
     add(has(Flags::WRITE), "@write");
     add(spec.family == Family::String, "@string");
+    add(spec.family == Family::Bitmap, "@bitmap");
+    add(spec.family == Family::HyperLogLog, "@hyperloglog");
     add(has(Flags::PUBSUB), "@pubsub");
     add(has(Flags::ADMIN), "@admin");
     add(has(Flags::FAST), "@fast");

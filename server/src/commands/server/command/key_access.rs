@@ -27,6 +27,13 @@ const REMOVE: &[&str] = &["RM", "delete"];
 fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
     match name {
         "copy" => &[READ, OVERWRITE],
+        "bitop" => &[OVERWRITE, READ],
+        "pfmerge" => &[&["RW", "access", "insert"], READ],
+        // Redis's may write the cardinality that it found.
+        "pfcount" => &[&["RW", "access"]],
+        "pfdebug" => &[&["RW", "access"]],
+        "bitfield" => &[&["RW", "access", "update", "variable_flags"]],
+        "restore" | "restore-asking" => &[OVERWRITE],
         "rename" => &[&["RW", "access", "delete"], OVERWRITE],
         "renamenx" => &[&["RW", "access", "delete"], INSERT],
         "exists" | "touch" | "type" | "ttl" | "pttl" | "expiretime" | "pexpiretime" | "strlen" | "encoding"
@@ -36,7 +43,7 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         "set" => &[&["RW", "access", "update", "variable_flags"]],
         "setnx" | "msetnx" => &[INSERT],
         "setex" | "psetex" | "mset" => &[OVERWRITE],
-        "append" => &[&["RW", "insert"]],
+        "append" | "pfadd" => &[&["RW", "insert"]],
         "expire" | "pexpire" | "expireat" | "pexpireat" | "persist" | "setrange" => &[UPDATE],
         _ if writes => &[CHANGE],
         _ => &[READ],
@@ -48,10 +55,10 @@ pub(super) fn runs(spec: &CommandSpec) -> Vec<KeyRun> {
     let KeySpec::Range { first, last, step } = spec.keys else { return Vec::new() };
     let access = access(spec.name, spec.flags.contains(Flags::WRITE));
     if access.len() > 1 {
-        // Source and destination.
+        // Source and destination; the latter of both may be many.
         let one = |(at, flags): (usize, &&'static [&'static str])| KeyRun {
             first: first + at as u16 * step,
-            last: 0,
+            last: if at > 0 && last < 0 { i64::from(last) } else { 0 },
             step: 1,
             flags,
         };
