@@ -141,7 +141,8 @@ async fn later_generation(
                 reached = true;
                 latest = latest.max((generation > mine).then_some(generation));
             }
-            Err(error) if error.is_final() => {
+            // Anything may answer at the old address of a node that is gone: only another node says anything.
+            Err(error @ (HandshakeError::Secret | HandshakeError::Version(_))) => {
                 hopeless = Some(ClusterError::Stranger { at: other.clone(), reason: error.to_string() });
             }
             _ => {}

@@ -6,6 +6,12 @@ use super::joining::{JOIN_TIMEOUT, ask};
 use super::node::ClusterNode;
 use crate::ids::NodeNo;
 use crate::topology::{HostPort, NodeState};
+use std::time::{Duration, Instant};
+
+/// How long the directory's majority must have been out of reach before it is given up.
+const LOST_FOR: Duration = Duration::from_secs(3);
+/// Between looks at it.
+const LOOK_PERIOD: Duration = Duration::from_millis(50);
 
 impl ClusterNode {
     /// Starts to empty a node.
@@ -38,6 +44,14 @@ impl ClusterNode {
                         remove one with --force-quorum"
                     .into(),
             );
+        }
+        // A link that was lost for a moment is no lost majority.
+        let looked_since = Instant::now();
+        while looked_since.elapsed() < LOST_FOR {
+            tokio::time::sleep(LOOK_PERIOD).await;
+            if !self.directory_is_lost(no) {
+                return self.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Down }).await;
+            }
         }
         self.check_foremost().await?;
         tracing::warn!(
