@@ -22,8 +22,15 @@ const BUSY: f64 = 0.9;
 const CALM: f64 = 0.8;
 /// How many looks in a row must say so.
 const CALM_PERIODS: u32 = 5;
+/// Where the threads spend more of their time than this waiting for a processor, there are too many of them.
+const CROWDED: f64 = 0.1;
+/// How many looks go by before more threads are tried again after that; doubled each time, up to the second number.
+const CROWDED_PERIODS: (u32, u32) = (50, 600);
 /// What connections of one core may be busier than those of another.
 const IMBALANCE: f64 = 0.5;
+/// Looks after a change of the active cores during which connections seek a core with few of them. Later only a core
+/// that is overloaded gives some away: connections that are equal in number need not be in what they do.
+const SETTLING_PERIODS: u32 = 5;
 /// No core.
 const NONE: usize = usize::MAX;
 
@@ -34,14 +41,15 @@ pub(super) struct Spread {
     active: AtomicUsize,
     /// Counts the looks.
     period: AtomicU32,
+    /// Looks during which numbers are still evened out.
+    settling: AtomicU32,
     /// A core that is to give one of its connections away.
     overloaded: AtomicUsize,
 }
 
 struct CoreState {
     runtime: Handle,
-    /// The kernel's account of the thread: nanoseconds on a processor, and more. What it waited for a processor does not
-    /// count: on a machine that is busy with other things more threads only take turns more often.
+    /// The kernel's account of the thread: nanoseconds on a processor, nanoseconds of waiting for one, and more.
     account: Option<File>,
     connections: AtomicUsize,
     /// Connections that had something to do since the last look.
@@ -64,12 +72,13 @@ impl Spread {
                 was_busy: AtomicIsize::new(0),
             })
             .collect();
-        let measured = cores.iter().all(|core| core.used_ns().is_some_and(|ns| ns > 0));
+        let measured = cores.iter().all(|core| core.used().is_some_and(|used| used.running_ns > 0));
         let active = if measured { 1 } else { cores.len() };
         Arc::new(Self {
             cores,
             active: AtomicUsize::new(active),
             period: AtomicU32::new(0),
+            settling: AtomicU32::new(0),
             overloaded: AtomicUsize::new(NONE),
         })
     }
@@ -95,7 +104,7 @@ impl Spread {
         let moves = core >= active.len() || {
             let all: isize = self.cores.iter().map(|core| core.was_busy.load(Relaxed)).sum();
             let share = all.cdiv(active.len() as isize);
-            here > share && least < share
+            self.settling.load(Relaxed) > 0 && here > share && least < share
         };
         let moves = moves
             || here > 1
@@ -114,39 +123,27 @@ impl Spread {
         if self.cores.len() == 1 || self.active.load(Relaxed) == self.cores.len() {
             return;
         }
-        let mut calm = 0;
-        let mut last: Vec<u64> = self.cores.iter().map(|core| core.used_ns().unwrap_or(0)).collect();
+        let mut tuner = Tuner::default();
+        let mut last: Vec<Used> = self.cores.iter().map(|core| core.used().unwrap_or_default()).collect();
         let mut looked = Instant::now();
         let mut period = PERIOD;
         loop {
             tokio::time::sleep(period).await;
             let elapsed_ns = looked.elapsed().as_nanos().max(1) as f64;
             looked = Instant::now();
+            let share = |now: u64, last: u64| now.saturating_sub(last) as f64 / elapsed_ns;
             let mut load = Vec::with_capacity(self.cores.len());
-            for (core, last) in self.cores.iter().zip(&mut last) {
-                let used = core.used_ns().unwrap_or(*last);
-                load.push(used.saturating_sub(*last) as f64 / elapsed_ns);
+            let mut waiting = 0.0;
+            let active = self.active.load(Relaxed);
+            for (number, (core, last)) in self.cores.iter().zip(&mut last).enumerate() {
+                let used = core.used().unwrap_or(*last);
+                load.push(share(used.running_ns, last.running_ns));
+                waiting += if number < active { share(used.waiting_ns, last.waiting_ns) } else { 0.0 };
                 *last = used;
             }
-            let wanted = self.wanted(&load, &mut calm);
+            let wanted = tuner.wanted(active, &load, waiting);
             self.next_period(wanted, &load);
             period = if load.iter().sum::<f64>() < 0.05 { PERIOD_IDLE } else { PERIOD };
-        }
-    }
-
-    /// How many cores should be active under this load; `calm` counts the looks that asked for fewer.
-    fn wanted(&self, load: &[f64], calm: &mut u32) -> usize {
-        let active = self.active.load(Relaxed);
-        let sum: f64 = load[..active].iter().sum();
-        *calm = if active > 1 && sum < CALM * (active - 1) as f64 { *calm + 1 } else { 0 };
-        if sum > BUSY * active as f64 {
-            // By doubling, so that a node of many cores is not slow for long.
-            (active * 2).min(self.cores.len())
-        } else if *calm >= CALM_PERIODS {
-            *calm = 0;
-            active - 1
-        } else {
-            active
         }
     }
 
@@ -160,18 +157,68 @@ impl Spread {
         self.overloaded.store(if unfair { hottest } else { NONE }, Relaxed);
         if self.active.swap(active, Relaxed) != active {
             tracing::debug!(cores = active, "cores that serve connections");
+            self.settling.store(SETTLING_PERIODS, Relaxed);
+        } else {
+            // Only this task writes it.
+            self.settling.store(self.settling.load(Relaxed).saturating_sub(1), Relaxed);
         }
         self.period.fetch_add(1, Relaxed);
     }
 }
 
+/// What a thread has had of the processors.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Used {
+    running_ns: u64,
+    waiting_ns: u64,
+}
+
 impl CoreState {
-    /// Nanoseconds that the thread was on a processor.
-    fn used_ns(&self) -> Option<u64> {
+    fn used(&self) -> Option<Used> {
         let mut text = [0; 96];
         let length = self.account.as_ref()?.read_at(&mut text, 0).ok()?;
-        let first = text[..length].split(u8::is_ascii_whitespace).next()?;
-        std::str::from_utf8(first).ok()?.parse().ok()
+        let mut fields = text[..length].split(u8::is_ascii_whitespace);
+        let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
+        Some(Used { running_ns: number()?, waiting_ns: number()? })
+    }
+}
+
+/// Decides how many cores are active.
+#[derive(Debug, Default)]
+struct Tuner {
+    /// Looks in a row that asked for fewer.
+    calm: u32,
+    /// Looks in a row in which threads waited for processors.
+    crowded: u32,
+    /// Looks to go by before there may be more.
+    held: u32,
+    /// How many that will be the next time.
+    hold: u32,
+}
+
+impl Tuner {
+    /// How many cores should be active under this load of each, while the active ones waited for a processor for this
+    /// share of the time, all together.
+    fn wanted(&mut self, active: usize, load: &[f64], waiting: f64) -> usize {
+        let sum: f64 = load[..active].iter().sum();
+        self.held = self.held.saturating_sub(1);
+        self.calm = if active > 1 && sum < CALM * (active - 1) as f64 { self.calm + 1 } else { 0 };
+        self.crowded = if active > 1 && waiting > CROWDED * (sum + waiting) { self.crowded + 1 } else { 0 };
+        if self.crowded >= CALM_PERIODS {
+            // More threads than processors that are free for them: they only take turns.
+            self.crowded = 0;
+            self.hold = (self.hold * 2).clamp(CROWDED_PERIODS.0, CROWDED_PERIODS.1);
+            self.held = self.hold;
+            active.div_ceil(2)
+        } else if self.calm >= CALM_PERIODS {
+            (self.calm, self.hold) = (0, 0);
+            active - 1
+        } else if sum > BUSY * active as f64 && self.held == 0 {
+            // By doubling, so that a node of many cores is not slow for long.
+            (active * 2).min(load.len())
+        } else {
+            active
+        }
     }
 }
 
@@ -249,26 +296,37 @@ mod tests {
         let spread = spread(4);
         let mut places: Vec<Place> = (0..40).map(|_| spread.place()).collect();
         assert_eq!(counts(&spread), [40, 0, 0, 0]);
-        let mut calm = 0;
+        let mut tuner = Tuner::default();
+        let mut look = |load: [f64; 4], places: &mut [Place]| {
+            let wanted = tuner.wanted(spread.active.load(Relaxed), &load, 0.0);
+            spread.next_period(wanted, &load);
+            work(places);
+            wanted
+        };
         for expected in [2, 4, 4] {
-            let load = [0.99; 4];
-            let wanted = spread.wanted(&load, &mut calm);
-            assert_eq!(wanted, expected);
-            spread.next_period(wanted, &load);
-            work(&mut places);
-            spread.next_period(wanted, &load);
-            work(&mut places);
+            assert_eq!(look([0.99; 4], &mut places), expected);
         }
+        assert_eq!(look([0.7; 4], &mut places), 4);
         assert_eq!(counts(&spread), [10; 4]);
         for _ in 0..CALM_PERIODS * 4 {
-            let load = [0.1; 4];
-            let wanted = spread.wanted(&load, &mut calm);
-            spread.next_period(wanted, &load);
-            work(&mut places);
+            look([0.1; 4], &mut places);
         }
         assert_eq!(counts(&spread), [40, 0, 0, 0]);
         drop(places);
         assert_eq!(counts(&spread), [0; 4]);
+    }
+
+    #[test]
+    fn threads_that_only_take_turns_are_given_up() {
+        let mut tuner = Tuner::default();
+        assert_eq!(tuner.wanted(1, &[0.99, 0.0], 0.0), 2);
+        let mut active = 2;
+        for _ in 0..CALM_PERIODS {
+            active = tuner.wanted(active, &[0.6, 0.6], 0.5);
+        }
+        assert_eq!(active, 1);
+        let held = (0..).find(|_| tuner.wanted(1, &[0.99, 0.0], 0.0) == 2).unwrap();
+        assert_eq!(held + 1, CROWDED_PERIODS.0);
     }
 
     #[test]
@@ -300,9 +358,9 @@ mod tests {
         let thread = rustix::thread::gettid().as_raw_nonzero().get();
         let spread = Spread::new(vec![(Handle::current(), thread)]);
         let core = &spread.cores[0];
-        let Some(before) = core.used_ns().filter(|ns| *ns > 0) else { return };
+        let Some(before) = core.used().filter(|used| used.running_ns > 0) else { return };
         let mut sum = 0u64;
-        while core.used_ns() == Some(before) {
+        while core.used() == Some(before) {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
     }
