@@ -2,7 +2,7 @@
 //!
 //! Modules, highest first; each uses only those below it (ARCHITECTURE.md draws the map):
 //! `app`, `net`, `dispatch`, `cluster`, `raft`, `commands`, `keyspace`, and the leaves
-//! `ids`, `limits`, `clock`, `topology`, `config`, `telemetry`.
+//! `ids`, `limits`, `clock`, `topology`, `config`, `rdb`, `telemetry`.
 
 pub mod app;
 pub mod clock;
@@ -15,5 +15,6 @@ pub mod keyspace;
 pub mod limits;
 pub mod net;
 pub mod raft;
+pub mod rdb;
 pub mod telemetry;
 pub mod topology;

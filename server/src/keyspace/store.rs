@@ -1,6 +1,7 @@
 //! The keyspace: items, watches, a view, and the policy that orders victims.
 
 use super::arena::Ref;
+use super::chunk;
 use super::items::{Content, Items};
 use super::table::Table;
 use super::view::View;
@@ -173,6 +174,13 @@ impl Keyspace {
         let length = value.len();
         self.items.write((place, at), key, Content::Resized(length), deadline, None, |_| {});
         true
+    }
+
+    /// Says when an item was last touched; its place in the order of recency stays.
+    pub fn set_last_access(&mut self, key: &[u8], tick: Tick) {
+        if let Some((_, at)) = self.items.find(self.hash(key), key) {
+            chunk::write_last_access(self.items.heap.arena.chunk_mut(at), tick);
+        }
     }
 
     /// Removes an item, due or not; false where there is none.

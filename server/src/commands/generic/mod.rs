@@ -5,6 +5,7 @@ use super::CommandSpec;
 pub mod copy;
 pub mod dbsize;
 pub mod del;
+pub mod dump;
 pub mod exists;
 pub mod expire;
 pub mod flush;
@@ -15,6 +16,7 @@ pub mod persist;
 pub mod randomkey;
 mod reclaim;
 pub mod rename;
+pub mod restore;
 pub mod scan;
 pub mod touch;
 pub mod ttl;
@@ -27,6 +29,7 @@ pub static COMMANDS: &[&CommandSpec] = &[
     &copy::COPY,
     &dbsize::DBSIZE,
     &del::DEL,
+    &dump::DUMP,
     &exists::EXISTS,
     &expire::EXPIRE,
     &expire::EXPIREAT,
@@ -43,6 +46,8 @@ pub static COMMANDS: &[&CommandSpec] = &[
     &randomkey::RANDOMKEY,
     &rename::RENAME,
     &rename::RENAMENX,
+    &restore::RESTORE,
+    &restore::RESTORE_ASKING,
     &scan::SCAN,
     &touch::TOUCH,
     &ttl::TTL,

@@ -90,7 +90,7 @@ mod tests {
             ("PFDEBUG ENCODING h", "-ERR The specified key does not exist|"),
             ("PFADD h a", ":1|"),
             ("PFDEBUG encoding h", "+sparse|"),
-            ("PFDEBUG DECODE h", "$24|Z:12711 v:2,1 Z:3672|"),
+            ("PFDEBUG DECODE h", "$20|Z:12711 v:2,1 Z:3672|"),
             ("PFDEBUG FOO h", "-ERR Unknown PFDEBUG subcommand 'FOO'|"),
             ("PFDEBUG TODENSE h", ":1|"),
             ("PFDEBUG TODENSE h", ":0|"),

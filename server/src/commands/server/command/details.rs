@@ -86,7 +86,7 @@ pub(super) fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     add(has(Flags::FAST), "@fast");
     add(!has(Flags::FAST), "@slow");
     add(has(Flags::BLOCKING), "@blocking");
-    let dangerous = matches!(spec.name, "keys" | "flushall" | "flushdb" | "role")
+    let dangerous = matches!(spec.name, "keys" | "flushall" | "flushdb" | "role" | "restore" | "restore-asking")
         || spec.name == "info" && spec.flags == BASE.flags;
     add(has(Flags::ADMIN) || dangerous, "@dangerous");
     let about_connection =
