@@ -14,6 +14,8 @@ mod local;
 mod redis;
 #[path = "golden/reply.rs"]
 mod reply;
+#[path = "golden/shapes.rs"]
+mod shapes;
 
 use compare::{Mask, check};
 use generate::Generator;
@@ -63,6 +65,31 @@ fn random_sequences_are_answered_alike() {
             }
         }
     });
+}
+
+/// Random sequences of one family, with a large value among small ones.
+fn sequences(family: &'static shapes::Family) {
+    rounds(400, |server, local, seed| {
+        let mut generator = Generator::of(family, seed);
+        let mut history = Vec::new();
+        let mut commands = vec![words("SET s v")];
+        if seed.is_multiple_of(3) {
+            commands.push(generator.fill(family));
+        }
+        for _ in 0..120 {
+            commands.extend(generator.next_commands());
+        }
+        for command in commands {
+            history.push(command.clone());
+            let (theirs, ours) = (server.call(&command), local.call(&command));
+            check(&command, generator.mask(&command), &theirs, &ours, seed, &history);
+        }
+    });
+}
+
+#[test]
+fn hashes_are_answered_alike() {
+    sequences(&shapes::HASHES);
 }
 
 #[test]

@@ -84,8 +84,18 @@ const DIFFERENCES: &[(&str, &str)] = &[
 ];
 
 /// The sections, in the order of the table.
-const FAMILIES: &[Family] =
-    &[Family::Generic, Family::String, Family::Connection, Family::Server, Family::Cluster, Family::Transactions];
+const FAMILIES: &[Family] = &[
+    Family::Generic,
+    Family::String,
+    Family::Hash,
+    Family::List,
+    Family::Set,
+    Family::SortedSet,
+    Family::Connection,
+    Family::Server,
+    Family::Cluster,
+    Family::Transactions,
+];
 
 /// The whole page.
 fn page() -> String {

@@ -55,6 +55,11 @@ impl Extended {
         Some(Self { negative, magnitude })
     }
 
+    /// Whether it is finite.
+    pub fn is_finite(self) -> bool {
+        matches!(self.magnitude, Finite { .. })
+    }
+
     /// The sum, or `None` where it is infinite or not a number.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let (Finite { mantissa: m1, exponent: e1 }, Finite { mantissa: m2, exponent: e2 }) =

@@ -6,14 +6,17 @@
 
 pub mod block;
 pub mod cluster;
+mod collection_scan;
 pub mod connection;
 mod context;
+mod dice;
 #[cfg(test)]
 mod docs;
 mod error;
 mod extended;
 pub mod generic;
 pub mod glob;
+pub mod hash;
 pub mod maintenance;
 pub mod number;
 pub mod port;
@@ -28,6 +31,6 @@ pub mod table;
 mod testing;
 pub mod transactions;
 
-pub use context::Context;
+pub use context::{Context, OrCreate};
 pub use error::CommandError;
 pub use spec::{CommandSpec, Family, Fanout, Handler};

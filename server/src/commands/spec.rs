@@ -99,6 +99,14 @@ pub enum Family {
     Generic,
     /// `string`
     String,
+    /// `hash`
+    Hash,
+    /// `list`
+    List,
+    /// `set`
+    Set,
+    /// `sorted_set`
+    SortedSet,
     /// `connection`
     Connection,
     /// `server`
@@ -115,6 +123,10 @@ impl Family {
         match self {
             Self::Generic => "generic",
             Self::String => "string",
+            Self::Hash => "hash",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "sorted_set",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

@@ -1,13 +1,14 @@
 //! Every command, one row each, by family.
 
 use super::spec::{CommandSpec, Handler};
-use super::{cluster, connection, generic, maintenance, server, string, transactions};
+use super::{cluster, connection, generic, hash, maintenance, server, string, transactions};
 use std::sync::LazyLock;
 
 /// All top-level commands, family by family.
 pub static FAMILIES: &[&[&CommandSpec]] = &[
     generic::COMMANDS,
     string::COMMANDS,
+    hash::COMMANDS,
     connection::COMMANDS,
     server::COMMANDS,
     cluster::COMMANDS,

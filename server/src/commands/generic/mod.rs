@@ -13,7 +13,6 @@ pub mod memory_usage;
 pub mod object;
 pub mod persist;
 pub mod randomkey;
-mod reclaim;
 pub mod rename;
 pub mod scan;
 pub mod touch;

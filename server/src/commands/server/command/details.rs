@@ -79,6 +79,10 @@ pub(super) fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     add(has(Flags::READONLY), "@read");
     add(has(Flags::WRITE), "@write");
     add(spec.family == Family::String, "@string");
+    add(spec.family == Family::Hash, "@hash");
+    add(spec.family == Family::List, "@list");
+    add(spec.family == Family::Set, "@set");
+    add(spec.family == Family::SortedSet, "@sortedset");
     add(has(Flags::PUBSUB), "@pubsub");
     add(has(Flags::ADMIN), "@admin");
     add(has(Flags::FAST), "@fast");
