@@ -93,6 +93,21 @@ fn hashes_are_answered_alike() {
 }
 
 #[test]
+fn sets_are_answered_alike() {
+    sequences(&shapes::SETS);
+}
+
+#[test]
+fn lists_are_answered_alike() {
+    sequences(&shapes::LISTS);
+}
+
+#[test]
+fn sorted_sets_are_answered_alike() {
+    sequences(&shapes::SORTED_SETS);
+}
+
+#[test]
 fn floats_are_read_and_printed_alike() {
     rounds(40, |server, local, seed| {
         let mut generator = Generator::new(seed);

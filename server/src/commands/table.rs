@@ -1,7 +1,7 @@
 //! Every command, one row each, by family.
 
 use super::spec::{CommandSpec, Handler};
-use super::{cluster, connection, generic, hash, maintenance, server, string, transactions};
+use super::{cluster, connection, generic, hash, list, maintenance, server, set, sorted_set, string, transactions};
 use std::sync::LazyLock;
 
 /// All top-level commands, family by family.
@@ -9,6 +9,9 @@ pub static FAMILIES: &[&[&CommandSpec]] = &[
     generic::COMMANDS,
     string::COMMANDS,
     hash::COMMANDS,
+    list::COMMANDS,
+    set::COMMANDS,
+    sorted_set::COMMANDS,
     connection::COMMANDS,
     server::COMMANDS,
     cluster::COMMANDS,

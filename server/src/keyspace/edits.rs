@@ -1,10 +1,8 @@
 //! Collections: changing them in place, and storing whole ones.
 
-use super::Deadline;
-#[cfg(test)]
-use super::ValueRef;
+use super::{Deadline, ItemRef, ValueRef};
 use super::arena::{CHUNK_BYTES_MAX, Ref};
-use super::collections::{CollectionKind, Edit, Stored, encoding, kind_of};
+use super::collections::{CollectionKind, Edit, Stored, compact_ref, encoding, kind_of, large_ref};
 use super::items::{Content, Items};
 use super::outside::Body;
 use super::store::{Keyspace, is_due};
@@ -21,6 +19,14 @@ impl Built {
     /// Whether it has no elements.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What it is.
+    pub fn value(&self) -> ValueRef<'_> {
+        match &self.0 {
+            Stored::Compact(bytes) => compact_ref(bytes),
+            Stored::Large(large) => large_ref(large),
+        }
     }
 }
 
@@ -92,6 +98,13 @@ impl Keyspace {
             }
         }
         Ok(Some(result))
+    }
+
+    /// Looks `key` up, and changes nothing: several items may be looked at together. One that is due at `now` is not there.
+    pub fn peek(&self, key: &[u8], now: UnixMs) -> Option<ItemRef<'_>> {
+        let (_, at) = self.items.find(self.hash(key), key)?;
+        let item = self.items.heap.item(at);
+        (!is_due(item.deadline, now)).then_some(item)
     }
 
     /// A collection that is not in the keyspace, as `edit` makes it.

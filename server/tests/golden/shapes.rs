@@ -47,3 +47,81 @@ pub const HASHES: Family = Family {
     random: &["HRANDFIELD"],
     encodings: true,
 };
+
+#[rustfmt::skip]
+pub const SETS: Family = Family {
+    shapes: &[
+        ("SADD", "kF*"), ("SADD", "kF*"), ("SADD", "kF*"), ("SREM", "kF*"), ("SCARD", "k"), ("SISMEMBER", "kF"), ("SMISMEMBER", "kF*"),
+        ("SMEMBERS", "k"), ("SMOVE", "kkF"), ("SPOP", "k"), ("SPOP", "kn"), ("SRANDMEMBER", "k"), ("SRANDMEMBER", "kn"),
+        ("SINTER", "kk*"), ("SUNION", "kk*"), ("SDIFF", "kk*"), ("SINTERSTORE", "kk*"), ("SUNIONSTORE", "kk*"),
+        ("SDIFFSTORE", "kk*"), ("SINTERCARD", "N?"), ("SSCAN", "k0?"), ("DEL", "k"),
+    ],
+    options: &[
+        ("SINTERCARD", &["LIMIT n", "LIMIT n", "LIMIT", "FOO"]),
+        ("SSCAN", &["COUNT 1000", "COUNT 1000", "MATCH g", "COUNT i", "COUNT", "FOO"]),
+    ],
+    fill: ("SADD", "F"),
+    unordered: &["SMEMBERS", "SINTER", "SUNION", "SDIFF", "SSCAN"],
+    random: &["SRANDMEMBER", "SPOP"],
+    encodings: false,
+};
+
+#[rustfmt::skip]
+pub const LISTS: Family = Family {
+    shapes: &[
+        ("LPUSH", "kF*"), ("RPUSH", "kF*"), ("LPUSH", "kF*"), ("RPUSH", "kF*"), ("LPUSHX", "kF*"), ("RPUSHX", "kF*"),
+        ("LPOP", "k"), ("RPOP", "k"), ("LPOP", "kn"), ("RPOP", "kn"), ("LLEN", "k"), ("LINDEX", "kr"),
+        ("LRANGE", "krr"), ("LRANGE", "krr"), ("LSET", "krF"), ("LINSERT", "k?FF"), ("LREM", "knF"), ("LTRIM", "krr"),
+        ("LPOS", "kF?"), ("LMOVE", "kk??"), ("RPOPLPUSH", "kk"), ("LMPOP", "N??"), ("DEL", "k"),
+    ],
+    options: &[
+        ("LINSERT", &["BEFORE", "AFTER", "BEFORE", "AFTER", "FOO"]),
+        ("LPOS", &["RANK n", "RANK n", "COUNT n", "COUNT 0", "MAXLEN n", "COUNT", "FOO"]),
+        ("LMOVE", &["LEFT", "RIGHT", "LEFT", "RIGHT", "LEFT", "RIGHT", "FOO"]),
+        ("LMPOP", &["LEFT", "RIGHT", "LEFT", "RIGHT", "COUNT n", "COUNT 2", "FOO"]),
+    ],
+    fill: ("RPUSH", "F"),
+    unordered: &[],
+    random: &[],
+    encodings: false,
+};
+
+#[rustfmt::skip]
+pub const SORTED_SETS: Family = Family {
+    shapes: &[
+        ("ZADD", "kxF*"), ("ZADD", "kxF*"), ("ZADD", "kxF*"), ("ZADD", "kxF*"), ("ZADD", "k?xF"), ("ZADD", "k?xF"), ("ZINCRBY", "kxF"), ("ZREM", "kF*"),
+        ("ZCARD", "k"), ("ZCOUNT", "kBB"), ("ZLEXCOUNT", "kLL"), ("ZSCORE", "kF"), ("ZMSCORE", "kF*"),
+        ("ZRANK", "kF"), ("ZREVRANK", "kF"), ("ZRANGE", "krr?"), ("ZRANGE", "krr?"), ("ZRANGE", "kBB?"), ("ZRANGE", "kLL?"),
+        ("ZREVRANGE", "krr?"), ("ZRANGEBYSCORE", "kBB?"), ("ZREVRANGEBYSCORE", "kBB?"), ("ZRANGEBYLEX", "kLL?"),
+        ("ZREVRANGEBYLEX", "kLL?"), ("ZRANGESTORE", "kkrr?"), ("ZRANGESTORE", "kkBB?"), ("ZRANGESTORE", "kkLL?"),
+        ("ZREMRANGEBYRANK", "krr"), ("ZREMRANGEBYSCORE", "kBB"), ("ZREMRANGEBYLEX", "kLL"),
+        ("ZPOPMIN", "k"), ("ZPOPMAX", "k"), ("ZPOPMIN", "kn"), ("ZPOPMAX", "kn"), ("ZMPOP", "N?"),
+        ("ZRANDMEMBER", "k"), ("ZRANDMEMBER", "kn?"), ("ZSCAN", "k0?"),
+        ("ZUNION", "N?"), ("ZINTER", "N?"), ("ZDIFF", "N?"), ("ZUNIONSTORE", "kN?"), ("ZINTERSTORE", "kN?"), ("ZDIFFSTORE", "kN?"),
+        ("ZINTERCARD", "N?"), ("SADD", "kF*"), ("DEL", "k"),
+    ],
+    options: &[
+        ("ZADD", &["NX", "XX", "GT", "LT", "CH", "CH", "INCR", "FOO"]),
+        ("ZRANGE", &["BYSCORE", "BYLEX", "REV", "LIMIT n n", "WITHSCORES", "WITHSCORES", "LIMIT n", "FOO"]),
+        ("ZRANGESTORE", &["BYSCORE", "BYLEX", "REV", "LIMIT n n", "WITHSCORES", "LIMIT", "FOO"]),
+        ("ZREVRANGE", &["WITHSCORES", "WITHSCORES", "FOO"]),
+        ("ZRANGEBYSCORE", &["WITHSCORES", "LIMIT n n", "LIMIT n n", "REV"]),
+        ("ZREVRANGEBYSCORE", &["WITHSCORES", "LIMIT n n", "LIMIT n n", "FOO"]),
+        ("ZRANGEBYLEX", &["LIMIT n n", "LIMIT n n", "WITHSCORES"]),
+        ("ZREVRANGEBYLEX", &["LIMIT n n", "LIMIT n n", "LIMIT n"]),
+        ("ZMPOP", &["MIN", "MAX", "MIN", "MAX", "COUNT n", "COUNT 2", "FOO"]),
+        ("ZRANDMEMBER", &["WITHSCORES", "WITHSCORES", "FOO"]),
+        ("ZSCAN", &["COUNT 1000", "COUNT 1000", "MATCH g", "COUNT i", "COUNT", "FOO"]),
+        ("ZUNION", &["WEIGHTS x", "WEIGHTS x x", "WEIGHTS x x x", "AGGREGATE SUM", "AGGREGATE MIN", "AGGREGATE MAX", "AGGREGATE", "WITHSCORES", "WITHSCORES", "FOO"]),
+        ("ZINTER", &["WEIGHTS x", "WEIGHTS x x", "AGGREGATE SUM", "AGGREGATE MIN", "AGGREGATE MAX", "AGGREGATE foo", "WITHSCORES", "WITHSCORES", "FOO"]),
+        ("ZDIFF", &["WITHSCORES", "WITHSCORES", "WEIGHTS x", "FOO"]),
+        ("ZUNIONSTORE", &["WEIGHTS x", "WEIGHTS x x", "WEIGHTS x x x", "AGGREGATE SUM", "AGGREGATE MIN", "AGGREGATE MAX", "WITHSCORES", "FOO"]),
+        ("ZINTERSTORE", &["WEIGHTS x", "WEIGHTS x x", "AGGREGATE SUM", "AGGREGATE MIN", "AGGREGATE MAX", "WITHSCORES"]),
+        ("ZDIFFSTORE", &["WITHSCORES", "FOO", "AGGREGATE SUM"]),
+        ("ZINTERCARD", &["LIMIT n", "LIMIT n", "LIMIT", "FOO"]),
+    ],
+    fill: ("ZADD", "xF"),
+    unordered: &["ZSCAN"],
+    random: &["ZRANDMEMBER"],
+    encodings: true,
+};

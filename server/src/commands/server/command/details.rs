@@ -41,7 +41,7 @@ fn describe(name: &str, spec: &'static CommandSpec, reply: &mut ReplyBuffer) {
     reply.array_header(10);
     reply.bulk(name.as_bytes());
     reply.integer(spec.arity.wire());
-    let movable = matches!(spec.keys, KeySpec::Counted { .. }) && !spec.flags.contains(Flags::MOVABLEKEYS);
+    let movable = matches!(spec.keys, KeySpec::Counted { .. } | KeySpec::StoreCounted { .. }) && !spec.flags.contains(Flags::MOVABLEKEYS);
     let flags: Vec<_> = spec.flags.names().chain(movable.then_some("movablekeys")).collect();
     words(reply, &flags, ReplyBuffer::set_header);
     reply.integer(first);
@@ -131,16 +131,15 @@ fn tips(spec: &CommandSpec) -> Vec<&'static str> {
 }
 
 fn key_specs(spec: &CommandSpec, reply: &mut ReplyBuffer) {
-    if let KeySpec::Counted { count } = spec.keys {
-        reply.array_header(1);
-        let flags: &[&str] =
-            if spec.flags.contains(Flags::WRITE) { &["RW", "access", "update"] } else { &["RO", "access"] };
-        key_spec(reply, flags, count, "keynum", &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)]);
-        return;
-    }
     let runs = key_access::runs(spec);
     reply.array_header(runs.len());
     for KeyRun { first, last, step, flags } in runs {
+        if let KeySpec::Counted { count } | KeySpec::StoreCounted { count } = spec.keys
+            && first > count
+        {
+            key_spec(reply, flags, count, "keynum", &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)]);
+            continue;
+        }
         let range = [("lastkey", last), ("keystep", i64::from(step)), ("limit", 0)];
         key_spec(reply, flags, first, "range", &range);
     }

@@ -27,6 +27,19 @@ const REMOVE: &[&str] = &["RM", "delete"];
 fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
     match name {
         "copy" => &[READ, OVERWRITE],
+        "sdiffstore" | "sinterstore" | "sunionstore" | "zrangestore" => &[OVERWRITE, READ],
+        "smove" => &[&["RW", "access", "delete"], &["RW", "insert"]],
+        "lmove" | "rpoplpush" => &[&["RW", "access", "delete"], &["RW", "insert"]],
+        "hset" | "hmset" | "hincrby" | "hincrbyfloat" | "zadd" | "zincrby" | "lset" => match name {
+            "hincrby" | "hincrbyfloat" | "zincrby" => &[CHANGE],
+            _ => &[UPDATE],
+        },
+        "hsetnx" | "sadd" | "lpush" | "rpush" | "lpushx" | "rpushx" | "linsert" => &[&["RW", "insert"]],
+        "hdel" | "srem" | "zrem" | "zremrangebyrank" | "zremrangebyscore" | "zremrangebylex" | "lrem" | "ltrim" => {
+            &[&["RW", "delete"]]
+        }
+        "spop" | "lpop" | "rpop" | "lmpop" | "zmpop" | "zpopmin" | "zpopmax" => &[&["RW", "access", "delete"]],
+        "hlen" | "hstrlen" | "hexists" | "scard" | "zcard" | "llen" => &[LOOK],
         "rename" => &[&["RW", "access", "delete"], OVERWRITE],
         "renamenx" => &[&["RW", "access", "delete"], INSERT],
         "exists" | "touch" | "type" | "ttl" | "pttl" | "expiretime" | "pexpiretime" | "strlen" | "encoding"
@@ -45,13 +58,22 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
 
 /// The runs of keys of `spec`; none where it has no keys.
 pub(super) fn runs(spec: &CommandSpec) -> Vec<KeyRun> {
-    let KeySpec::Range { first, last, step } = spec.keys else { return Vec::new() };
     let access = access(spec.name, spec.flags.contains(Flags::WRITE));
+    let (first, last, step) = match spec.keys {
+        KeySpec::None => return Vec::new(),
+        KeySpec::Range { first, last, step } => (first, last, step),
+        KeySpec::Counted { count } => return vec![KeyRun { first: count + 1, last: 0, step: 1, flags: access[0] }],
+        KeySpec::StoreCounted { count } => {
+            let run = |first, flags| KeyRun { first, last: 0, step: 1, flags };
+            return vec![run(count - 1, OVERWRITE), run(count + 1, READ)];
+        }
+    };
     if access.len() > 1 {
         // Source and destination.
         let one = |(at, flags): (usize, &&'static [&'static str])| KeyRun {
             first: first + at as u16 * step,
-            last: 0,
+            // The second run is the rest of the range.
+            last: if at == 0 || last >= 0 { 0 } else { i64::from(last) },
             step: 1,
             flags,
         };
