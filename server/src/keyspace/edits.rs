@@ -1,11 +1,11 @@
 //! Collections: changing them in place, and storing whole ones.
 
-use super::{Deadline, ItemRef, ValueRef};
 use super::arena::{CHUNK_BYTES_MAX, Ref};
 use super::collections::{CollectionKind, Edit, Stored, compact_ref, encoding, kind_of, large_ref};
 use super::items::{Content, Items};
 use super::outside::Body;
 use super::store::{Keyspace, is_due};
+use super::{Deadline, ItemRef, ValueRef};
 use crate::clock::{Tick, UnixMs};
 
 /// The key holds another type.

@@ -1,7 +1,7 @@
 //! LMOVE and RPOPLPUSH: <https://redis.io/docs/latest/commands/lmove/>
 
-use crate::keyspace::collections::list::End;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, OrCreate};
+use crate::keyspace::collections::list::End;
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// LMOVE source destination LEFT | RIGHT LEFT | RIGHT

@@ -1,8 +1,8 @@
 //! LPOS: <https://redis.io/docs/latest/commands/lpos/>
 
 use crate::commands::dice;
-use crate::keyspace::collections::listpack::{Element, Needle};
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, number};
+use crate::keyspace::collections::listpack::{Element, Needle};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// LPOS key element [RANK rank] [COUNT num-matches] [MAXLEN len]

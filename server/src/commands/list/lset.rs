@@ -1,9 +1,8 @@
 //! LSET, LINSERT, LREM and LTRIM: <https://redis.io/docs/latest/commands/lset/>
 
-use crate::commands::dice;
+use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, OrCreate, number};
 use crate::keyspace::collections::list::End;
 use crate::keyspace::collections::listpack::Needle;
-use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, OrCreate, number};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// LSET key index element
@@ -97,7 +96,7 @@ fn linsert(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -
 }
 
 fn lrem(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
-    let count = dice::count(&args[2])?;
+    let count = number::integer(&args[2])?;
     let removed = context.edit_list(&args[1], OrCreate::No, |list| {
         let limit = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
         let from = if count < 0 { End::Right } else { End::Left };

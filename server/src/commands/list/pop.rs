@@ -1,7 +1,7 @@
 //! LPOP, RPOP and LMPOP: <https://redis.io/docs/latest/commands/lpop/>
 
-use crate::keyspace::collections::list::End;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, OrCreate, number};
+use crate::keyspace::collections::list::End;
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// LPOP key [count]

@@ -1,7 +1,7 @@
 //! LPUSH, RPUSH, LPUSHX and RPUSHX: <https://redis.io/docs/latest/commands/lpush/>
 
-use crate::keyspace::collections::list::End;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, OrCreate};
+use crate::keyspace::collections::list::End;
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// LPUSH key element [element ...]

@@ -1,8 +1,8 @@
 //! SINTER, SUNION, SDIFF, their STORE forms and SINTERCARD: <https://redis.io/docs/latest/commands/sinter/>
 
-use crate::keyspace::{Built, ValueRef};
-use crate::keyspace::collections::set::SetRef;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, number};
+use crate::keyspace::collections::set::SetRef;
+use crate::keyspace::{Built, ValueRef};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// SDIFF key [key ...]

@@ -41,9 +41,8 @@ fn sadd(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> R
 }
 
 fn srem(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
-    let removed = context.edit_set(&args[1], OrCreate::No, |set| {
-        Ok(args.iter().skip(2).filter(|member| set.remove(member)).count())
-    })?;
+    let removed = context
+        .edit_set(&args[1], OrCreate::No, |set| Ok(args.iter().skip(2).filter(|member| set.remove(member)).count()))?;
     reply.integer(removed.unwrap_or(0) as i64);
     Ok(())
 }

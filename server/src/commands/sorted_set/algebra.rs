@@ -1,13 +1,13 @@
 //! ZUNION, ZINTER, ZDIFF, their STORE forms and ZINTERCARD: <https://redis.io/docs/latest/commands/zunion/>
 
 use super::score;
+use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, number};
 use crate::keyspace::collections::listpack::Element;
 use crate::keyspace::collections::set::SetRef;
 use crate::keyspace::collections::sorted_set::SortedSetRef;
 use crate::keyspace::{Built, ValueRef};
-use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, number};
-use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 use larder_protocol::ProtocolVersion;
+use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// ZDIFF numkeys key [key ...] [WITHSCORES]
 pub static ZDIFF: CommandSpec = CommandSpec {
@@ -134,8 +134,20 @@ impl Aggregate {
     fn of(self, one: f64, other: f64) -> f64 {
         match self {
             Self::Sum => number_or_zero(one + other),
-            Self::Min => if one < other { one } else { other },
-            Self::Max => if one > other { one } else { other },
+            Self::Min => {
+                if one < other {
+                    one
+                } else {
+                    other
+                }
+            }
+            Self::Max => {
+                if one > other {
+                    one
+                } else {
+                    other
+                }
+            }
         }
     }
 }
@@ -303,13 +315,14 @@ fn intersect(sources: &[Source<'_>], aggregate: Aggregate, visit: &mut dyn FnMut
     sources[0].visit(&mut |member, score| {
         let member = member.bytes(&mut text);
         let mut total = number_or_zero(score);
-        let in_all = more && sources[1..].iter().all(|other| match other.score(member) {
-            Some(score) => {
-                total = aggregate.of(total, score);
-                true
-            }
-            None => false,
-        });
+        let in_all = more
+            && sources[1..].iter().all(|other| match other.score(member) {
+                Some(score) => {
+                    total = aggregate.of(total, score);
+                    true
+                }
+                None => false,
+            });
         if in_all {
             more = visit(member, number_or_zero(total));
         }

@@ -1,8 +1,8 @@
 //! ZADD and ZINCRBY: <https://redis.io/docs/latest/commands/zadd/>
 
 use super::score;
-use crate::keyspace::collections::sorted_set::Scoring;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, OrCreate};
+use crate::keyspace::collections::sorted_set::Scoring;
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// ZADD key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]
@@ -120,7 +120,11 @@ fn add(
         let (mut added, mut updated, mut last) = (0, 0, None);
         for (given, member) in scores.iter().zip(pairs.iter().skip(1).step_by(2)) {
             // Without a condition there is nothing to look up first.
-            let plain = !(options.increment || options.if_absent || options.if_present || options.if_greater || options.if_less);
+            let plain = !(options.increment
+                || options.if_absent
+                || options.if_present
+                || options.if_greater
+                || options.if_less);
             last = if plain { Some(*given) } else { options.decide(set.read().score(member), *given)? };
             match last.map(|score| set.set(member, score)) {
                 Some(Scoring::Added) => added += 1,

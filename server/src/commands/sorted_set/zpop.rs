@@ -1,8 +1,8 @@
 //! ZPOPMIN, ZPOPMAX and ZMPOP: <https://redis.io/docs/latest/commands/zpopmin/>
 
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, OrCreate, number};
-use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 use larder_protocol::ProtocolVersion;
+use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// ZMPOP numkeys key [key ...] MIN | MAX [COUNT count]
 pub static ZMPOP: CommandSpec = CommandSpec {
@@ -61,12 +61,7 @@ fn take(highest: bool, count: usize, context: &mut Context<'_>, key: &[u8]) -> R
     })
 }
 
-fn pop(
-    highest: bool,
-    context: &mut Context<'_>,
-    args: Args<'_>,
-    reply: &mut ReplyBuffer,
-) -> Result<(), CommandError> {
+fn pop(highest: bool, context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
     if args.len() > 3 {
         return Err(CommandError::Syntax);
     }

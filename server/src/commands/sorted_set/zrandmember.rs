@@ -1,10 +1,10 @@
 //! ZRANDMEMBER: <https://redis.io/docs/latest/commands/zrandmember/>
 
 use crate::commands::dice::{self, Dice, Sample};
-use crate::keyspace::collections::listpack::Element;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler};
-use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
+use crate::keyspace::collections::listpack::Element;
 use larder_protocol::ProtocolVersion;
+use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// ZRANDMEMBER key [count [WITHSCORES]]
 pub static ZRANDMEMBER: CommandSpec = CommandSpec {

@@ -1,10 +1,10 @@
 //! ZRANGE, its older relatives, and ZRANGESTORE: <https://redis.io/docs/latest/commands/zrange/>
 
 use super::score::Span;
-use crate::keyspace::collections::listpack::Element;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, number};
-use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
+use crate::keyspace::collections::listpack::Element;
 use larder_protocol::ProtocolVersion;
+use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// ZRANGE key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]
 pub static ZRANGE: CommandSpec = CommandSpec {
@@ -129,9 +129,8 @@ enum Bounds<'a> {
     Span(Span<'a>),
 }
 
-const LIMIT_OF_RANKS: CommandError = CommandError::text(
-    "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
-);
+const LIMIT_OF_RANKS: CommandError =
+    CommandError::text("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX");
 const SCORES_OF_LEX: CommandError =
     CommandError::text("ERR syntax error, WITHSCORES not supported in combination with BYLEX");
 
@@ -155,7 +154,7 @@ impl<'a> Query<'a> {
                     let mut next = || number::integer(words.next().unwrap_or_default());
                     (offset, limit) = (next()?, next()?);
                 }
-                b"REV" if reverse.is_none() => backwards = Some(true),
+                b"REV" if backwards.is_none() => backwards = Some(true),
                 b"BYLEX" if by.is_none() && chosen.is_none() => chosen = Some(By::Lex),
                 b"BYSCORE" if by.is_none() && chosen.is_none() => chosen = Some(By::Score),
                 _ => return Err(CommandError::Syntax),
@@ -178,10 +177,7 @@ impl<'a> Query<'a> {
     }
 
     /// Where the range begins, by rank, and how many members it has; it goes on in the query's direction.
-    fn resolve(
-        &self,
-        set: crate::keyspace::collections::sorted_set::SortedSetRef<'_>,
-    ) -> (usize, usize) {
+    fn resolve(&self, set: crate::keyspace::collections::sorted_set::SortedSetRef<'_>) -> (usize, usize) {
         match &self.bounds {
             Bounds::Ranks(start, stop) => {
                 let range = number::range(*start, *stop, set.len());
@@ -286,7 +282,10 @@ mod tests {
     #[test]
     fn options_are_checked() {
         Bench::new().expect(&[
-            ("ZRANGE z 0 1 LIMIT 0 1", "-ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX|"),
+            (
+                "ZRANGE z 0 1 LIMIT 0 1",
+                "-ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX|",
+            ),
             ("ZRANGE z - + BYLEX WITHSCORES", "-ERR syntax error, WITHSCORES not supported in combination with BYLEX|"),
             ("ZRANGE z 0 1 BYLEX BYSCORE", "-ERR syntax error|"),
             ("ZRANGE z 0 1 BYSCORE LIMIT 1", "-ERR syntax error|"),

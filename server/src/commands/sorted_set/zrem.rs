@@ -29,7 +29,9 @@ pub static ZREMRANGEBYLEX: CommandSpec = CommandSpec {
     since: "2.8.9",
     complexity: "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements removed by the operation.",
     summary: "Removes members in a sorted set within a lexicographical range. Deletes the sorted set if all members were removed.",
-    handler: Handler::Write(|context, args, reply| remove_span(Span::members(&args[2], &args[3])?, context, &args[1], reply)),
+    handler: Handler::Write(|context, args, reply| {
+        remove_span(Span::members(&args[2], &args[3])?, context, &args[1], reply)
+    }),
 };
 
 /// ZREMRANGEBYRANK key start stop
@@ -57,7 +59,9 @@ pub static ZREMRANGEBYSCORE: CommandSpec = CommandSpec {
     since: "1.2.0",
     complexity: "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements removed by the operation.",
     summary: "Removes members in a sorted set within a range of scores. Deletes the sorted set if all members were removed.",
-    handler: Handler::Write(|context, args, reply| remove_span(Span::scores(&args[2], &args[3])?, context, &args[1], reply)),
+    handler: Handler::Write(|context, args, reply| {
+        remove_span(Span::scores(&args[2], &args[3])?, context, &args[1], reply)
+    }),
 };
 
 fn zrem(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {

@@ -3,8 +3,8 @@
 use crate::commands::collection_scan::{ScanOptions, reply_nothing, reply_step};
 use crate::commands::generic::scan::parse_cursor;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler};
-use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 use larder_protocol::double::DoubleText;
+use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// ZSCAN key cursor [MATCH pattern] [COUNT count]
 pub static ZSCAN: CommandSpec = CommandSpec {

@@ -91,7 +91,7 @@ impl<E: Named> Dense<E> {
         let place = u32::try_from(self.len()).ok().filter(|place| *place != u32::MAX).expect("places run out");
         let hash_of_new = hash(self.seed, new.name());
         self.heap_bytes += new.heap_bytes();
-        if place as usize % PAGE == 0 {
+        if (place as usize).is_multiple_of(PAGE) {
             self.pages.push(Vec::with_capacity(PAGE));
         }
         self.pages[place as usize / PAGE].push(new);

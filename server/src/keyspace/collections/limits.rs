@@ -19,3 +19,25 @@ pub const SORTED_SET_ENTRIES_MAX: usize = 128;
 pub const SORTED_SET_VALUE_BYTES_MAX: usize = 64;
 /// `list-max-listpack-size` -2: bytes of a node, as Redis's listpacks count them.
 pub const LIST_NODE_BYTES_MAX: usize = 8192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_what_config_get_says() {
+        let settings = crate::config::Settings::default();
+        for (name, limit) in [
+            ("hash-max-listpack-entries", HASH_ENTRIES_MAX),
+            ("hash-max-listpack-value", HASH_VALUE_BYTES_MAX),
+            ("set-max-intset-entries", SET_INTEGERS_MAX),
+            ("set-max-listpack-entries", SET_ENTRIES_MAX),
+            ("set-max-listpack-value", SET_VALUE_BYTES_MAX),
+            ("zset-max-listpack-entries", SORTED_SET_ENTRIES_MAX),
+            ("zset-max-listpack-value", SORTED_SET_VALUE_BYTES_MAX),
+        ] {
+            assert_eq!(settings.get(name), limit.to_string(), "{name}");
+        }
+        assert_eq!((settings.get("list-max-listpack-size").as_str(), LIST_NODE_BYTES_MAX), ("-2", 8192));
+    }
+}

@@ -22,6 +22,8 @@ mod node;
 pub mod set;
 mod small;
 pub mod sorted_set;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use super::HashSeed;

@@ -41,7 +41,8 @@ fn describe(name: &str, spec: &'static CommandSpec, reply: &mut ReplyBuffer) {
     reply.array_header(10);
     reply.bulk(name.as_bytes());
     reply.integer(spec.arity.wire());
-    let movable = matches!(spec.keys, KeySpec::Counted { .. } | KeySpec::StoreCounted { .. }) && !spec.flags.contains(Flags::MOVABLEKEYS);
+    let movable = matches!(spec.keys, KeySpec::Counted { .. } | KeySpec::StoreCounted { .. })
+        && !spec.flags.contains(Flags::MOVABLEKEYS);
     let flags: Vec<_> = spec.flags.names().chain(movable.then_some("movablekeys")).collect();
     words(reply, &flags, ReplyBuffer::set_header);
     reply.integer(first);
