@@ -111,6 +111,7 @@ fn lists_are_answered_alike() {
 #[test]
 fn sorted_sets_are_answered_alike() {
     sequences(&shapes::SORTED_SETS);
+    sequences(&shapes::LEXICAL_SETS);
 }
 
 #[test]

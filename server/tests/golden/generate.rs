@@ -330,7 +330,9 @@ impl Generator {
             let word = self.word('v');
             command.push(word);
         }
-        if command.is_empty() || name == "MEMORY USAGE" && command.len() < 2 {
+        // Redis 7.0 still negates the least rank, which has no negative.
+        let negated = name == "LPOS" && command.iter().any(|word| word == b"-9223372036854775808");
+        if negated || command.is_empty() || name == "MEMORY USAGE" && command.len() < 2 {
             return Vec::new();
         }
         if name == "SPOP" && command.len() > 1 {

@@ -90,25 +90,23 @@ pub const LISTS: Family = Family {
 pub const SORTED_SETS: Family = Family {
     shapes: &[
         ("ZADD", "kxF*"), ("ZADD", "kxF*"), ("ZADD", "kxF*"), ("ZADD", "kxF*"), ("ZADD", "k?xF"), ("ZADD", "k?xF"), ("ZINCRBY", "kxF"), ("ZREM", "kF*"),
-        ("ZCARD", "k"), ("ZCOUNT", "kBB"), ("ZLEXCOUNT", "kLL"), ("ZSCORE", "kF"), ("ZMSCORE", "kF*"),
-        ("ZRANK", "kF"), ("ZREVRANK", "kF"), ("ZRANGE", "krr?"), ("ZRANGE", "krr?"), ("ZRANGE", "kBB?"), ("ZRANGE", "kLL?"),
-        ("ZREVRANGE", "krr?"), ("ZRANGEBYSCORE", "kBB?"), ("ZREVRANGEBYSCORE", "kBB?"), ("ZRANGEBYLEX", "kLL?"),
-        ("ZREVRANGEBYLEX", "kLL?"), ("ZRANGESTORE", "kkrr?"), ("ZRANGESTORE", "kkBB?"), ("ZRANGESTORE", "kkLL?"),
-        ("ZREMRANGEBYRANK", "krr"), ("ZREMRANGEBYSCORE", "kBB"), ("ZREMRANGEBYLEX", "kLL"),
+        ("ZCARD", "k"), ("ZCOUNT", "kBB"), ("ZSCORE", "kF"), ("ZMSCORE", "kF*"),
+        ("ZRANK", "kF"), ("ZREVRANK", "kF"), ("ZRANGE", "krr?"), ("ZRANGE", "krr?"), ("ZRANGE", "kBB?"),
+        ("ZREVRANGE", "krr?"), ("ZRANGEBYSCORE", "kBB?"), ("ZREVRANGEBYSCORE", "kBB?"),
+        ("ZRANGESTORE", "kkrr?"), ("ZRANGESTORE", "kkBB?"),
+        ("ZREMRANGEBYRANK", "krr"), ("ZREMRANGEBYSCORE", "kBB"),
         ("ZPOPMIN", "k"), ("ZPOPMAX", "k"), ("ZPOPMIN", "kn"), ("ZPOPMAX", "kn"), ("ZMPOP", "N?"),
         ("ZRANDMEMBER", "k"), ("ZRANDMEMBER", "kn?"), ("ZSCAN", "k0?"),
         ("ZUNION", "N?"), ("ZINTER", "N?"), ("ZDIFF", "N?"), ("ZUNIONSTORE", "kN?"), ("ZINTERSTORE", "kN?"), ("ZDIFFSTORE", "kN?"),
-        ("ZINTERCARD", "N?"), ("SADD", "kF*"), ("DEL", "k"),
+        ("ZINTERCARD", "N?"), ("SADD", "k123"), ("DEL", "k"),
     ],
     options: &[
         ("ZADD", &["NX", "XX", "GT", "LT", "CH", "CH", "INCR", "FOO"]),
-        ("ZRANGE", &["BYSCORE", "BYLEX", "REV", "LIMIT n n", "WITHSCORES", "WITHSCORES", "LIMIT n", "FOO"]),
-        ("ZRANGESTORE", &["BYSCORE", "BYLEX", "REV", "LIMIT n n", "WITHSCORES", "LIMIT", "FOO"]),
+        ("ZRANGE", &["BYSCORE", "REV", "LIMIT n n", "WITHSCORES", "WITHSCORES", "LIMIT n", "FOO"]),
+        ("ZRANGESTORE", &["BYSCORE", "REV", "LIMIT n n", "WITHSCORES", "LIMIT", "FOO"]),
         ("ZREVRANGE", &["WITHSCORES", "WITHSCORES", "FOO"]),
         ("ZRANGEBYSCORE", &["WITHSCORES", "LIMIT n n", "LIMIT n n", "REV"]),
         ("ZREVRANGEBYSCORE", &["WITHSCORES", "LIMIT n n", "LIMIT n n", "FOO"]),
-        ("ZRANGEBYLEX", &["LIMIT n n", "LIMIT n n", "WITHSCORES"]),
-        ("ZREVRANGEBYLEX", &["LIMIT n n", "LIMIT n n", "LIMIT n"]),
         ("ZMPOP", &["MIN", "MAX", "MIN", "MAX", "COUNT n", "COUNT 2", "FOO"]),
         ("ZRANDMEMBER", &["WITHSCORES", "WITHSCORES", "FOO"]),
         ("ZSCAN", &["COUNT 1000", "COUNT 1000", "MATCH g", "COUNT i", "COUNT", "FOO"]),
@@ -123,5 +121,25 @@ pub const SORTED_SETS: Family = Family {
     fill: ("ZADD", "xF"),
     unordered: &["ZSCAN"],
     random: &["ZRANDMEMBER"],
+    encodings: true,
+};
+
+/// Sorted sets of one score: only there Redis specifies ranges by bytes.
+#[rustfmt::skip]
+pub const LEXICAL_SETS: Family = Family {
+    shapes: &[
+        ("ZADD", "k0F*"), ("ZADD", "k0F*"), ("ZADD", "k0F*"), ("ZREM", "kF*"), ("ZLEXCOUNT", "kLL"), ("ZLEXCOUNT", "kLL"),
+        ("ZRANGE", "kLL?"), ("ZRANGE", "kLL?"), ("ZRANGE", "kLL?"), ("ZRANGEBYLEX", "kLL?"), ("ZREVRANGEBYLEX", "kLL?"),
+        ("ZRANGESTORE", "kkLL?"), ("ZREMRANGEBYLEX", "kLL"), ("ZRANK", "kF"), ("ZREVRANK", "kF"), ("ZRANGE", "krr"), ("DEL", "k"),
+    ],
+    options: &[
+        ("ZRANGE", &["BYLEX", "BYLEX", "BYLEX", "BYLEX", "REV", "LIMIT n n", "WITHSCORES"]),
+        ("ZRANGESTORE", &["BYLEX", "BYLEX", "BYLEX", "REV", "LIMIT n n"]),
+        ("ZRANGEBYLEX", &["LIMIT n n", "LIMIT n n", "WITHSCORES"]),
+        ("ZREVRANGEBYLEX", &["LIMIT n n", "LIMIT n n", "LIMIT n"]),
+    ],
+    fill: ("ZADD", "0F"),
+    unordered: &[],
+    random: &[],
     encodings: true,
 };

@@ -37,7 +37,7 @@ pub static LMPOP: CommandSpec = CommandSpec {
     name: "lmpop",
     id: 262,
     arity: Arity::AtLeast(4),
-    flags: Flags::WRITE,
+    flags: Flags::WRITE.union(Flags::MOVABLEKEYS),
     keys: KeySpec::Counted { count: 1 },
     family: Family::List,
     since: "7.0.0",

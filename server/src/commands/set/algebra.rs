@@ -52,7 +52,7 @@ pub static SINTERCARD: CommandSpec = CommandSpec {
     name: "sintercard",
     id: 205,
     arity: Arity::AtLeast(3),
-    flags: Flags::READONLY,
+    flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
     keys: KeySpec::Counted { count: 1 },
     family: Family::Set,
     since: "7.0.0",

@@ -14,7 +14,7 @@ pub static ZDIFF: CommandSpec = CommandSpec {
     name: "zdiff",
     id: 345,
     arity: Arity::AtLeast(3),
-    flags: Flags::READONLY,
+    flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
     keys: KeySpec::Counted { count: 1 },
     family: Family::SortedSet,
     since: "6.2.0",
@@ -28,7 +28,7 @@ pub static ZDIFFSTORE: CommandSpec = CommandSpec {
     name: "zdiffstore",
     id: 346,
     arity: Arity::AtLeast(4),
-    flags: Flags::WRITE.union(Flags::DENYOOM),
+    flags: Flags::WRITE.union(Flags::DENYOOM).union(Flags::MOVABLEKEYS),
     keys: KeySpec::StoreCounted { count: 2 },
     family: Family::SortedSet,
     since: "6.2.0",
@@ -42,7 +42,7 @@ pub static ZINTER: CommandSpec = CommandSpec {
     name: "zinter",
     id: 347,
     arity: Arity::AtLeast(3),
-    flags: Flags::READONLY,
+    flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
     keys: KeySpec::Counted { count: 1 },
     family: Family::SortedSet,
     since: "6.2.0",
@@ -56,7 +56,7 @@ pub static ZINTERCARD: CommandSpec = CommandSpec {
     name: "zintercard",
     id: 348,
     arity: Arity::AtLeast(3),
-    flags: Flags::READONLY,
+    flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
     keys: KeySpec::Counted { count: 1 },
     family: Family::SortedSet,
     since: "7.0.0",
@@ -70,7 +70,7 @@ pub static ZINTERSTORE: CommandSpec = CommandSpec {
     name: "zinterstore",
     id: 349,
     arity: Arity::AtLeast(4),
-    flags: Flags::WRITE.union(Flags::DENYOOM),
+    flags: Flags::WRITE.union(Flags::DENYOOM).union(Flags::MOVABLEKEYS),
     keys: KeySpec::StoreCounted { count: 2 },
     family: Family::SortedSet,
     since: "2.0.0",
@@ -84,7 +84,7 @@ pub static ZUNION: CommandSpec = CommandSpec {
     name: "zunion",
     id: 350,
     arity: Arity::AtLeast(3),
-    flags: Flags::READONLY,
+    flags: Flags::READONLY.union(Flags::MOVABLEKEYS),
     keys: KeySpec::Counted { count: 1 },
     family: Family::SortedSet,
     since: "6.2.0",
@@ -98,7 +98,7 @@ pub static ZUNIONSTORE: CommandSpec = CommandSpec {
     name: "zunionstore",
     id: 351,
     arity: Arity::AtLeast(4),
-    flags: Flags::WRITE.union(Flags::DENYOOM),
+    flags: Flags::WRITE.union(Flags::DENYOOM).union(Flags::MOVABLEKEYS),
     keys: KeySpec::StoreCounted { count: 2 },
     family: Family::SortedSet,
     since: "2.0.0",
@@ -278,12 +278,13 @@ impl Source<'_> {
 }
 
 /// The result as a sorted set of its own.
-fn build(operation: Operation, context: &Context<'_>, query: &Query<'_>) -> Built {
+fn build(operation: Operation, form: Form, context: &Context<'_>, query: &Query<'_>) -> Built {
     let mut sources = query.sources(context);
     if operation != Operation::Difference {
         sources.sort_by_key(Source::len);
     }
     context.build_sorted_set(|result| {
+        result.begin_result();
         let mut text = Default::default();
         match operation {
             Operation::Difference => sources[0].visit(&mut |member, score| {
@@ -305,6 +306,9 @@ fn build(operation: Operation, context: &Context<'_>, query: &Query<'_>) -> Buil
                     });
                 }
             }
+        }
+        if form == Form::Store {
+            result.end_result();
         }
     })
 }
@@ -344,7 +348,7 @@ fn show(
     reply: &mut ReplyBuffer,
 ) -> Result<(), CommandError> {
     let query = Query::parse(operation, Form::Show, name, context, args.from(1))?;
-    let built = build(operation, context, &query);
+    let built = build(operation, Form::Show, context, &query);
     let Some(set) = result_of(&built) else { unreachable!("a sorted set was built") };
     let nested = query.with_scores && reply.version() == ProtocolVersion::Resp3;
     reply.array_header(if query.with_scores && !nested { 2 * set.len() } else { set.len() });
@@ -369,7 +373,7 @@ fn store(
     reply: &mut ReplyBuffer,
 ) -> Result<(), CommandError> {
     let query = Query::parse(operation, Form::Store, name, context, args.from(2))?;
-    let built = build(operation, context, &query);
+    let built = build(operation, Form::Store, context, &query);
     let length = result_of(&built).map_or(0, |set| set.len());
     context.store_built(&args[1], built);
     reply.integer(length as i64);

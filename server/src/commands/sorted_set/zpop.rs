@@ -9,7 +9,7 @@ pub static ZMPOP: CommandSpec = CommandSpec {
     name: "zmpop",
     id: 340,
     arity: Arity::AtLeast(4),
-    flags: Flags::WRITE,
+    flags: Flags::WRITE.union(Flags::MOVABLEKEYS),
     keys: KeySpec::Counted { count: 1 },
     family: Family::SortedSet,
     since: "7.0.0",

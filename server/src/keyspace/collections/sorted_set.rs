@@ -129,10 +129,10 @@ impl LargeSortedSet {
     }
 }
 
-/// A score's entry in a small sorted set: an integer, or the eight bytes of the number.
+/// A score's entry in a small sorted set: an integer (0 for a negative zero, as in Redis), or the eight bytes of the number.
 fn score_entry(score: f64) -> listpack::Entry {
     const EXACT: f64 = (1u64 << 53) as f64;
-    if score.fract() == 0.0 && score.abs() <= EXACT && (score != 0.0 || score.is_sign_positive()) {
+    if score.fract() == 0.0 && score.abs() <= EXACT {
         listpack::integer_entry(score as i64)
     } else {
         listpack::bytes_entry(&score.to_bits().to_le_bytes())
@@ -292,6 +292,29 @@ impl SortedSetMut<'_, '_> {
     pub fn expect(&mut self, count: usize) {
         if count > SORTED_SET_ENTRIES_MAX {
             self.enlarge();
+        }
+    }
+
+    /// Makes it a large one, for a result that is put together.
+    pub fn begin_result(&mut self) {
+        self.enlarge();
+    }
+
+    /// Makes it a small one if it is not too large for that: once, when a result is complete
+    /// (`zsetConvertToListpackIfNeeded`).
+    pub fn end_result(&mut self) {
+        let set = self.read();
+        let (mut small, mut fits) = (compact::new(super::form::SORTED_SET), set.len() <= SORTED_SET_ENTRIES_MAX);
+        let mut text = Default::default();
+        if fits {
+            set.visit(0, set.len(), false, &mut |member, score| {
+                let member = member.bytes(&mut text);
+                fits &= member.len() <= SORTED_SET_VALUE_BYTES_MAX;
+                compact::push(&mut small, &[&listpack::entry(member), &score_entry(score)]);
+            });
+        }
+        if fits {
+            *self.0.stored = Stored::Compact(small);
         }
     }
 
