@@ -124,6 +124,13 @@ fn tips(spec: &CommandSpec) -> Vec<&'static str> {
         Some(Fanout::Any) => tips.extend(["nondeterministic_output", "response_policy:special"]),
         Some(Fanout::PerKey) | None => {}
     }
+    if matches!(spec.name, "hgetall" | "hkeys" | "hvals" | "sdiff" | "sinter" | "smembers" | "sunion") {
+        tips.push("nondeterministic_output_order");
+    }
+    let chosen = matches!(spec.name, "hrandfield" | "spop" | "srandmember" | "zrandmember");
+    if chosen || matches!(spec.name, "hscan" | "sscan" | "zscan") {
+        tips.push("nondeterministic_output");
+    }
     let volatile = matches!(spec.name, "ttl" | "pttl" | "expiretime" | "pexpiretime" | "time" | "role" | "info");
     if volatile && tips.is_empty() {
         tips.push("nondeterministic_output");

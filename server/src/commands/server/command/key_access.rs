@@ -27,7 +27,8 @@ const REMOVE: &[&str] = &["RM", "delete"];
 fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
     match name {
         "copy" => &[READ, OVERWRITE],
-        "sdiffstore" | "sinterstore" | "sunionstore" | "zrangestore" => &[OVERWRITE, READ],
+        "sinterstore" => &[UPDATE, READ],
+        "sdiffstore" | "sunionstore" | "zrangestore" => &[OVERWRITE, READ],
         "smove" => &[&["RW", "access", "delete"], &["RW", "insert"]],
         "lmove" | "rpoplpush" => &[&["RW", "access", "delete"], &["RW", "insert"]],
         "hset" | "hmset" | "hincrby" | "hincrbyfloat" | "zadd" | "zincrby" | "lset" => match name {
@@ -39,7 +40,7 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
             &[&["RW", "delete"]]
         }
         "spop" | "lpop" | "rpop" | "lmpop" | "zmpop" | "zpopmin" | "zpopmax" => &[&["RW", "access", "delete"]],
-        "hlen" | "hstrlen" | "hexists" | "scard" | "zcard" | "llen" => &[LOOK],
+        "hlen" | "hstrlen" | "hexists" | "sismember" | "scard" | "zcard" | "llen" => &[LOOK],
         "rename" => &[&["RW", "access", "delete"], OVERWRITE],
         "renamenx" => &[&["RW", "access", "delete"], INSERT],
         "exists" | "touch" | "type" | "ttl" | "pttl" | "expiretime" | "pexpiretime" | "strlen" | "encoding"
