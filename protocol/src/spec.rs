@@ -120,6 +120,11 @@ pub enum KeySpec {
         /// Position of the count.
         count: u16,
     },
+    /// A destination just before the count at `count`, which is followed by that many keys (ZUNIONSTORE and the like).
+    StoreCounted {
+        /// Position of the count.
+        count: u16,
+    },
 }
 
 impl KeySpec {
@@ -135,19 +140,23 @@ impl KeySpec {
 
     /// The positions of the keys among `argc` arguments, `count` being the parsed number for [`KeySpec::Counted`].
     pub fn positions(self, argc: usize, count: impl FnOnce(usize) -> Option<usize>) -> impl Iterator<Item = usize> {
+        let mut destination = None;
         let (first, end, step) = match self {
             Self::None => (0, 0, 1),
             Self::Range { first, last, step } => {
                 let end = if last < 0 { argc as i64 + i64::from(last) } else { i64::from(last).min(argc as i64 - 1) };
                 (usize::from(first), (end + 1).max(0) as usize, usize::from(step))
             }
-            Self::Counted { count: at } => {
+            Self::Counted { count: at } | Self::StoreCounted { count: at } => {
                 let at = usize::from(at);
+                if matches!(self, Self::StoreCounted { .. }) {
+                    destination = Some(at - 1);
+                }
                 let keys = count(at).unwrap_or(0).min(argc.saturating_sub(at + 1));
                 (at + 1, at + 1 + keys, 1)
             }
         };
-        (first..end).step_by(step)
+        destination.into_iter().chain((first..end).step_by(step))
     }
 
     /// `(first, last, step)` as the legacy part of `COMMAND INFO` prints them.
@@ -155,6 +164,7 @@ impl KeySpec {
         match self {
             Self::None | Self::Counted { .. } => (0, 0, 0),
             Self::Range { first, last, step } => (first as i64, last as i64, step as i64),
+            Self::StoreCounted { count } => (count as i64 - 1, count as i64 - 1, 1),
         }
     }
 }
@@ -170,6 +180,7 @@ mod tests {
         assert_eq!(keys(KeySpec::from(1, 2), 5), [1, 3]);
         assert_eq!(keys(KeySpec::from(1, 1), 4), [1, 2, 3]);
         assert_eq!(keys(KeySpec::Counted { count: 1 }, 5), [2, 3]);
+        assert_eq!(keys(KeySpec::StoreCounted { count: 2 }, 6), [1, 3, 4]);
         assert_eq!(keys(KeySpec::at(2), 2), Vec::<usize>::new());
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Modules, highest first; each uses only those below it (ARCHITECTURE.md draws the map):
 //! `app`, `net`, `dispatch`, `cluster`, `raft`, `commands`, `keyspace`, and the leaves
-//! `ids`, `limits`, `clock`, `topology`, `config`, `rdb`, `telemetry`.
+//! `ids`, `limits`, `clock`, `decimal`, `topology`, `config`, `rdb`, `telemetry`.
 
 pub mod app;
 pub mod clock;
 pub mod cluster;
 pub mod commands;
 pub mod config;
+pub mod decimal;
 pub mod dispatch;
 pub mod ids;
 pub mod keyspace;

@@ -33,6 +33,12 @@ impl<'a> Args<'a> {
         Self { buffer: self.buffer, ranges: &self.ranges[position.min(self.ranges.len())..] }
     }
 
+    /// The arguments from `start` up to, not including, `end`; as many of them as there are.
+    pub fn between(&self, start: usize, end: usize) -> Self {
+        let end = end.min(self.ranges.len());
+        Self { buffer: self.buffer, ranges: &self.ranges[start.min(end)..end] }
+    }
+
     /// All of them in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + use<'a> {
         let buffer = self.buffer;

@@ -2,7 +2,12 @@
 
 use super::CommandError;
 use crate::clock::{Tick, UnixMs};
-use crate::keyspace::{Deadline, ItemRef, Keyspace, ValueRef};
+use crate::keyspace::collections::CollectionKind;
+use crate::keyspace::collections::hash::{HashMut, HashRef};
+use crate::keyspace::collections::list::{ListMut, ListRef};
+use crate::keyspace::collections::set::{SetMut, SetRef};
+use crate::keyspace::collections::sorted_set::{SortedSetMut, SortedSetRef};
+use crate::keyspace::{Built, Deadline, ItemRef, Keyspace, ValueRef};
 
 /// One partition, one instant.
 pub struct Context<'a> {
@@ -121,10 +126,25 @@ impl Context<'_> {
     pub fn copy_item(&mut self, from: &[u8], to: &[u8]) {
         let Some(item) = self.keyspace.get(from, self.now, None) else { return };
         let deadline = item.deadline.map_or(Deadline::Clear, Deadline::At);
-        match item.value {
-            ValueRef::String(bytes) => {
-                let bytes = bytes.to_vec();
-                self.keyspace.set_string(to, &bytes, deadline, self.touch);
+        if let ValueRef::String(bytes) = item.value {
+            let bytes = bytes.to_vec();
+            self.keyspace.set_string(to, &bytes, deadline, self.touch);
+        } else if let Some((copy, _)) = self.keyspace.copy_collection(from) {
+            self.keyspace.store_collection(to, copy, deadline, self.touch);
+        }
+    }
+
+    /// Gives the item at `from`, deadline included, the key `to`, whatever that holds. In O(1) for a large collection.
+    /// The keys differ.
+    pub fn move_item(&mut self, from: &[u8], to: &[u8]) {
+        match self.keyspace.take_collection(from) {
+            Some((built, deadline)) => {
+                let deadline = deadline.map_or(Deadline::Clear, Deadline::At);
+                self.keyspace.store_collection(to, built, deadline, self.touch);
+            }
+            None => {
+                self.copy_item(from, to);
+                self.keyspace.remove(from);
             }
         }
     }
@@ -137,10 +157,95 @@ impl Context<'_> {
     }
 }
 
+macro_rules! collection {
+    ($kind:ident, $name:literal, $read:ident, $peek:ident, $edit:ident, $build:ident, $ref:ident, $mut:ident) => {
+        /// Lookups and changes of one type of collection.
+        impl Context<'_> {
+            #[doc = concat!("The ", $name, " at `key` for a read command: recency is renewed, a hit or a miss counted.")]
+            ///
+            /// # Errors
+            /// `WRONGTYPE` where the key holds another type.
+            pub fn $read(&mut self, key: &[u8]) -> Result<Option<$ref<'_>>, CommandError> {
+                match self.read(key).map(|item| item.value) {
+                    None => Ok(None),
+                    Some(ValueRef::$kind(value)) => Ok(Some(value)),
+                    Some(_) => Err(CommandError::WrongType),
+                }
+            }
+
+            #[doc = concat!("The ", $name, " at `key`, which nothing is counted or renewed for.")]
+            ///
+            /// # Errors
+            /// `WRONGTYPE` where the key holds another type.
+            pub fn $peek(&mut self, key: &[u8]) -> Result<Option<$ref<'_>>, CommandError> {
+                match self.keyspace.get(key, self.now, None).map(|item| item.value) {
+                    None => Ok(None),
+                    Some(ValueRef::$kind(value)) => Ok(Some(value)),
+                    Some(_) => Err(CommandError::WrongType),
+                }
+            }
+
+            #[doc = concat!("Lets `edit` change the ", $name, " at `key`; one that is empty afterwards is removed. `None` where")]
+            /// there is none; with [`OrCreate::Yes`] a new one is made.
+            ///
+            /// # Errors
+            /// `WRONGTYPE` where the key holds another type; those of `edit`, which has changed nothing then.
+            pub fn $edit<R>(
+                &mut self,
+                key: &[u8],
+                create: OrCreate,
+                edit: impl FnOnce(&mut $mut<'_, '_>) -> Result<R, CommandError>,
+            ) -> Result<Option<R>, CommandError> {
+                let (now, touch, create) = (self.now, self.touch, create == OrCreate::Yes);
+                let kind = CollectionKind::$kind;
+                let edited =
+                    self.keyspace.edit_collection(key, now, kind, create, touch, |inner| edit(&mut $mut(inner)));
+                edited.map_err(|_| CommandError::WrongType)?.transpose()
+            }
+
+            #[doc = concat!("A new ", $name, ", for [`Context::store_built`].")]
+            pub fn $build(&self, edit: impl FnOnce(&mut $mut<'_, '_>)) -> Built {
+                self.keyspace.build(CollectionKind::$kind, |inner| edit(&mut $mut(inner)))
+            }
+        }
+    };
+}
+
+collection!(Hash, "hash", read_hash, peek_hash, edit_hash, build_hash, HashRef, HashMut);
+collection!(List, "list", read_list, peek_list, edit_list, build_list, ListRef, ListMut);
+collection!(Set, "set", read_set, peek_set, edit_set, build_set, SetRef, SetMut);
+collection!(
+    SortedSet,
+    "sorted set",
+    read_sorted_set,
+    peek_sorted_set,
+    edit_sorted_set,
+    build_sorted_set,
+    SortedSetRef,
+    SortedSetMut
+);
+
+/// Whether a collection that is not there is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrCreate {
+    /// It is.
+    Yes,
+    /// The key stays absent.
+    No,
+}
+
+impl Context<'_> {
+    /// Stores a new collection at `key`, without a deadline, whatever was there; an empty one removes what was there.
+    pub fn store_built(&mut self, key: &[u8], built: Built) {
+        self.keyspace.store_collection(key, built, Deadline::Clear, self.touch);
+    }
+}
+
 /// The bytes of a string.
 fn string_of(value: ValueRef<'_>) -> Result<&[u8], CommandError> {
     match value {
         ValueRef::String(bytes) => Ok(bytes),
+        _ => Err(CommandError::WrongType),
     }
 }
 

@@ -46,6 +46,9 @@ const DIFFERENCES: &[(&str, &str)] = &[
                   not atomic across partitions.",
     ),
     ("flushdb", "As FLUSHALL: the only database is 0."),
+    ("hincrbyfloat", "As INCRBYFLOAT."),
+    ("hrandfield", "With repetitions, at most 67,108,864."),
+    ("hscan", "The cursor names a place in the order of the fields' hashes: it holds on every copy."),
     ("incrbyfloat", "Computes in x87's 80-bit format on every machine, as Redis does on x86-64."),
     (
         "info",
@@ -85,12 +88,16 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("scan", "The cursor names a place in the order of the keys' hashes: it holds while nodes come and go."),
     ("select", "The only database is 0."),
     ("set", "A deadline in the past (EXAT, PXAT) deletes the key at once."),
+    ("srandmember", "With repetitions, at most 67,108,864."),
+    ("sscan", "As HSCAN."),
     (
         "shutdown",
         "SAVE is an error: no data is kept on disk. Waits for leave to stop, so that partitions keep their majorities; FORCE does not.",
     ),
     ("touch", "Keys of several slots are split on the client port."),
     ("unlink", "Keys of several slots are split on the client port; not atomic across slots then."),
+    ("zrandmember", "With repetitions, at most 67,108,864."),
+    ("zscan", "As HSCAN."),
 ];
 
 /// The sections, in the order of the table.
@@ -99,6 +106,10 @@ const FAMILIES: &[Family] = &[
     Family::String,
     Family::Bitmap,
     Family::HyperLogLog,
+    Family::Hash,
+    Family::List,
+    Family::Set,
+    Family::SortedSet,
     Family::Connection,
     Family::Server,
     Family::Cluster,

@@ -48,6 +48,12 @@ pub enum CommandError {
     /// The number of arguments is wrong, for the command named.
     #[error("ERR wrong number of arguments for '{0}' command")]
     Arity(Cow<'static, str>),
+    /// A number that must not be negative is.
+    #[error("ERR value is out of range, must be positive")]
+    NotPositive,
+    /// A number too large for what is asked.
+    #[error("ERR value is out of range")]
+    OutOfRange,
     /// Any other, prefix included.
     #[error("{0}")]
     Other(Cow<'static, str>),

@@ -55,6 +55,25 @@ impl Extended {
         Some(Self { negative, magnitude })
     }
 
+    /// The nearest `f64`; of a subnormal one, near enough.
+    pub fn to_f64(self) -> f64 {
+        let magnitude = match self.magnitude {
+            Infinite => f64::INFINITY,
+            // In two steps: the power alone may be out of range where the product is not.
+            Finite { mantissa, exponent } => {
+                let half = (exponent / 2).clamp(-1000, 1000) as i32;
+                let rest = (exponent - i64::from(half)).clamp(-1000, 1000) as i32;
+                mantissa as f64 * 2f64.powi(half) * 2f64.powi(rest)
+            }
+        };
+        if self.negative { -magnitude } else { magnitude }
+    }
+
+    /// Whether it is finite.
+    pub fn is_finite(self) -> bool {
+        matches!(self.magnitude, Finite { .. })
+    }
+
     /// The sum, or `None` where it is infinite or not a number.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let (Finite { mantissa: m1, exponent: e1 }, Finite { mantissa: m2, exponent: e2 }) =

@@ -7,15 +7,19 @@
 pub mod bitmap;
 pub mod block;
 pub mod cluster;
+mod collection_scan;
 pub mod connection;
 mod context;
+mod dice;
 #[cfg(test)]
 mod docs;
 mod error;
 mod extended;
 pub mod generic;
 pub mod glob;
+pub mod hash;
 pub mod hyperloglog;
+pub mod list;
 pub mod maintenance;
 pub mod number;
 pub mod port;
@@ -23,6 +27,8 @@ pub mod port;
 pub(crate) mod port_stub;
 pub mod server;
 pub mod session;
+pub mod set;
+pub mod sorted_set;
 pub mod spec;
 pub mod string;
 pub mod table;
@@ -30,6 +36,6 @@ pub mod table;
 mod testing;
 pub mod transactions;
 
-pub use context::Context;
+pub use context::{Context, OrCreate};
 pub use error::CommandError;
 pub use spec::{CommandSpec, Family, Fanout, Handler};

@@ -2,35 +2,7 @@
 
 use super::CommandError;
 
-/// Longest text of a 64-bit integer, sign included.
-const INTEGER_TEXT_MAX: usize = 20;
-
-/// Reads a 64-bit integer in the one form that Redis accepts and prints (`string2ll`): no leading `+`, zeros or
-/// spaces, and no `-0`. So a text that parses is exactly what the number prints as, which is why such a value may be
-/// called an `int` (OBJECT ENCODING).
-pub fn parse_i64(text: &[u8]) -> Option<i64> {
-    if text.is_empty() || text.len() > INTEGER_TEXT_MAX {
-        return None;
-    }
-    if text == b"0" {
-        return Some(0);
-    }
-    let (negative, digits) = match text.split_first() {
-        Some((b'-', rest)) => (true, rest),
-        _ => (false, text),
-    };
-    if !matches!(digits.first(), Some(b'1'..=b'9')) {
-        return None;
-    }
-    let mut magnitude = 0u64;
-    for digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        magnitude = magnitude.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
-    }
-    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
-}
+pub use crate::decimal::parse_i64;
 
 /// [`parse_i64`], or Redis's error.
 ///
@@ -38,6 +10,68 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
 /// `ERR value is not an integer or out of range`
 pub fn integer(text: &[u8]) -> Result<i64, CommandError> {
     parse_i64(text).ok_or(CommandError::NotInteger)
+}
+
+/// Reads a number that is not negative, or answers with the error given: for what is no number, too.
+///
+/// # Errors
+/// That error.
+pub fn not_negative(text: &[u8], error: CommandError) -> Result<usize, CommandError> {
+    parse_i64(text).and_then(|number| usize::try_from(number).ok()).ok_or(error)
+}
+
+/// The place that an index names in something of `length` elements: negative ones count from the end.
+pub fn place(index: i64, length: usize) -> Option<usize> {
+    let place = if index < 0 { index.checked_add_unsigned(length as u64)? } else { index };
+    usize::try_from(place).ok().filter(|place| *place < length)
+}
+
+/// The places between two indexes, both included, of `length` elements, as LRANGE and ZRANGE read them.
+pub fn range(start: i64, stop: i64, length: usize) -> std::ops::Range<usize> {
+    let place = |index: i64| if index < 0 { index.saturating_add_unsigned(length as u64) } else { index };
+    let (start, stop) = (place(start).max(0), place(stop));
+    if start > stop || start >= length as i64 {
+        return 0..0;
+    }
+    start as usize..(stop as usize).saturating_add(1).min(length)
+}
+
+/// Reads the number of keys that follow.
+///
+/// # Errors
+/// The one given, where it is not above 0.
+pub fn key_count_or(text: &[u8], error: CommandError) -> Result<usize, CommandError> {
+    not_negative(text, error.clone()).and_then(|count| if count == 0 { Err(error) } else { Ok(count) })
+}
+
+/// Reads `[COUNT count]`, the end of LMPOP and ZMPOP; 1 unless it is given.
+///
+/// # Errors
+/// Where it is not above 0, or something else stands there.
+pub fn pop_count(args: larder_protocol::Args<'_>) -> Result<usize, CommandError> {
+    match args.len() {
+        0 => Ok(1),
+        1 => Err(CommandError::Syntax),
+        _ if !args[0].eq_ignore_ascii_case(b"COUNT") => Err(CommandError::Syntax),
+        length => {
+            let count = key_count_or(&args[1], CommandError::text("ERR count should be greater than 0"))?;
+            if length > 2 { Err(CommandError::Syntax) } else { Ok(count) }
+        }
+    }
+}
+
+/// Reads the number of keys that follow, of at most `most` arguments.
+///
+/// # Errors
+/// Where it is not above 0, or more than there are arguments.
+pub fn key_count(text: &[u8], most: usize) -> Result<usize, CommandError> {
+    const NOT_POSITIVE: CommandError = CommandError::text("ERR numkeys should be greater than 0");
+    let count = parse_i64(text).and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
+    let count = count.ok_or(NOT_POSITIVE)?;
+    if count > most {
+        return Err(CommandError::text("ERR Number of keys can't be greater than number of args"));
+    }
+    Ok(count)
 }
 
 #[cfg(test)]

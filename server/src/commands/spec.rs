@@ -103,6 +103,14 @@ pub enum Family {
     Bitmap,
     /// `hyperloglog`
     HyperLogLog,
+    /// `hash`
+    Hash,
+    /// `list`
+    List,
+    /// `set`
+    Set,
+    /// `sorted_set`
+    SortedSet,
     /// `connection`
     Connection,
     /// `server`
@@ -121,6 +129,10 @@ impl Family {
             Self::String => "string",
             Self::Bitmap => "bitmap",
             Self::HyperLogLog => "hyperloglog",
+            Self::Hash => "hash",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "sorted_set",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

@@ -1,7 +1,10 @@
 //! Every command, one row each, by family.
 
 use super::spec::{CommandSpec, Handler};
-use super::{bitmap, cluster, connection, generic, hyperloglog, maintenance, server, string, transactions};
+use super::{
+    bitmap, cluster, connection, generic, hash, hyperloglog, list, maintenance, server, set, sorted_set, string,
+    transactions,
+};
 use std::sync::LazyLock;
 
 /// All top-level commands, family by family.
@@ -10,6 +13,10 @@ pub static FAMILIES: &[&[&CommandSpec]] = &[
     string::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
+    hash::COMMANDS,
+    list::COMMANDS,
+    set::COMMANDS,
+    sorted_set::COMMANDS,
     connection::COMMANDS,
     server::COMMANDS,
     cluster::COMMANDS,

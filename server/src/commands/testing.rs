@@ -30,8 +30,13 @@ impl Bench {
         self.call_args(spec, &words)
     }
 
-    /// Runs a handler on arguments of any bytes.
+    /// Runs a handler on arguments of any bytes and shows its reply, CRLF as `|`.
     pub fn call_args(&mut self, spec: &CommandSpec, words: &[&[u8]]) -> String {
+        String::from_utf8_lossy(&self.raw(spec, words)).replace("\r\n", "|")
+    }
+
+    /// Runs a handler on arguments of any bytes; its reply as it is.
+    pub fn raw(&mut self, spec: &CommandSpec, words: &[&[u8]]) -> Vec<u8> {
         assert!(spec.arity.allows(words.len()), "arity of {}", spec.name);
         let buffer = words.concat();
         let mut end = 0;
@@ -49,7 +54,7 @@ impl Bench {
             reply.truncate(0);
             reply.error(&error.to_string());
         }
-        String::from_utf8_lossy(reply.as_slice()).replace("\r\n", "|")
+        reply.as_slice().to_vec()
     }
 
     /// Runs a line whose first word is the name of a top-level data command.

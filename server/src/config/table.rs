@@ -234,6 +234,16 @@ pub static SETTINGS: &[Setting] = &[
     setting("log-format", Kind::OneOf(&["text", "json"]), "text", Start, "FORMAT", "text or json"),
     // What stock clients and tools ask for at start. They state facts; they are no switches.
     fact("databases", "1", "SELECT 0 is the only one"),
+    // What decides on the order of elements must be alike on every copy: decision 0005.
+    fact("hash-max-listpack-entries", "512", "Fields of a hash that is held as a listpack"),
+    fact("hash-max-listpack-value", "64", "Bytes of a field or value in such a hash"),
+    fact("list-compress-depth", "0", "Nodes of lists are not compressed"),
+    fact("list-max-listpack-size", "-2", "Nodes of lists hold 8 KiB"),
+    fact("set-max-intset-entries", "512", "Members of a set that is held as sorted integers"),
+    fact("set-max-listpack-entries", "128", "Members of a set that is held as a listpack"),
+    fact("set-max-listpack-value", "64", "Bytes of a member of such a set"),
+    fact("zset-max-listpack-entries", "128", "Members of a sorted set that is held as a listpack"),
+    fact("zset-max-listpack-value", "64", "Bytes of a member of such a sorted set"),
     fact("tcp-backlog", "511", "Connections that may wait to be accepted"),
     fact("save", "", "Nothing is written to disk but the directory's log"),
     fact("appendonly", "no", "There is no append-only file"),

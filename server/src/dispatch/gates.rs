@@ -119,14 +119,16 @@ fn where_keys_are(conversation: &Conversation, candidate: &Candidate<'_>) -> Res
 pub(super) fn key_positions(entry: &Entry, args: Args<'_>) -> Result<impl Iterator<Item = usize> + use<>, Rejection> {
     let spec = entry.spec.keys;
     let mut counted = None;
-    if let KeySpec::Counted { count } = spec {
-        let number = args.get(usize::from(count)).and_then(parse_count).ok_or(Rejection::BadKeys)?;
-        if number > args.len().saturating_sub(usize::from(count) + 1) {
-            return Err(Rejection::BadKeys);
-        }
-        counted = Some(number);
+    let mut stand_in = None;
+    if let KeySpec::Counted { count } | KeySpec::StoreCounted { count } = spec {
+        let at = usize::from(count);
+        let most = args.len().saturating_sub(at + 1);
+        counted = args.get(at).and_then(parse_count).filter(|number| (1..=most).contains(number));
+        // Each command has words of its own for a wrong count: its handler is run where the count's text would be a key.
+        stand_in = (counted.is_none() && at < args.len()).then_some(at);
     }
-    Ok(spec.positions(args.len(), move |_| counted))
+    let spec = if stand_in.is_some() { KeySpec::None } else { spec };
+    Ok(stand_in.into_iter().chain(spec.positions(args.len(), move |_| counted)))
 }
 
 fn parse_count(digits: &[u8]) -> Option<usize> {

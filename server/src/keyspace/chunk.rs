@@ -7,7 +7,8 @@
 //! ```
 //! The value's length is not stored: it is what the rest of the chunk leaves. The flags say how much of the chunk is
 //! slack (0 to 2 bytes, or 3: the last two bytes say). A key and value of 16 and 10 bytes take 40 bytes in all.
-//! What does not fit into the largest chunk lies outside (see `outside`): the value, or key and value.
+//! What does not fit into the largest chunk lies outside (see `outside`): the value, or key and value. A flag marks
+//! values that are collections: a small one has its bytes where a string has them, a large one is always outside.
 
 use super::arena::{CHUNK_BYTES_MAX, Ref};
 use crate::clock::{Tick, UnixMs};
@@ -20,6 +21,7 @@ const DEADLINE_NARROW: u8 = 1 << 2;
 const DEADLINE_WIDE: u8 = 1 << 3;
 const LONG_KEY: u8 = 1 << 4;
 const OUTSIDE: u8 = 1 << 5;
+const COLLECTION: u8 = 1 << 6;
 
 /// What a chunk must have room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub(super) struct Shape {
     pub(super) outside: bool,
     /// Whether the key does too.
     pub(super) key_outside: bool,
+    /// Whether the value is a collection.
+    collection: bool,
 }
 
 impl Shape {
@@ -46,7 +50,7 @@ impl Shape {
             Some(at) if at < 1 << 48 => 6,
             Some(_) => 8,
         };
-        let inline = Self { key, value, deadline, outside: false, key_outside: false };
+        let inline = Self { key, value, deadline, outside: false, key_outside: false, collection: false };
         if inline.fits() {
             return inline;
         }
@@ -55,6 +59,19 @@ impl Shape {
             return value_outside;
         }
         Self { key: 0, key_outside: true, ..value_outside }
+    }
+
+    /// The shape of an item whose value is a large collection.
+    pub(super) fn large(key: usize, deadline: Option<UnixMs>) -> Self {
+        let shape = Self { outside: true, ..Self::new(0, 0, deadline) };
+        let with_key = Self { key, ..shape };
+        let shape = if with_key.fits() { with_key } else { Self { key_outside: true, ..shape } };
+        shape.collection(true)
+    }
+
+    /// The same shape for a value that is, or is not, a collection.
+    pub(super) fn collection(self, collection: bool) -> Self {
+        Self { collection, ..self }
     }
 
     fn fits(&self) -> bool {
@@ -112,6 +129,9 @@ pub(super) fn write_flags(chunk: &mut [u8], shape: &Shape) {
     if shape.outside {
         flags |= OUTSIDE;
     }
+    if shape.collection {
+        flags |= COLLECTION;
+    }
     let slack = chunk.len() - shape.bytes();
     if slack < usize::from(SLACK_AT_END) {
         flags |= slack as u8;
@@ -158,6 +178,31 @@ impl Parts {
     #[inline]
     pub(super) fn is_outside(&self) -> bool {
         self.flags & OUTSIDE != 0
+    }
+
+    /// Whether the value is a collection.
+    #[inline]
+    pub(super) fn is_collection(&self) -> bool {
+        self.flags & COLLECTION != 0
+    }
+
+    /// Whether the value is a string in the chunk.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.flags & (OUTSIDE | COLLECTION) == 0
+    }
+
+    /// The shape for which the chunk was written; the key lies outside where `key_outside` says so.
+    pub(super) fn shape(&self, chunk: &[u8], key_outside: bool) -> Shape {
+        let outside = self.is_outside();
+        Shape {
+            key: self.value_at - self.key_at,
+            value: if outside { 0 } else { self.end(chunk) - self.value_at },
+            deadline: self.outside_at - self.deadline_at,
+            outside,
+            key_outside,
+            collection: self.is_collection(),
+        }
     }
 
     /// The name of what is outside.

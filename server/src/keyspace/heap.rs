@@ -2,8 +2,8 @@
 
 use super::arena::{Arena, Ref};
 use super::chunk::{self, Parts, Shape};
-use super::outside::{Outside, Outsides};
-use super::{HashSeed, ItemRef, ValueRef};
+use super::outside::{Body, Outside, Outsides};
+use super::{HashSeed, ItemRef, ValueRef, collections};
 use crate::clock::{Tick, UnixMs};
 use siphasher::sip::SipHasher13;
 
@@ -60,13 +60,22 @@ impl Heap {
     #[inline]
     pub(super) fn item(&self, at: Ref) -> ItemRef<'_> {
         let (chunk, parts) = self.parts(at);
-        let value =
-            if parts.is_outside() { &self.outsides.get(parts.outside(chunk)).value } else { parts.value(chunk) };
-        ItemRef {
-            value: ValueRef::String(value),
-            deadline: parts.deadline(chunk),
-            last_access: chunk::last_access(chunk),
-        }
+        let value = if parts.is_plain() { ValueRef::String(parts.value(chunk)) } else { self.uncommon(chunk, parts) };
+        ItemRef { value, deadline: parts.deadline(chunk), last_access: chunk::last_access(chunk) }
+    }
+
+    /// A value that is outside, or a collection.
+    #[inline(never)]
+    fn uncommon<'a>(&'a self, chunk: &'a [u8], parts: Parts) -> ValueRef<'a> {
+        let bytes = if parts.is_outside() {
+            match &self.outsides.get(parts.outside(chunk)).body {
+                Body::Bytes(bytes) => bytes,
+                Body::Large(large) => return collections::large_ref(large),
+            }
+        } else {
+            parts.value(chunk)
+        };
+        if parts.is_collection() { collections::compact_ref(bytes) } else { ValueRef::String(bytes) }
     }
 
     pub(super) fn value_mut(&mut self, at: Ref) -> &mut [u8] {
@@ -78,16 +87,27 @@ impl Heap {
         }
     }
 
+    /// The shape that an item has.
     pub(super) fn shape(&self, at: Ref) -> Shape {
-        let ItemRef { value: ValueRef::String(value), deadline, .. } = self.item(at);
-        Shape::new(self.key(at).len(), value.len(), deadline)
+        let (chunk, parts) = self.parts(at);
+        let key_outside = self.outside(at).is_some_and(|outside| outside.key.is_some());
+        parts.shape(chunk, key_outside)
+    }
+
+    /// The shape that an item should have, with this deadline, for the value that it has.
+    pub(super) fn shape_wanted(&self, at: Ref, deadline: Option<UnixMs>) -> Shape {
+        let (key, (chunk, parts)) = (self.key(at).len(), self.parts(at));
+        let value = match self.outside(at).map(|outside| &outside.body) {
+            Some(Body::Large(_)) => return Shape::large(key, deadline),
+            Some(Body::Bytes(bytes)) => bytes.len(),
+            None => parts.value(chunk).len(),
+        };
+        Shape::new(key, value, deadline).collection(parts.is_collection())
     }
 
     /// Bytes of an item's chunk and of what it has outside.
     pub(super) fn item_bytes(&self, at: Ref) -> usize {
-        let outside = self.outside(at).map_or(0, |outside| {
-            size_of::<Outside>() + outside.value.capacity() + outside.key.as_ref().map_or(0, |key| key.len())
-        });
+        let outside = self.outside(at).map_or(0, |outside| size_of::<Outside>() + outside.bytes());
         self.arena.chunk(at).len() + outside
     }
 
@@ -97,12 +117,12 @@ impl Heap {
         shape: &Shape,
         key: &[u8],
         deadline: Option<UnixMs>,
-        value: impl FnOnce() -> Vec<u8>,
+        body: impl FnOnce() -> Body,
     ) -> Ref {
         let at = self.arena.allocate(shape.bytes());
         let outside = if shape.outside {
             let key = shape.key_outside.then(|| key.into());
-            self.outsides.insert(Outside { owner: at, key, value: value() })
+            self.outsides.insert(Outside { owner: at, key, body: body() })
         } else {
             0
         };

@@ -8,28 +8,37 @@ use super::HashSeed;
 use super::arena::NIL;
 use super::arena::{Arena, CHUNK_BYTES_MAX, Ref};
 use super::chunk::{self, Parts, Shape};
+use super::collections::Large;
 use super::deadlines::Deadlines;
 use super::heap::Heap;
-use super::outside::Outsides;
+use super::outside::{Body, Outsides};
 use super::prefetch::prefetch;
 use super::recency::Recency;
 use super::table::{Place, Table};
 use crate::clock::{Tick, UnixMs};
 
 /// What a write stores.
-#[derive(Clone, Copy)]
 pub(super) enum Content<'a> {
-    /// This value.
+    /// This string.
     Value(&'a [u8]),
-    /// What is there, made this long: cut, or padded with zeros.
+    /// This small collection.
+    Compact(&'a [u8]),
+    /// This large one.
+    Large(Box<Large>),
+    /// The string that is there, made this long: cut, or padded with zeros.
     Resized(usize),
+    /// What is there, of whatever type.
+    Kept,
 }
 
 impl Content<'_> {
-    fn len(&self) -> usize {
+    /// The shape of an item with this content and a key of this length. The content is not [`Content::Kept`].
+    fn shape(&self, key: usize, deadline: Option<UnixMs>) -> Shape {
         match self {
-            Self::Value(value) => value.len(),
-            Self::Resized(length) => *length,
+            Self::Value(value) => Shape::new(key, value.len(), deadline),
+            Self::Compact(bytes) => Shape::new(key, bytes.len(), deadline).collection(true),
+            Self::Resized(length) => Shape::new(key, *length, deadline),
+            Self::Large(_) | Self::Kept => Shape::large(key, deadline),
         }
     }
 }
@@ -41,7 +50,7 @@ pub(super) struct Items {
     pub(super) recency: Recency,
     pub(super) deadlines: Deadlines,
     /// Where a short value waits while its item moves to a chunk of another size.
-    scratch: Vec<u8>,
+    pub(super) scratch: Vec<u8>,
 }
 
 impl Items {
@@ -83,12 +92,9 @@ impl Items {
     }
 
     /// Adds an item that is not there, as the most recent one.
-    pub(super) fn insert(&mut self, hash: u64, key: &[u8], value: &[u8], deadline: Option<UnixMs>, tick: Tick) {
-        let shape = Shape::new(key.len(), value.len(), deadline);
-        let at = self.heap.create(&shape, key, deadline, || value.to_vec());
-        if !shape.outside {
-            self.heap.value_mut(at).copy_from_slice(value);
-        }
+    pub(super) fn insert(&mut self, hash: u64, key: &[u8], content: Content<'_>, deadline: Option<UnixMs>, tick: Tick) {
+        let shape = content.shape(key.len(), deadline);
+        let at = self.create(&shape, key, content, deadline);
         chunk::write_last_access(self.heap.arena.chunk_mut(at), tick);
         self.recency.settle(&mut self.heap.arena);
         self.recency.push(&mut self.heap.arena, at, deadline.is_some());
@@ -97,6 +103,21 @@ impl Items {
         }
         let heap = &self.heap;
         self.table.insert(hash, at, |at| heap.hash_at(at));
+    }
+
+    /// Allocates and fills a chunk for a content that comes with its bytes.
+    fn create(&mut self, shape: &Shape, key: &[u8], content: Content<'_>, deadline: Option<UnixMs>) -> Ref {
+        match content {
+            Content::Value(value) | Content::Compact(value) => {
+                let at = self.heap.create(shape, key, deadline, || Body::Bytes(value.to_vec()));
+                if !shape.outside {
+                    self.heap.value_mut(at).copy_from_slice(value);
+                }
+                at
+            }
+            Content::Large(large) => self.heap.create(shape, key, deadline, || Body::Large(large)),
+            Content::Resized(_) | Content::Kept => unreachable!("these change what is there"),
+        }
     }
 
     /// Makes an item the most recent one.
@@ -117,7 +138,10 @@ impl Items {
         touch: Option<Tick>,
         edit: impl FnOnce(&mut [u8]),
     ) {
-        let shape = Shape::new(key.len(), content.len(), deadline);
+        let shape = match content {
+            Content::Kept => self.heap.shape_wanted(at, deadline),
+            _ => content.shape(key.len(), deadline),
+        };
         let old_shape = self.heap.shape(at);
         let old_deadline = self.heap.deadline(at);
         if old_deadline != deadline {
@@ -156,23 +180,43 @@ impl Items {
         let parts = Parts::of(chunk);
         parts.write_deadline(chunk, deadline);
         if shape.outside {
-            self.heap.outsides.change(parts.outside(chunk), |old| match content {
-                Content::Value(value) if value.len() <= old.capacity() && old.capacity() / 2 <= value.len() => {
-                    old.clear();
-                    old.extend_from_slice(value);
+            let name = parts.outside(chunk);
+            let new = match content {
+                Content::Large(large) => Body::Large(large),
+                Content::Kept => return,
+                Content::Resized(length) => {
+                    self.heap.outsides.change(name, |body| {
+                        if let Body::Bytes(old) = body {
+                            Outsides::resize(old, length);
+                        }
+                    });
+                    return;
                 }
-                Content::Value(value) => *old = value.to_vec(),
-                Content::Resized(length) => Outsides::resize(old, length),
-            });
+                Content::Value(value) | Content::Compact(value) => {
+                    let reused = self.heap.outsides.change(name, |body| match body {
+                        Body::Bytes(old) if value.len() <= old.capacity() && old.capacity() / 2 <= value.len() => {
+                            old.clear();
+                            old.extend_from_slice(value);
+                            true
+                        }
+                        _ => false,
+                    });
+                    if reused {
+                        return;
+                    }
+                    Body::Bytes(value.to_vec())
+                }
+            };
+            self.heap.outsides.change(name, |body| std::mem::replace(body, new)).drop_lazily();
             return;
         }
         let old_length = parts.value(chunk).len();
         chunk::write_flags(chunk, shape);
         let value = Parts::of(chunk).value_mut(chunk);
         match content {
-            Content::Value(new) => value.copy_from_slice(new),
+            Content::Value(new) | Content::Compact(new) => value.copy_from_slice(new),
             Content::Resized(length) if length > old_length => value[old_length..].fill(0),
-            Content::Resized(_) => {}
+            Content::Resized(_) | Content::Kept | Content::Large(_) => {}
         }
     }
 
@@ -189,18 +233,23 @@ impl Items {
         let links = chunk::links(self.heap.arena.chunk(at));
         let last_access = self.heap.last_access(at);
         let old_outside = self.heap.take_outside(at);
-        let new = match content {
-            Content::Value(value) => {
-                let new = self.heap.create(shape, key, deadline, || value.to_vec());
-                if !shape.outside {
-                    self.heap.value_mut(new).copy_from_slice(value);
+        let resized = match content {
+            Content::Resized(length) => Some(length),
+            Content::Kept => None,
+            content => {
+                let new = self.create(shape, key, content, deadline);
+                if let Some(old) = old_outside {
+                    old.body.drop_lazily();
                 }
-                new
+                return self.take_place((place, at), new, links, last_access, deadline);
             }
-            Content::Resized(length) => {
-                let mut value = match old_outside {
-                    Some(outside) => outside.value,
-                    None => {
+        };
+        let new = match old_outside.map(|outside| outside.body) {
+            Some(body @ Body::Large(_)) => self.heap.create(shape, key, deadline, || body),
+            body => {
+                let mut value = match body {
+                    Some(Body::Bytes(value)) => value,
+                    _ => {
                         let mut value = std::mem::take(&mut self.scratch);
                         let (chunk, parts) = self.heap.parts(at);
                         value.clear();
@@ -208,12 +257,13 @@ impl Items {
                         value
                     }
                 };
+                let length = resized.unwrap_or(value.len());
                 if shape.outside {
                     Outsides::resize(&mut value, length);
-                    self.heap.create(shape, key, deadline, || value)
+                    self.heap.create(shape, key, deadline, || Body::Bytes(value))
                 } else {
                     value.resize(length, 0);
-                    let new = self.heap.create(shape, key, deadline, Vec::new);
+                    let new = self.heap.create(shape, key, deadline, || Body::Bytes(Vec::new()));
                     self.heap.value_mut(new).copy_from_slice(&value);
                     if value.capacity() <= 2 * CHUNK_BYTES_MAX {
                         self.scratch = value;
@@ -222,6 +272,18 @@ impl Items {
                 }
             }
         };
+        self.take_place((place, at), new, links, last_access, deadline)
+    }
+
+    /// Lets the chunk `new` take the place of the chunk `at`, which is freed; returns where the item is afterwards.
+    fn take_place(
+        &mut self,
+        (place, at): (Place, Ref),
+        new: Ref,
+        links: chunk::Links,
+        last_access: Tick,
+        deadline: Option<UnixMs>,
+    ) -> Ref {
         let chunk = self.heap.arena.chunk_mut(new);
         chunk::write_newer(chunk, links.newer);
         chunk::write_older(chunk, links.older);
@@ -265,7 +327,9 @@ impl Items {
         if let Some(deadline) = deadline {
             self.deadlines.remove(deadline, at);
         }
-        drop(self.heap.take_outside(at));
+        if let Some(outside) = self.heap.take_outside(at) {
+            outside.body.drop_lazily();
+        }
         self.free_chunk(at);
     }
 
@@ -322,6 +386,7 @@ impl Items {
             self.table.items().filter_map(|at| self.heap.deadline(at).map(|deadline| (deadline, at))).collect();
         expected.sort_unstable();
         assert!(self.deadlines.soonest_first().eq(expected));
+        self.table.items().for_each(|at| self.heap.item(at).value.check());
         let outside = self.table.items().filter(|at| self.heap.outside(*at).is_some()).count();
         assert_eq!(outside, owners.len());
         arena + outsides + table + self.deadlines.bytes() + self.recency.bytes() + self.scratch.capacity()

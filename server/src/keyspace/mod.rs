@@ -4,13 +4,18 @@
 //! nothing here happens by itself, so copies that apply the same mutations hold the same items.
 //!
 //! ```text
-//! hash of the key --table--> chunk: links, last access, deadline, key, value    --> outside: what is too big for it
+//! hash of the key --table--> chunk: links, last access, deadline, key, value    --> outside: what is too big for it,
+//!                                                                                   large collections
 //!                            ^ recency: lists through the chunks    ^ deadlines: sorted (deadline, chunk)
 //! ```
 //! `store` is the interface; `items` keeps the structures in step; each of the others is one structure that knows
 //! nothing of the rest. `model` is a naive keyspace with the same contract, which the tests compare with.
 
 use crate::clock::{Tick, UnixMs};
+use collections::hash::HashRef;
+use collections::list::ListRef;
+use collections::set::SetRef;
+use collections::sorted_set::SortedSetRef;
 use siphasher::sip::SipHasher13;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -28,11 +33,48 @@ impl HashSeed {
 }
 
 /// A value as a command sees it.
-#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum ValueRef<'a> {
     /// A string.
     String(&'a [u8]),
+    /// A hash.
+    Hash(HashRef<'a>),
+    /// A list.
+    List(ListRef<'a>),
+    /// A set.
+    Set(SetRef<'a>),
+    /// A sorted set.
+    SortedSet(SortedSetRef<'a>),
+}
+
+impl ValueRef<'_> {
+    fn encoded(self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        collections::encoding::encode(self, &mut bytes);
+        bytes
+    }
+}
+
+impl PartialEq for ValueRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        matches!(self, Self::String(_)) == matches!(other, Self::String(_)) && self.encoded() == other.encoded()
+    }
+}
+
+impl Eq for ValueRef<'_> {}
+
+impl std::fmt::Debug for ValueRef<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self {
+            Self::String(_) => "String",
+            Self::Hash(_) => "Hash",
+            Self::List(_) => "List",
+            Self::Set(_) => "Set",
+            Self::SortedSet(_) => "SortedSet",
+        };
+        write!(formatter, "{kind}({})", self.encoded().escape_ascii())
+    }
 }
 
 /// What [`Keyspace::get`] finds.
@@ -88,7 +130,9 @@ pub type WatchToken = Arc<AtomicBool>;
 mod arena;
 mod bucket;
 mod chunk;
+pub mod collections;
 mod deadlines;
+mod edits;
 mod heap;
 mod items;
 #[cfg(test)]
@@ -99,6 +143,7 @@ mod outside;
 mod piece;
 mod prefetch;
 mod recency;
+pub mod reclaim;
 mod store;
 mod table;
 #[cfg(test)]
@@ -106,5 +151,6 @@ mod tests;
 mod view;
 mod views;
 mod watch;
+pub use edits::{Built, WrongKind};
 pub use store::Keyspace;
 pub use views::MalformedPiece;

@@ -1,26 +1,51 @@
-//! What is too big for a chunk: long values, and long keys with their values.
+//! What is too big for a chunk: long values, large collections, and long keys with their values.
 //!
-//! Dense like the arena: freeing moves the last one into the hole, so each knows the chunk that owns it. Collection
-//! types will live here too.
+//! Dense like the arena: freeing moves the last one into the hole, so each knows the chunk that owns it.
 
 use super::arena::Ref;
+use super::collections::Large;
 
 /// Entries a page, so that growing never moves what is there.
 const PAGE: usize = 64;
 
 /// A value outside of its chunk.
+pub(super) enum Body {
+    /// A string, or a small collection.
+    Bytes(Vec<u8>),
+    /// A large collection.
+    Large(Box<Large>),
+}
+
+impl Body {
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.capacity(),
+            Self::Large(large) => large.bytes(),
+        }
+    }
+
+    /// Drops it: soon and elsewhere, where that takes long.
+    pub(super) fn drop_lazily(self) {
+        if let Self::Large(large) = self {
+            large.drop_lazily();
+        }
+    }
+}
+
+/// A value outside of its chunk, with what belongs to it.
 pub(super) struct Outside {
     /// The chunk that refers to it.
     pub(super) owner: Ref,
     /// The key, where it is not in the chunk.
     pub(super) key: Option<Box<[u8]>>,
     /// The value.
-    pub(super) value: Vec<u8>,
+    pub(super) body: Body,
 }
 
 impl Outside {
-    fn bytes(&self) -> usize {
-        self.key.as_ref().map_or(0, |key| key.len()) + self.value.capacity()
+    /// Bytes of its allocations.
+    pub(super) fn bytes(&self) -> usize {
+        self.key.as_ref().map_or(0, |key| key.len()) + self.body.bytes()
     }
 }
 
@@ -48,15 +73,19 @@ impl Outsides {
     }
 
     pub(super) fn value_mut(&mut self, name: u32) -> &mut [u8] {
-        &mut self.pages[name as usize / PAGE][name as usize % PAGE].value
+        match &mut self.pages[name as usize / PAGE][name as usize % PAGE].body {
+            Body::Bytes(bytes) => bytes,
+            Body::Large(_) => &mut [],
+        }
     }
 
     /// Changes the value, its length and capacity too.
-    pub(super) fn change(&mut self, name: u32, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn change<R>(&mut self, name: u32, change: impl FnOnce(&mut Body) -> R) -> R {
         let outside = &mut self.pages[name as usize / PAGE][name as usize % PAGE];
         self.content_bytes -= outside.bytes();
-        change(&mut outside.value);
+        let result = change(&mut outside.body);
         self.content_bytes += outside.bytes();
+        result
     }
 
     pub(super) fn insert(&mut self, outside: Outside) -> u32 {

@@ -3,7 +3,7 @@
 //! ```text
 //! piece:  version (1 byte), items
 //! item:   kind (1 byte: type, and whether a deadline follows), last access (u32), [deadline (varint)],
-//!         key length (varint), value length (varint), key, value
+//!         key length (varint), value length (varint), key, value: a string, or a collection as `encoding` has it
 //! ```
 //! Integers are little-endian; varints are LEB128.
 
@@ -15,6 +15,7 @@ use bytes::BufMut;
 pub(super) const VERSION: u8 = 1;
 
 const KIND_STRING: u8 = 0;
+const KIND_COLLECTION: u8 = 1;
 const WITH_DEADLINE: u8 = 1 << 7;
 
 fn write_varint(out: &mut impl BufMut, mut number: u64) {
@@ -25,13 +26,17 @@ fn write_varint(out: &mut impl BufMut, mut number: u64) {
     out.put_u8(number as u8);
 }
 
-/// More bytes than an item takes beside its key and value.
-pub(super) const HEAD_BYTES_MAX: usize = 1 + 4 + 3 * 10;
-
 /// Appends an item.
 pub(super) fn write_item(out: &mut impl BufMut, key: &[u8], item: ItemRef<'_>) {
-    let ValueRef::String(value) = item.value;
-    out.put_u8(KIND_STRING | if item.deadline.is_some() { WITH_DEADLINE } else { 0 });
+    let encoded;
+    let (kind, value) = match item.value {
+        ValueRef::String(value) => (KIND_STRING, value),
+        collection => {
+            encoded = collection.encoded();
+            (KIND_COLLECTION, &encoded[..])
+        }
+    };
+    out.put_u8(kind | if item.deadline.is_some() { WITH_DEADLINE } else { 0 });
     out.put_u32_le(item.last_access);
     if let Some(deadline) = item.deadline {
         write_varint(out, deadline);
@@ -47,6 +52,8 @@ pub(super) fn write_item(out: &mut impl BufMut, key: &[u8], item: ItemRef<'_>) {
 pub(super) struct PieceItem<'a> {
     pub(super) key: &'a [u8],
     pub(super) value: &'a [u8],
+    /// Whether the value is a collection.
+    pub(super) collection: bool,
     pub(super) deadline: Option<UnixMs>,
     pub(super) last_access: Tick,
 }
@@ -93,14 +100,16 @@ impl<'a> PieceReader<'a> {
 
     fn item(&mut self) -> Result<PieceItem<'a>, MalformedPiece> {
         let kind = self.byte()?;
-        if kind & !WITH_DEADLINE != KIND_STRING {
-            return Err(MalformedPiece);
-        }
+        let collection = match kind & !WITH_DEADLINE {
+            KIND_STRING => false,
+            KIND_COLLECTION => true,
+            _ => return Err(MalformedPiece),
+        };
         let tick = self.bytes(4)?;
         let last_access = Tick::from_le_bytes([tick[0], tick[1], tick[2], tick[3]]);
         let deadline = if kind & WITH_DEADLINE == 0 { None } else { Some(self.varint()?) };
         let (key, value) = (self.varint()?, self.varint()?);
-        Ok(PieceItem { key: self.bytes(key)?, value: self.bytes(value)?, deadline, last_access })
+        Ok(PieceItem { key: self.bytes(key)?, value: self.bytes(value)?, collection, deadline, last_access })
     }
 }
 
@@ -136,7 +145,7 @@ mod tests {
             }
             let read: Result<Vec<_>, _> = PieceReader::new(&piece).unwrap().collect();
             let expected: Vec<_> = items.iter().map(|(key, value, deadline, last_access)| {
-                PieceItem { key, value, deadline: *deadline, last_access: *last_access }
+                PieceItem { key, value, collection: false, deadline: *deadline, last_access: *last_access }
             }).collect();
             prop_assert_eq!(read.unwrap(), expected);
         }

@@ -19,7 +19,7 @@ pub struct Keyspace {
     policy: EvictionPolicy,
     /// The tick that was brought last.
     pub(super) tick: Tick,
-    watches: Watches,
+    pub(super) watches: Watches,
     pub(super) view: Option<Box<View>>,
 }
 
@@ -135,7 +135,7 @@ impl Keyspace {
             if let Some(view) = &mut self.view {
                 view.added(hash, key);
             }
-            self.items.insert(hash, key, value, deadline, tick);
+            self.items.insert(hash, key, Content::Value(value), deadline, tick);
             return;
         };
         self.preserve(hash, at);
@@ -170,9 +170,7 @@ impl Keyspace {
         let Some((place, at)) = self.items.find(hash, key) else { return false };
         self.watches.signal(key);
         self.preserve(hash, at);
-        let ValueRef::String(value) = self.items.heap.item(at).value;
-        let length = value.len();
-        self.items.write((place, at), key, Content::Resized(length), deadline, None, |_| {});
+        self.items.write((place, at), key, Content::Kept, deadline, None, |_| {});
         true
     }
 
@@ -207,7 +205,7 @@ impl Keyspace {
 
     /// Writes an item that is about to change to the view.
     #[inline]
-    fn preserve(&mut self, hash: u64, at: Ref) {
+    pub(super) fn preserve(&mut self, hash: u64, at: Ref) {
         if let Some(view) = &mut self.view {
             view.before_change(hash, &self.items, at);
         }
@@ -369,17 +367,22 @@ impl Keyspace {
     }
 }
 
-fn is_due(deadline: Option<UnixMs>, now: UnixMs) -> bool {
+pub(super) fn is_due(deadline: Option<UnixMs>, now: UnixMs) -> bool {
     deadline.is_some_and(|deadline| deadline <= now)
 }
 
 /// An item's part of [`Keyspace::digest`].
 pub(super) fn item_digest(key: &[u8], item: ItemRef<'_>) -> u64 {
-    let ValueRef::String(value) = item.value;
     let mut hasher = SipHasher13::new();
     hasher.write_u64(key.len() as u64);
     hasher.write(key);
-    hasher.write(value);
+    match item.value {
+        ValueRef::String(value) => hasher.write(value),
+        collection => {
+            hasher.write_u8(1);
+            hasher.write(&collection.encoded());
+        }
+    }
     hasher.write_u64(item.deadline.unwrap_or(u64::MAX));
     hasher.finish()
 }

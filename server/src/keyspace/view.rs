@@ -9,7 +9,7 @@
 
 use super::arena::Ref;
 use super::items::Items;
-use super::{ValueRef, piece};
+use super::piece;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -76,10 +76,7 @@ impl View {
         }
         let block = self.backlog.back_mut().expect("there is one");
         let (before, capacity) = (block.len(), block.capacity());
-        let item = items.heap.item(at);
-        let ValueRef::String(value) = item.value;
-        block.reserve_exact(piece::HEAD_BYTES_MAX + key.len() + value.len());
-        piece::write_item(block, key, item);
+        piece::write_item(block, key, items.heap.item(at));
         self.backlog_bytes += block.len() - before;
         self.backlog_capacity += block.capacity() - capacity;
     }

@@ -1,10 +1,11 @@
 //! The interface of views, and loading what they wrote.
 
-use super::Deadline;
+use super::collections::encoding;
 use super::piece::PieceReader;
 use super::recency::age;
 use super::store::Keyspace;
 use super::view::View;
+use super::{Built, Deadline};
 use crate::clock::Tick;
 
 /// Views: the items as they were at one instant, read out in pieces while the keyspace goes on changing.
@@ -49,14 +50,22 @@ impl Keyspace {
     /// Where the bytes are not such a piece. Never panics, whatever they are; never takes more memory than a small
     /// multiple of their length (and a page for every size of item).
     pub fn load_piece(&mut self, piece: &[u8], tick: Tick) -> Result<(), MalformedPiece> {
+        let mut collections = Vec::new();
         for item in PieceReader::new(piece)? {
-            item?;
+            let item = item?;
+            if item.collection {
+                collections.push(Built(encoding::decode(item.value, self.seed()).ok_or(MalformedPiece)?));
+            }
         }
+        let mut collections = collections.into_iter();
         for item in PieceReader::new(piece)? {
             let item = item?;
             let deadline = item.deadline.map_or(Deadline::Clear, Deadline::At);
             let last_access = tick.wrapping_sub(age(tick, item.last_access));
-            self.set_string(item.key, item.value, deadline, Some(last_access));
+            match item.collection.then(|| collections.next()).flatten() {
+                Some(built) => self.store_collection(item.key, built, deadline, Some(last_access)),
+                None => self.set_string(item.key, item.value, deadline, Some(last_access)),
+            }
         }
         self.tick = tick;
         Ok(())

@@ -213,7 +213,7 @@ impl PartitionState {
                     &command.spec.handler
                 else {
                     if reply {
-                        self.read_in_entry(&command, &mut out);
+                        self.read_in_entry(&command, mix(mutations.seed.wrapping_add(number)), &mut out);
                         share.push(out.len() as u32 - start);
                     }
                     continue;
@@ -255,7 +255,7 @@ impl PartitionState {
     }
 
     /// A read that travels in an entry since it follows a write of its connection. Only the copy that answers runs it.
-    fn read_in_entry(&mut self, command: &crate::commands::block::BlockCommand<'_>, out: &mut ReplyBuffer) {
+    fn read_in_entry(&mut self, command: &crate::commands::block::BlockCommand<'_>, seed: u64, out: &mut ReplyBuffer) {
         out.set_version(command.options.version);
         let length = out.len();
         let now = self.clock;
@@ -265,7 +265,7 @@ impl PartitionState {
             out.error("ERR this command cannot be part of a log entry");
             return;
         };
-        let mut context = self.context(now, !command.options.no_touch, 0);
+        let mut context = self.context(now, !command.options.no_touch, seed);
         if let Err(error) = run(&mut context, command.args, out) {
             out.truncate(length);
             out.error(&error.to_string());

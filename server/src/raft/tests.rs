@@ -102,6 +102,7 @@ fn value(partition: &Partition, key: &str) -> Option<Vec<u8>> {
     let mut state = partition.lock();
     state.keyspace.get(key.as_bytes(), 0, None).map(|item| match item.value {
         crate::keyspace::ValueRef::String(value) => value.to_vec(),
+        other => panic!("{key} holds {other:?}"),
     })
 }
 

@@ -9,6 +9,7 @@
 
 mod crc64;
 pub mod lzf;
+pub mod packed;
 mod payload;
 mod read;
 mod write;
@@ -19,6 +20,24 @@ pub use write::Writer;
 
 /// Type byte of a string.
 pub const TYPE_STRING: u8 = 0;
+/// Type byte of a list: a count, then strings.
+pub const TYPE_LIST: u8 = 1;
+/// Type byte of a set: a count, then strings.
+pub const TYPE_SET: u8 = 2;
+/// Type byte of a hash: a count, then fields and values.
+pub const TYPE_HASH: u8 = 4;
+/// Type byte of a sorted set: a count, then members and their scores as doubles.
+pub const TYPE_SORTED_SET: u8 = 5;
+/// Type byte of a set as an intset.
+pub const TYPE_SET_INTSET: u8 = 11;
+/// Type byte of a hash as a listpack.
+pub const TYPE_HASH_LISTPACK: u8 = 16;
+/// Type byte of a sorted set as a listpack.
+pub const TYPE_SORTED_SET_LISTPACK: u8 = 17;
+/// Type byte of a list: a count, then nodes, each an element or a listpack.
+pub const TYPE_LIST_QUICKLIST: u8 = 18;
+/// Type byte of a set as a listpack (Redis 7.2).
+pub const TYPE_SET_LISTPACK: u8 = 20;
 
 /// The bytes are no value of a type that is known.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]

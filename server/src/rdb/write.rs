@@ -59,6 +59,11 @@ impl Writer {
         }
     }
 
+    /// A score: eight bytes, little-endian.
+    pub fn double(&mut self, score: f64) {
+        self.bytes.extend_from_slice(&score.to_le_bytes());
+    }
+
     fn integer(&mut self, number: i32) {
         if let Ok(number) = i8::try_from(number) {
             self.bytes.extend_from_slice(&[0xC0, number.cast_unsigned()]);

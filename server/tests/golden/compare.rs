@@ -14,6 +14,8 @@ pub enum Mask {
     ScanOrder,
     /// A number that follows the clock: by as much as this test may be delayed, in its unit.
     Near(i64),
+    /// Which elements: how many is the same.
+    Size,
     /// Everything but the kind of reply.
     Kind,
 }
@@ -46,9 +48,7 @@ fn alike(mask: Mask, theirs: &[u8], ours: &[u8]) -> bool {
     }
     match mask {
         Mask::Exact => false,
-        Mask::Unordered => {
-            sorted(theirs) == sorted(ours) && theirs.first() == Some(&b'*') && ours.len() == theirs.len()
-        }
+        Mask::Unordered => sorted(theirs) == sorted(ours) && theirs.first() == ours.first() && !sorted(ours).is_empty(),
         Mask::ScanOrder => {
             let (theirs, ours) = (reply::elements(theirs), reply::elements(ours));
             theirs.len() == 2 && ours.len() == 2 && theirs[0] == ours[0] && sorted(theirs[1]) == sorted(ours[1])
@@ -57,6 +57,7 @@ fn alike(mask: Mask, theirs: &[u8], ours: &[u8]) -> bool {
             (Some(theirs), Some(ours)) => theirs >= 0 && ours >= 0 && (theirs - ours).abs() <= tolerance,
             _ => false,
         },
+        Mask::Size => alike(Mask::Kind, theirs, ours) && reply::elements(theirs).len() == reply::elements(ours).len(),
         Mask::Kind => {
             let null = |bytes: &[u8]| bytes.starts_with(b"$-1") || bytes.starts_with(b"_");
             theirs.first() == ours.first() && theirs.first() != Some(&b'-') && null(theirs) == null(ours)

@@ -2,6 +2,7 @@
 
 use crate::Command;
 use crate::compare::{Mask, STALL_MS};
+use crate::shapes::{self, Family};
 use larder::clock;
 use std::collections::HashSet;
 
@@ -45,6 +46,15 @@ const VALUES: &[&[u8]] = &[
     b"ohmytext", b"mynewtext", b"\0\xff\r\n", b"forty-four-bytes-are-the-longest-embedded-str",
     b"forty-five-bytes-are-more-than-what-is-embedded", b"12345678901234567890",
 ];
+/// Fields of hashes, members of sets: few, so that they meet again.
+#[rustfmt::skip]
+const FIELDS: &[&[u8]] = &[
+    b"", b"a", b"b", b"c", b"d", b"e", b"0", b"1", b"-1", b"42", b"300", b"-5000", b"70000", b"9999999", b"3000000000",
+    b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"007", b"1.5", b"hello", b"\0\xff\r\n",
+    b"sixty-four-bytes-are-the-longest-member-of-a-listpack-by-default", b"hello world",
+];
+const LONG_FIELD: &[u8] = b"sixty-five-bytes-are-more-than-what-a-listpack-holds-by-default-!";
+const BIG: &[u8] = b"big";
 const INTEGERS: &[&str] = &[
     "0",
     "1",
@@ -66,11 +76,55 @@ pub struct Generator {
     start_ms: u64,
     blind: bool,
     ttls: HashSet<u64>,
+    family: Option<&'static Family>,
 }
 
 impl Generator {
     pub fn new(seed: u64) -> Self {
-        Self { state: seed, start_ms: clock::unix_ms(), blind: seed.is_multiple_of(3), ttls: HashSet::new() }
+        Self {
+            state: seed,
+            start_ms: clock::unix_ms(),
+            blind: seed.is_multiple_of(3),
+            ttls: HashSet::new(),
+            family: None,
+        }
+    }
+
+    /// Commands of one type, mixed with some of any.
+    pub fn of(family: &'static Family, seed: u64) -> Self {
+        Self { family: Some(family), ..Self::new(seed) }
+    }
+
+    /// A command that makes the key `big` large.
+    pub fn fill(&mut self, family: &'static Family) -> Command {
+        let mut command: Command = vec![family.fill.0.as_bytes().to_vec(), BIG.to_vec()];
+        for number in 0..(130 + self.below(600)) {
+            for shape in family.fill.1.chars() {
+                command.push(match shape {
+                    'F' => format!("member:{number}").into_bytes(),
+                    shape => self.word(shape),
+                });
+            }
+        }
+        command
+    }
+
+    fn member(&mut self) -> Vec<u8> {
+        match self.below(60) {
+            0 => LONG_FIELD.to_vec(),
+            1..=6 => format!("member:{}", self.below(400)).into_bytes(),
+            _ => self.pick(FIELDS).to_vec(),
+        }
+    }
+
+    /// Scores whose sums and products are exact: Redis 7.0 prints 17 digits, 7.4 the shortest.
+    fn score(&mut self) -> Vec<u8> {
+        match self.below(16) {
+            0 => self.pick(&["", "x", "1 ", " 1", "nan", "1e400", "0x10", "5.", ".5", "1e3"]).as_bytes().to_vec(),
+            1 => self.pick(&["inf", "-inf", "+inf", "-0", "0", "100000", "-Infinity"]).as_bytes().to_vec(),
+            2..=5 => format!("{}.{}", self.below(6), self.pick(&["5", "25", "75"])).into_bytes(),
+            _ => (self.below(12) as i64 - 3).to_string().into_bytes(),
+        }
     }
 
     /// SplitMix64.
@@ -180,7 +234,22 @@ impl Generator {
 
     fn word(&mut self, shape: char) -> Vec<u8> {
         match shape {
+            'k' if self.family.is_some() => self.pick(&[BIG, b"k1", b"k1", b"k2", b"k2", b"k3", b"s"]).to_vec(),
             'k' => self.pick(KEYS).to_vec(),
+            'F' => self.member(),
+            'x' => self.score(),
+            'n' if self.one_in(12) => self.pick(INTEGERS).as_bytes().to_vec(),
+            'n' => (self.below(12) as i64 - 4).to_string().into_bytes(),
+            'B' => {
+                let open: &[&str] = if self.one_in(20) { &["["] } else { &["", "", "("] };
+                [self.pick(open).as_bytes().to_vec(), self.score()].concat()
+            }
+            'L' => match self.below(8) {
+                0 => self.pick(&["-", "+", "x", "", "(-", "[+"]).as_bytes().to_vec(),
+                1 => b"-".to_vec(),
+                2 => b"+".to_vec(),
+                _ => [self.pick(&[&b"["[..], b"("]).to_vec(), self.member()].concat(),
+            },
             'v' => self.pick(VALUES).to_vec(),
             'i' => self.pick(INTEGERS).as_bytes().to_vec(),
             'f' => self.float(),
@@ -204,12 +273,16 @@ impl Generator {
     }
 
     fn options(&mut self, name: &str, command: &mut Command) {
-        let known = OPTIONS.iter().find(|(command, _)| *command == name).map_or(&[][..], |(_, options)| options);
+        let all = self.family.map_or(OPTIONS, |family| family.options);
+        let known =
+            all.iter().chain(OPTIONS).find(|(command, _)| *command == name).map_or(&[][..], |(_, options)| options);
         for _ in 0..self.below(4) {
             let option = self.pick(known);
             for (at, word) in option.split(' ').enumerate() {
                 let word = match word {
-                    "s" | "m" | "S" | "M" | "i" | "g" if at > 0 => self.word(word.chars().next().unwrap_or('i')),
+                    "s" | "m" | "S" | "M" | "i" | "g" | "n" | "x" | "F" if at > 0 => {
+                        self.word(word.chars().next().unwrap_or('i'))
+                    }
                     "hash" | "string" => word.as_bytes().to_vec(),
                     _ => self.any_case(word),
                 };
@@ -224,32 +297,52 @@ impl Generator {
             let mode = self.pick(&["FLUSHALL", "FLUSHDB async", "FLUSHALL sync", "FLUSHALL FOO", "FLUSHDB sync async"]);
             return vec![crate::words(mode)];
         }
-        let shapes = SHAPES.len() - if self.blind { ENCODING_BLIND } else { 0 };
-        let (name, shape) = SHAPES[self.below(shapes)];
+        let any_type = self.one_in(6);
+        let (name, shape) = match self.family {
+            Some(_) if any_type => shapes::any_type(self.below(100)),
+            Some(family) => family.shapes[self.below(family.shapes.len())],
+            None => SHAPES[self.below(SHAPES.len() - if self.blind { ENCODING_BLIND } else { 0 })],
+        };
         let mut command: Command = Vec::new();
         for word in name.split(' ') {
             let word = self.any_case(word);
             command.push(word);
         }
+        // What is repeated is what stands after the key, or all where there is only a key.
         let plain = shape.trim_end_matches(['*', '?']);
         let times = if shape.ends_with('*') { 1 + self.below(4) } else { 1 };
-        for _ in 0..times {
-            for shape in plain.chars() {
-                let word = self.word(shape);
-                command.push(word);
+        let (once, again) = match plain.split_at(usize::from(self.family.is_some() && plain.len() > 1)) {
+            ("k", rest) => ("k", rest),
+            _ => ("", plain),
+        };
+        for shape in once.chars().chain((0..times).flat_map(|_| again.chars())) {
+            if shape == 'N' {
+                let count = 1 + self.below(3);
+                command.push(if self.one_in(20) { self.word('i') } else { count.to_string().into_bytes() });
+                (0..count).for_each(|_| command.push(self.word('k')));
+                continue;
             }
+            let word = self.word(shape);
+            command.push(word);
         }
         if shape.ends_with('?') {
             self.options(name, &mut command);
         }
         if self.one_in(40) {
             command.pop();
-        } else if self.one_in(40) {
+        } else if self.one_in(40) && !name.ends_with("RANK") {
             let word = self.word('v');
             command.push(word);
         }
-        if command.is_empty() || name == "MEMORY USAGE" && command.len() < 2 {
+        // Redis 7.0 still negates the least rank, which has no negative.
+        let negated = name == "LPOS" && command.iter().any(|word| word == b"-9223372036854775808");
+        if negated || command.is_empty() || name == "MEMORY USAGE" && command.len() < 2 {
             return Vec::new();
+        }
+        if name == "SPOP" && command.len() > 1 {
+            // What is left is not the same on both sides.
+            let delete = vec![b"DEL".to_vec(), command[1].clone()];
+            return vec![command, delete];
         }
         if name == "DBSIZE" || name == "MEMORY USAGE" {
             // Redis keeps what SET stored with a deadline in the past until somebody looks.
@@ -261,6 +354,9 @@ impl Generator {
 
     /// What may differ in the reply to `command`.
     pub fn mask(&self, command: &Command) -> Mask {
+        if let Some(mask) = self.family.and_then(|family| mask_of(family, command)) {
+            return mask;
+        }
         let word = |at: usize| command.get(at).map(|word| word.to_ascii_uppercase()).unwrap_or_default();
         match (word(0).as_slice(), word(1).as_slice()) {
             (b"KEYS", _) => Mask::Unordered,
@@ -273,6 +369,24 @@ impl Generator {
             _ => Mask::Exact,
         }
     }
+}
+
+/// What may differ in the reply to a command on collections.
+fn mask_of(family: &Family, command: &Command) -> Option<Mask> {
+    let name = String::from_utf8_lossy(&command[0]).to_ascii_uppercase();
+    let is = |names: &[&str]| names.contains(&name.as_str());
+    let scans = name.len() > 4 && name.ends_with("SCAN");
+    if is(family.random) {
+        return Some(Mask::Size);
+    }
+    // Whatever was copied from the large value takes several steps, of other sizes.
+    if scans && last_count(command) != Some(b"1000") {
+        return Some(Mask::Kind);
+    }
+    if is(family.unordered) {
+        return Some(if scans { Mask::ScanOrder } else { Mask::Unordered });
+    }
+    (name == "OBJECT" && !family.encodings).then_some(Mask::Kind)
 }
 
 /// The COUNT of a SCAN that counts.

@@ -25,7 +25,7 @@ pub fn length(bytes: &[u8]) -> Option<usize> {
 /// The elements of an array reply, each as it came; nothing for other replies.
 pub fn elements(bytes: &[u8]) -> Vec<&[u8]> {
     let mut elements = Vec::new();
-    if bytes.first() == Some(&b'*') {
+    if matches!(bytes.first(), Some(b'*' | b'%' | b'~')) {
         let mut at = bytes.windows(2).position(|pair| pair == b"\r\n").map_or(bytes.len(), |at| at + 2);
         while let Some(length) = bytes.get(at..).filter(|rest| !rest.is_empty()).and_then(length) {
             elements.push(&bytes[at..at + length]);

@@ -2,6 +2,7 @@
 
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler};
 use crate::keyspace::ValueRef;
+use crate::keyspace::collections::listpack::Text;
 use crate::rdb::{self, Writer};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
@@ -21,14 +22,50 @@ pub static DUMP: CommandSpec = CommandSpec {
     handler: Handler::Read(read),
 };
 
+/// Collections are written element by element, the spelling that every version of Redis reads, whatever form they have
+/// here.
 fn payload(value: ValueRef<'_>) -> Vec<u8> {
-    match value {
+    let mut text = Text::default();
+    rdb::seal(match value {
         ValueRef::String(bytes) => {
             let mut writer = Writer::new(rdb::TYPE_STRING);
             writer.string(bytes);
-            rdb::seal(writer)
+            writer
         }
-    }
+        ValueRef::List(list) => {
+            let mut writer = begin(rdb::TYPE_LIST, list.len());
+            list.from(0).for_each(|element| writer.string(element.bytes(&mut text)));
+            writer
+        }
+        ValueRef::Set(set) => {
+            let mut writer = begin(rdb::TYPE_SET, set.len());
+            set.members().for_each(|member| writer.string(member.bytes(&mut text)));
+            writer
+        }
+        ValueRef::Hash(hash) => {
+            let mut writer = begin(rdb::TYPE_HASH, hash.len());
+            hash.pairs().for_each(|(field, value)| {
+                writer.string(field.bytes(&mut text));
+                writer.string(value.bytes(&mut text));
+            });
+            writer
+        }
+        ValueRef::SortedSet(set) => {
+            let mut writer = begin(rdb::TYPE_SORTED_SET, set.len());
+            // From the highest score, as Redis writes them: who reads them appends at the front.
+            set.visit(0, set.len(), true, &mut |member, score| {
+                writer.string(member.bytes(&mut text));
+                writer.double(score);
+            });
+            writer
+        }
+    })
+}
+
+fn begin(type_byte: u8, count: usize) -> Writer {
+    let mut writer = Writer::new(type_byte);
+    writer.length(count as u64);
+    writer
 }
 
 fn read(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {

@@ -1,6 +1,5 @@
 //! FLUSHALL and FLUSHDB: <https://redis.io/docs/latest/commands/flushall/>
 
-use super::reclaim;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Fanout, Handler};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
@@ -38,7 +37,7 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
     if args.len() > 2 || args.get(1).is_some_and(|mode| !known(mode)) {
         return Err(CommandError::Syntax);
     }
-    reclaim::later(context.keyspace.clear());
+    crate::keyspace::reclaim::later(context.keyspace.clear());
     reply.ok();
     Ok(())
 }

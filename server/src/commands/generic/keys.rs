@@ -35,21 +35,21 @@ fn read(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> R
 }
 
 /// A pattern for keys. A lone `*` lets every key pass, the empty one too, which the matcher itself would not.
-pub(super) struct KeyFilter<'a>(Option<&'a [u8]>);
+pub(in crate::commands) struct KeyFilter<'a>(Option<&'a [u8]>);
 
 impl<'a> KeyFilter<'a> {
     /// Whatever `pattern` matches.
-    pub(super) fn new(pattern: &'a [u8]) -> Self {
+    pub(in crate::commands) fn new(pattern: &'a [u8]) -> Self {
         Self((pattern != b"*").then_some(pattern))
     }
 
     /// Every key.
-    pub(super) fn all() -> Self {
+    pub(in crate::commands) fn all() -> Self {
         Self(None)
     }
 
     /// Whether `key` passes.
-    pub(super) fn allows(&self, key: &[u8]) -> bool {
+    pub(in crate::commands) fn allows(&self, key: &[u8]) -> bool {
         self.0.is_none_or(|pattern| glob::matches(pattern, key))
     }
 }

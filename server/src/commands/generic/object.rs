@@ -77,12 +77,16 @@ const NO_FREQUENCY: CommandError = CommandError::text(
      between policies at runtime LRU and LFU data will take some time to adjust.",
 );
 
-/// What Redis would call a fresh value of these bytes.
+/// What Redis would call the value; a string as if it was fresh.
 fn encoding_of(value: ValueRef<'_>) -> &'static str {
     match value {
         ValueRef::String(bytes) if number::parse_i64(bytes).is_some() => "int",
         ValueRef::String(bytes) if bytes.len() <= EMBEDDED_BYTES_MAX => "embstr",
         ValueRef::String(_) => "raw",
+        ValueRef::Hash(hash) => hash.encoding(),
+        ValueRef::List(list) => list.encoding(),
+        ValueRef::Set(set) => set.encoding(),
+        ValueRef::SortedSet(set) => set.encoding(),
     }
 }
 

@@ -37,7 +37,7 @@ fn rename(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) ->
         return Err(CommandError::NoSuchKey);
     }
     if from != to {
-        move_item(context, from, to);
+        context.move_item(from, to);
     }
     reply.ok();
     Ok(())
@@ -50,16 +50,10 @@ fn renamenx(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) 
     }
     let moved = !context.exists_for_write(to);
     if moved {
-        move_item(context, from, to);
+        context.move_item(from, to);
     }
     reply.integer(i64::from(moved));
     Ok(())
-}
-
-/// Gives the item at `from`, deadline included, the key `to`.
-fn move_item(context: &mut Context<'_>, from: &[u8], to: &[u8]) {
-    context.copy_item(from, to);
-    context.keyspace.remove(from);
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! RESTORE: <https://redis.io/docs/latest/commands/restore/>
 
+use super::payload::Value;
 use crate::clock;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, number};
 use crate::keyspace::Deadline;
-use crate::rdb::{self, Malformed, Reader};
+use crate::rdb::{self, Malformed};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
-use std::borrow::Cow;
 
 /// RESTORE key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]
 pub static RESTORE: CommandSpec = CommandSpec {
@@ -84,15 +84,6 @@ fn parse(args: Args<'_>) -> Result<Options, CommandError> {
     Ok(options)
 }
 
-/// The string in a payload's body. What follows it is ignored, as in Redis.
-fn string(body: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
-    let mut reader = Reader::new(body);
-    match reader.byte()? {
-        rdb::TYPE_STRING => reader.string(),
-        _ => Err(Malformed),
-    }
-}
-
 fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
     let key = &args[1];
     let options = parse(args.from(4))?;
@@ -101,13 +92,21 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
     }
     let ttl = u64::try_from(number::integer(&args[2])?).map_err(|_| BAD_TTL)?;
     let body = rdb::open(&args[3]).ok_or(BAD_FOOTER)?;
-    let value = string(body).map_err(|Malformed| BAD_DATA)?;
+    let value = Value::read(body).map_err(|Malformed| BAD_DATA)?;
     let deadline = match ttl {
         0 => Deadline::Clear,
         _ if options.absolute => Deadline::At(ttl),
         _ => Deadline::At(context.now.saturating_add(ttl)),
     };
-    context.store_string(key, &value, deadline);
+    match value.build(context) {
+        Ok(built) => {
+            context.store_built(key, built);
+            if let Deadline::At(at) = deadline {
+                context.store_deadline(key, at);
+            }
+        }
+        Err(string) => context.store_string(key, &string, deadline),
+    }
     if let Some(idle_s) = options.idle_s {
         context.keyspace.set_last_access(key, clock::tick_of(context.now.saturating_sub(idle_s.saturating_mul(1000))));
     }

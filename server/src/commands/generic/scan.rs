@@ -26,7 +26,7 @@ pub static SCAN: CommandSpec = CommandSpec {
 };
 
 /// Items visited in one step unless COUNT says otherwise.
-const COUNT_DEFAULT: usize = 10;
+pub const COUNT_DEFAULT: usize = 10;
 const NOVALUES: CommandError = CommandError::text("ERR NOVALUES option can only be used in HSCAN");
 
 /// Reads a cursor as Redis does: a number below 2^64.

@@ -22,6 +22,10 @@ pub static TYPE: CommandSpec = CommandSpec {
 pub fn type_name(value: ValueRef<'_>) -> &'static str {
     match value {
         ValueRef::String(_) => "string",
+        ValueRef::Hash(_) => "hash",
+        ValueRef::List(_) => "list",
+        ValueRef::Set(_) => "set",
+        ValueRef::SortedSet(_) => "zset",
     }
 }
 

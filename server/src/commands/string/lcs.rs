@@ -87,7 +87,7 @@ fn read(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> R
 fn look_again<'a>(context: &'a mut Context<'_>, key: &[u8]) -> &'a [u8] {
     match context.keyspace.get(key, context.now, None).map(|item| item.value) {
         Some(ValueRef::String(bytes)) => bytes,
-        None => b"",
+        _ => b"",
     }
 }
 

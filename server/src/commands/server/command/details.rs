@@ -41,7 +41,8 @@ fn describe(name: &str, spec: &'static CommandSpec, reply: &mut ReplyBuffer) {
     reply.array_header(10);
     reply.bulk(name.as_bytes());
     reply.integer(spec.arity.wire());
-    let movable = matches!(spec.keys, KeySpec::Counted { .. }) && !spec.flags.contains(Flags::MOVABLEKEYS);
+    let movable = matches!(spec.keys, KeySpec::Counted { .. } | KeySpec::StoreCounted { .. })
+        && !spec.flags.contains(Flags::MOVABLEKEYS);
     let flags: Vec<_> = spec.flags.names().chain(movable.then_some("movablekeys")).collect();
     words(reply, &flags, ReplyBuffer::set_header);
     reply.integer(first);
@@ -81,6 +82,10 @@ pub(super) fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     add(spec.family == Family::String, "@string");
     add(spec.family == Family::Bitmap, "@bitmap");
     add(spec.family == Family::HyperLogLog, "@hyperloglog");
+    add(spec.family == Family::Hash, "@hash");
+    add(spec.family == Family::List, "@list");
+    add(spec.family == Family::Set, "@set");
+    add(spec.family == Family::SortedSet, "@sortedset");
     add(has(Flags::PUBSUB), "@pubsub");
     add(has(Flags::ADMIN), "@admin");
     add(has(Flags::FAST), "@fast");
@@ -121,6 +126,13 @@ fn tips(spec: &CommandSpec) -> Vec<&'static str> {
         Some(Fanout::Any) => tips.extend(["nondeterministic_output", "response_policy:special"]),
         Some(Fanout::PerKey) | None => {}
     }
+    if matches!(spec.name, "hgetall" | "hkeys" | "hvals" | "sdiff" | "sinter" | "smembers" | "sunion") {
+        tips.push("nondeterministic_output_order");
+    }
+    let chosen = matches!(spec.name, "hrandfield" | "spop" | "srandmember" | "zrandmember");
+    if chosen || matches!(spec.name, "hscan" | "sscan" | "zscan") {
+        tips.push("nondeterministic_output");
+    }
     let volatile = matches!(spec.name, "ttl" | "pttl" | "expiretime" | "pexpiretime" | "time" | "role" | "info");
     if volatile && tips.is_empty() {
         tips.push("nondeterministic_output");
@@ -129,16 +141,15 @@ fn tips(spec: &CommandSpec) -> Vec<&'static str> {
 }
 
 fn key_specs(spec: &CommandSpec, reply: &mut ReplyBuffer) {
-    if let KeySpec::Counted { count } = spec.keys {
-        reply.array_header(1);
-        let flags: &[&str] =
-            if spec.flags.contains(Flags::WRITE) { &["RW", "access", "update"] } else { &["RO", "access"] };
-        key_spec(reply, flags, count, "keynum", &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)]);
-        return;
-    }
     let runs = key_access::runs(spec);
     reply.array_header(runs.len());
     for KeyRun { first, last, step, flags } in runs {
+        if let KeySpec::Counted { count } | KeySpec::StoreCounted { count } = spec.keys
+            && first > count
+        {
+            key_spec(reply, flags, count, "keynum", &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)]);
+            continue;
+        }
         let range = [("lastkey", last), ("keystep", i64::from(step)), ("limit", 0)];
         key_spec(reply, flags, first, "range", &range);
     }

@@ -34,6 +34,20 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         "pfdebug" => &[&["RW", "access"]],
         "bitfield" => &[&["RW", "access", "update", "variable_flags"]],
         "restore" | "restore-asking" => &[OVERWRITE],
+        "sinterstore" => &[UPDATE, READ],
+        "sdiffstore" | "sunionstore" | "zrangestore" => &[OVERWRITE, READ],
+        "smove" => &[&["RW", "access", "delete"], &["RW", "insert"]],
+        "lmove" | "rpoplpush" => &[&["RW", "access", "delete"], &["RW", "insert"]],
+        "hset" | "hmset" | "hincrby" | "hincrbyfloat" | "zadd" | "zincrby" | "lset" => match name {
+            "hincrby" | "hincrbyfloat" | "zincrby" => &[CHANGE],
+            _ => &[UPDATE],
+        },
+        "hsetnx" | "sadd" | "lpush" | "rpush" | "lpushx" | "rpushx" | "linsert" => &[&["RW", "insert"]],
+        "hdel" | "srem" | "zrem" | "zremrangebyrank" | "zremrangebyscore" | "zremrangebylex" | "lrem" | "ltrim" => {
+            &[&["RW", "delete"]]
+        }
+        "spop" | "lpop" | "rpop" | "lmpop" | "zmpop" | "zpopmin" | "zpopmax" => &[&["RW", "access", "delete"]],
+        "hlen" | "hstrlen" | "hexists" | "sismember" | "scard" | "zcard" | "llen" => &[LOOK],
         "rename" => &[&["RW", "access", "delete"], OVERWRITE],
         "renamenx" => &[&["RW", "access", "delete"], INSERT],
         "exists" | "touch" | "type" | "ttl" | "pttl" | "expiretime" | "pexpiretime" | "strlen" | "encoding"
@@ -52,8 +66,16 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
 
 /// The runs of keys of `spec`; none where it has no keys.
 pub(super) fn runs(spec: &CommandSpec) -> Vec<KeyRun> {
-    let KeySpec::Range { first, last, step } = spec.keys else { return Vec::new() };
     let access = access(spec.name, spec.flags.contains(Flags::WRITE));
+    let (first, last, step) = match spec.keys {
+        KeySpec::None => return Vec::new(),
+        KeySpec::Range { first, last, step } => (first, last, step),
+        KeySpec::Counted { count } => return vec![KeyRun { first: count + 1, last: 0, step: 1, flags: access[0] }],
+        KeySpec::StoreCounted { count } => {
+            let run = |first, flags| KeyRun { first, last: 0, step: 1, flags };
+            return vec![run(count - 1, OVERWRITE), run(count + 1, READ)];
+        }
+    };
     if access.len() > 1 {
         // Source and destination; the latter of both may be many.
         let one = |(at, flags): (usize, &&'static [&'static str])| KeyRun {

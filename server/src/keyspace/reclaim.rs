@@ -1,6 +1,6 @@
-//! Frees what a flush has detached, away from the partition's lock.
+//! Frees what was detached (a flushed keyspace, a large collection), away from the partition's lock.
 //!
-//! One thread for the process, started by the first flush: dropping millions of items takes long enough to be missed
+//! One thread for the process, started by the first use: dropping millions of items takes long enough to be missed
 //! by heartbeats. Nothing waits for it, so state stays a function of the entries.
 
 use std::any::Any;
@@ -17,7 +17,7 @@ static QUEUE: LazyLock<Option<Sender<Garbage>>> = LazyLock::new(|| {
 });
 
 /// Drops `garbage` soon, on another thread; here, if there is none.
-pub(super) fn later(garbage: impl Send + 'static) {
+pub fn later(garbage: impl Send + 'static) {
     if let Some(queue) = &*QUEUE {
         // An error hands the garbage back, and so drops it.
         drop(queue.send(Box::new(garbage)));

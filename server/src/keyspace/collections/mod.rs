@@ -1,0 +1,181 @@
+//! Values that are more than a string: hashes, lists, sets and sorted sets.
+//!
+//! A small one is one buffer, held where a string would be (in the item's chunk, or outside where it is too long for
+//! it), so it costs what its bytes cost. A large one is a structure of its own outside of the chunk, with the complexity
+//! that Redis documents.
+//!
+//! ```text
+//! small:  form (1 byte), number of entries (u16), listpack entries      or, for a set of integers, sorted integers
+//! large:  hash, set: Dense       sorted set: Dense and Tree       list: nodes of listpack entries
+//! ```
+//! Which of the two a collection is, and the order of its elements, follow from its history alone: copies that applied
+//! the same entries agree on both, and snapshots carry both.
+
+mod compact;
+pub mod dense;
+pub mod encoding;
+pub mod hash;
+pub mod limits;
+pub mod list;
+pub mod listpack;
+mod node;
+pub mod set;
+mod small;
+pub mod sorted_set;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use super::HashSeed;
+use hash::{HashRef, LargeHash};
+use list::{LargeList, ListRef};
+use set::{LargeSet, SetRef};
+use sorted_set::{LargeSortedSet, SortedSetRef};
+
+pub(in crate::keyspace) use small::allocated_bytes;
+
+/// What kind of collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CollectionKind {
+    /// A hash.
+    Hash,
+    /// A list.
+    List,
+    /// A set.
+    Set,
+    /// A sorted set.
+    SortedSet,
+}
+
+/// The first byte of a small collection, and of a large one where it is encoded.
+pub(in crate::keyspace) mod form {
+    pub(in crate::keyspace) const HASH: u8 = 1;
+    pub(in crate::keyspace) const LIST: u8 = 2;
+    pub(in crate::keyspace) const SET: u8 = 3;
+    pub(in crate::keyspace) const INTEGERS: u8 = 4;
+    pub(in crate::keyspace) const SORTED_SET: u8 = 5;
+    /// Marks a large one.
+    pub(in crate::keyspace) const LARGE: u8 = 0x10;
+    /// Marks a list that Redis would still call a listpack.
+    pub(in crate::keyspace) const LISTPACK: u8 = 0x20;
+}
+
+/// A collection, as it is held.
+pub(in crate::keyspace) enum Stored {
+    /// A small one.
+    Compact(Vec<u8>),
+    /// A large one.
+    Large(Box<Large>),
+}
+
+/// A large collection.
+pub(in crate::keyspace) enum Large {
+    Hash(LargeHash),
+    List(LargeList),
+    Set(LargeSet),
+    SortedSet(LargeSortedSet),
+}
+
+/// Elements from which on a collection is dropped on another thread (Redis: `LAZYFREE_THRESHOLD`).
+const LAZY_ELEMENTS_MIN: usize = 64;
+
+impl Large {
+    /// Bytes of its allocations, its own included.
+    pub(in crate::keyspace) fn bytes(&self) -> usize {
+        let own = allocated_bytes(size_of::<Self>());
+        own + match self {
+            Self::Hash(hash) => hash.bytes(),
+            Self::List(list) => list.bytes(),
+            Self::Set(set) => set.bytes(),
+            Self::SortedSet(set) => set.bytes(),
+        }
+    }
+
+    pub(in crate::keyspace) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(in crate::keyspace) fn len(&self) -> usize {
+        match self {
+            Self::Hash(hash) => hash.len(),
+            Self::List(list) => list.len(),
+            Self::Set(set) => set.len(),
+            Self::SortedSet(set) => set.len(),
+        }
+    }
+
+    pub(in crate::keyspace) fn kind(&self) -> CollectionKind {
+        match self {
+            Self::Hash(_) => CollectionKind::Hash,
+            Self::List(_) => CollectionKind::List,
+            Self::Set(_) => CollectionKind::Set,
+            Self::SortedSet(_) => CollectionKind::SortedSet,
+        }
+    }
+
+    /// Drops it: soon and elsewhere, where that takes long.
+    pub(in crate::keyspace) fn drop_lazily(self: Box<Self>) {
+        if self.len() > LAZY_ELEMENTS_MIN {
+            super::reclaim::later(self);
+        }
+    }
+}
+
+impl Stored {
+    /// An empty one, small.
+    pub(in crate::keyspace) fn empty(kind: CollectionKind) -> Self {
+        Self::Compact(compact::new(match kind {
+            CollectionKind::Hash => form::HASH,
+            CollectionKind::List => form::LIST,
+            CollectionKind::Set => form::INTEGERS,
+            CollectionKind::SortedSet => form::SORTED_SET,
+        }))
+    }
+
+    pub(in crate::keyspace) fn is_empty(&self) -> bool {
+        match self {
+            Self::Compact(bytes) => compact::count(bytes) == 0,
+            Self::Large(large) => large.is_empty(),
+        }
+    }
+}
+
+/// The kind of a small collection.
+#[inline]
+pub(in crate::keyspace) fn kind_of(bytes: &[u8]) -> CollectionKind {
+    match bytes[0] {
+        form::HASH => CollectionKind::Hash,
+        form::LIST => CollectionKind::List,
+        form::SORTED_SET => CollectionKind::SortedSet,
+        _ => CollectionKind::Set,
+    }
+}
+
+/// A small collection as commands see it.
+pub(in crate::keyspace) fn compact_ref(bytes: &[u8]) -> super::ValueRef<'_> {
+    use super::ValueRef;
+    match kind_of(bytes) {
+        CollectionKind::Hash => ValueRef::Hash(HashRef::Compact(bytes)),
+        CollectionKind::List => ValueRef::List(ListRef::Compact(bytes)),
+        CollectionKind::Set => ValueRef::Set(SetRef::Compact(bytes)),
+        CollectionKind::SortedSet => ValueRef::SortedSet(SortedSetRef::Compact(bytes)),
+    }
+}
+
+/// A large collection as commands see it.
+pub(in crate::keyspace) fn large_ref(large: &Large) -> super::ValueRef<'_> {
+    use super::ValueRef;
+    match large {
+        Large::Hash(hash) => ValueRef::Hash(HashRef::Large(hash)),
+        Large::List(list) => ValueRef::List(ListRef::Large(list)),
+        Large::Set(set) => ValueRef::Set(SetRef::Large(set)),
+        Large::SortedSet(set) => ValueRef::SortedSet(SortedSetRef::Large(set)),
+    }
+}
+
+/// A collection that a command changes.
+pub struct Edit<'a> {
+    pub(in crate::keyspace) stored: &'a mut Stored,
+    pub(in crate::keyspace) seed: HashSeed,
+    pub(in crate::keyspace) changed: bool,
+}

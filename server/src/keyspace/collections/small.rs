@@ -1,0 +1,78 @@
+//! Owned bytes in 16 bytes: short ones in place, longer ones in an allocation.
+
+/// Bytes held in place.
+const INLINE_BYTES_MAX: usize = 14;
+
+/// Owned bytes.
+#[derive(Clone)]
+pub(super) enum Small {
+    /// In place.
+    Inline {
+        /// How many.
+        length: u8,
+        /// They come first.
+        bytes: [u8; INLINE_BYTES_MAX],
+    },
+    /// Elsewhere. A thin pointer, so that the whole takes 16 bytes.
+    Heap(Box<Box<[u8]>>),
+}
+
+impl Small {
+    pub(super) fn new(from: &[u8]) -> Self {
+        if from.len() <= INLINE_BYTES_MAX {
+            let mut bytes = [0; INLINE_BYTES_MAX];
+            bytes[..from.len()].copy_from_slice(from);
+            Self::Inline { length: from.len() as u8, bytes }
+        } else {
+            Self::Heap(Box::new(from.into()))
+        }
+    }
+
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Inline { length, bytes } => &bytes[..usize::from(*length)],
+            Self::Heap(bytes) => bytes,
+        }
+    }
+
+    /// Bytes of the allocations.
+    #[inline]
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Inline { .. } => 0,
+            Self::Heap(bytes) => size_of::<Box<[u8]>>() + allocated_bytes(bytes.len()),
+        }
+    }
+}
+
+/// What an allocator gives for `bytes`: size classes are two words apart at first, then four to each doubling.
+pub(in crate::keyspace) fn allocated_bytes(bytes: usize) -> usize {
+    let words = bytes.div_ceil(8).max(1);
+    let words = match words {
+        1 => 1,
+        2..=8 => words.next_multiple_of(2),
+        _ => {
+            let step = 1 << ((words - 1).ilog2() - 2);
+            words.next_multiple_of(step)
+        }
+    };
+    words * 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_takes_two_words_and_keeps_its_bytes() {
+        assert_eq!(size_of::<Small>(), 16);
+        for length in 0..100 {
+            let bytes: Vec<u8> = (0..length).collect();
+            let small = Small::new(&bytes);
+            assert_eq!(small.bytes(), bytes);
+            assert_eq!(small.heap_bytes() > 0, length > 14);
+        }
+        assert_eq!([1, 8, 9, 33, 65, 81, 129].map(allocated_bytes), [8, 8, 16, 48, 80, 96, 160]);
+    }
+}

@@ -1,0 +1,253 @@
+//! Collections: changing them in place, and storing whole ones.
+
+use super::arena::{CHUNK_BYTES_MAX, Ref};
+use super::collections::{CollectionKind, Edit, Stored, compact_ref, encoding, kind_of, large_ref};
+use super::items::{Content, Items};
+use super::outside::Body;
+use super::store::{Keyspace, is_due};
+use super::{Deadline, ItemRef, ValueRef};
+use crate::clock::{Tick, UnixMs};
+
+/// The key holds another type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongKind;
+
+/// A collection that is not in the keyspace yet, or not any more.
+pub struct Built(pub(super) Stored);
+
+impl Built {
+    /// Whether it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What it is.
+    pub fn value(&self) -> ValueRef<'_> {
+        match &self.0 {
+            Stored::Compact(bytes) => compact_ref(bytes),
+            Stored::Large(large) => large_ref(large),
+        }
+    }
+}
+
+impl Keyspace {
+    /// Lets `edit` change the collection at `key`. One that is empty afterwards is removed. Where there is none, or one
+    /// that is due at `now` (which is removed), `edit` gets an empty one if `create` says so; otherwise the answer is
+    /// `None`.
+    ///
+    /// # Errors
+    /// Where the key holds another type.
+    pub fn edit_collection<R>(
+        &mut self,
+        key: &[u8],
+        now: UnixMs,
+        kind: CollectionKind,
+        create: bool,
+        touch: Option<Tick>,
+        edit: impl FnOnce(&mut Edit<'_>) -> R,
+    ) -> Result<Option<R>, WrongKind> {
+        let hash = self.hash(key);
+        let mut found = self.items.find(hash, key);
+        if let Some((_, at)) = found
+            && is_due(self.items.heap.deadline(at), now)
+        {
+            self.remove(key);
+            found = None;
+        }
+        let seed = self.seed();
+        let Some((place, at)) = found else {
+            if !create {
+                return Ok(None);
+            }
+            let mut stored = Stored::empty(kind);
+            let result = edit(&mut Edit { stored: &mut stored, seed, changed: false });
+            if !stored.is_empty() {
+                self.watches.signal(key);
+                self.insert_collection(hash, key, stored, None, touch);
+            }
+            return Ok(Some(result));
+        };
+        if self.items.kind(at) != Some(kind) {
+            return Err(WrongKind);
+        }
+        self.preserve(hash, at);
+        let deadline = self.items.heap.deadline(at);
+        let mut stored = self.items.take(at);
+        let mut edited = Edit { stored: &mut stored, seed, changed: false };
+        let result = edit(&mut edited);
+        if edited.changed {
+            self.watches.signal(key);
+        }
+        self.tick = touch.unwrap_or(self.tick);
+        if stored.is_empty() {
+            self.items.remove(hash, (place, at));
+        } else if self.items.heap.outside(at).is_some() {
+            self.items.give_back(at, stored);
+            self.items.write((place, at), key, Content::Kept, deadline, touch, |_| {});
+        } else {
+            match stored {
+                Stored::Compact(bytes) => {
+                    self.items.write((place, at), key, Content::Compact(&bytes), deadline, touch, |_| {});
+                    if bytes.capacity() <= 2 * CHUNK_BYTES_MAX {
+                        self.items.scratch = bytes;
+                    }
+                }
+                Stored::Large(large) => {
+                    self.items.write((place, at), key, Content::Large(large), deadline, touch, |_| {});
+                }
+            }
+        }
+        Ok(Some(result))
+    }
+
+    /// Looks `key` up, and changes nothing: several items may be looked at together. One that is due at `now` is not there.
+    pub fn peek(&self, key: &[u8], now: UnixMs) -> Option<ItemRef<'_>> {
+        let (_, at) = self.items.find(self.hash(key), key)?;
+        let item = self.items.heap.item(at);
+        (!is_due(item.deadline, now)).then_some(item)
+    }
+
+    /// A collection that is not in the keyspace, as `edit` makes it.
+    pub fn build(&self, kind: CollectionKind, edit: impl FnOnce(&mut Edit<'_>)) -> Built {
+        let mut stored = Stored::empty(kind);
+        edit(&mut Edit { stored: &mut stored, seed: self.seed(), changed: false });
+        Built(stored)
+    }
+
+    /// Stores a collection, whatever was there; an empty one removes what was there. The rest is as in
+    /// [`Keyspace::set_string`].
+    pub fn store_collection(&mut self, key: &[u8], built: Built, deadline: Deadline, touch: Option<Tick>) {
+        if built.is_empty() {
+            self.remove(key);
+            return;
+        }
+        self.watches.signal(key);
+        let hash = self.hash(key);
+        let Some((place, at)) = self.items.find(hash, key) else {
+            let deadline = if let Deadline::At(at) = deadline { Some(at) } else { None };
+            self.insert_collection(hash, key, built.0, deadline, touch);
+            return;
+        };
+        self.tick = touch.unwrap_or(self.tick);
+        self.preserve(hash, at);
+        let deadline = match deadline {
+            Deadline::Keep => self.items.heap.deadline(at),
+            Deadline::Clear => None,
+            Deadline::At(at) => Some(at),
+        };
+        let bytes;
+        let content = match built.0 {
+            Stored::Compact(compact) => {
+                bytes = compact;
+                Content::Compact(&bytes)
+            }
+            Stored::Large(large) => Content::Large(large),
+        };
+        self.items.write((place, at), key, content, deadline, touch, |_| {});
+    }
+
+    /// Removes the collection at `key` and returns it with its deadline; `None` where there is no item, or a string.
+    pub fn take_collection(&mut self, key: &[u8]) -> Option<(Built, Option<UnixMs>)> {
+        let hash = self.hash(key);
+        let (place, at) = self.items.find(hash, key)?;
+        self.items.kind(at)?;
+        self.watches.signal(key);
+        self.preserve(hash, at);
+        let deadline = self.items.heap.deadline(at);
+        let stored = self.items.take(at);
+        self.items.remove(hash, (place, at));
+        Some((Built(stored), deadline))
+    }
+
+    /// A copy of the collection at `key`, with its deadline; `None` where there is no item, or a string. O(n).
+    pub fn copy_collection(&self, key: &[u8]) -> Option<(Built, Option<UnixMs>)> {
+        let (_, at) = self.items.find(self.hash(key), key)?;
+        self.items.kind(at)?;
+        let item = self.items.heap.item(at);
+        let stored = encoding::decode(&item.value.encoded(), self.seed()).expect("it was encoded here");
+        Some((Built(stored), item.deadline))
+    }
+
+    fn insert_collection(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        stored: Stored,
+        deadline: Option<UnixMs>,
+        touch: Option<Tick>,
+    ) {
+        self.tick = touch.unwrap_or(self.tick);
+        if let Some(view) = &mut self.view {
+            view.added(hash, key);
+        }
+        match stored {
+            Stored::Compact(bytes) => self.items.insert(hash, key, Content::Compact(&bytes), deadline, self.tick),
+            Stored::Large(large) => self.items.insert(hash, key, Content::Large(large), deadline, self.tick),
+        }
+    }
+}
+
+impl Items {
+    /// The kind of the collection in an item; `None` where it is a string.
+    fn kind(&self, at: Ref) -> Option<CollectionKind> {
+        let (chunk, parts) = self.heap.parts(at);
+        if !parts.is_collection() {
+            return None;
+        }
+        Some(match self.heap.outside(at).map(|outside| &outside.body) {
+            Some(Body::Large(large)) => large.kind(),
+            Some(Body::Bytes(bytes)) => kind_of(bytes),
+            None => kind_of(parts.value(chunk)),
+        })
+    }
+
+    /// Takes the collection out of an item to be changed: what is outside is moved, what is in the chunk is copied. Until it
+    /// is put back, what the item has outside is empty.
+    fn take(&mut self, at: Ref) -> Stored {
+        let (chunk, parts) = self.heap.parts(at);
+        if parts.is_outside() {
+            let name = parts.outside(chunk);
+            return match self.heap.outsides.change(name, |body| std::mem::replace(body, Body::Bytes(Vec::new()))) {
+                Body::Bytes(bytes) => Stored::Compact(bytes),
+                Body::Large(large) => Stored::Large(large),
+            };
+        }
+        let mut bytes = std::mem::take(&mut self.scratch);
+        bytes.clear();
+        bytes.extend_from_slice(parts.value(chunk));
+        Stored::Compact(bytes)
+    }
+
+    /// Puts back what an item had outside.
+    fn give_back(&mut self, at: Ref, stored: Stored) {
+        let (chunk, parts) = self.heap.parts(at);
+        let name = parts.outside(chunk);
+        self.heap.outsides.change(name, |body| {
+            *body = match stored {
+                Stored::Compact(mut bytes) => {
+                    if bytes.capacity() / 2 > bytes.len() {
+                        bytes.shrink_to_fit();
+                    }
+                    Body::Bytes(bytes)
+                }
+                Stored::Large(large) => Body::Large(large),
+            };
+        });
+    }
+}
+
+#[cfg(test)]
+impl ValueRef<'_> {
+    /// Checks the structures of a large collection.
+    pub(super) fn check(&self) {
+        use super::collections::{hash::HashRef, list::ListRef, set::SetRef, sorted_set::SortedSetRef};
+        match self {
+            ValueRef::String(_) => {}
+            ValueRef::Hash(HashRef::Large(hash)) => hash.check(),
+            ValueRef::List(ListRef::Large(list)) => list.check(),
+            ValueRef::Set(SetRef::Large(set)) => set.check(),
+            ValueRef::SortedSet(SortedSetRef::Large(set)) => set.check(),
+            _ => assert!(encoding::is_sound(&self.encoded())),
+        }
+    }
+}
