@@ -177,3 +177,48 @@ async fn a_solo_partition_becomes_a_group_with_all_it_holds() {
     first.stop().await;
     write(&[second, third], "after", "1").await;
 }
+
+/// Proposes a command until the group has applied it.
+async fn apply(group: &TokioGroup, command: &[&str]) {
+    while !matches!(propose(group.partition(), command).await, ShareOutcome::Applied(_)) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What SPOP removes is chosen on every copy by itself, also on those that got the collection in a snapshot.
+#[tokio::test]
+async fn copies_of_collections_choose_alike() {
+    let wire = Arc::new(Wire::default());
+    let first = start(&wire, copy(1, 1), partition(Role::Solo), Start::Alone).await;
+    until(|| first.leads().then_some(())).await;
+    for number in 0..400 {
+        let (member, score) = (format!("member:{number}"), (number * 7 % 50).to_string());
+        apply(&first, &["sadd", "large", &member]).await;
+        apply(&first, &["sadd", ["integers", "small"][number % 2], &(number / 5 * (1 - number % 2)).to_string()]).await;
+        apply(&first, &["zadd", "sorted", &score, &member]).await;
+        apply(&first, &["hset", "hash", &member, &score]).await;
+        apply(&first, &["rpush", "list", &member]).await;
+        if number % 9 == 0 {
+            apply(&first, &["spop", "large"]).await;
+            apply(&first, &["zpopmax", "sorted", "2"]).await;
+        }
+    }
+    let second = start(&wire, copy(2, 1), partition(Role::Absent), Start::Empty).await;
+    let third = start(&wire, copy(3, 1), partition(Role::Absent), Start::Empty).await;
+    reshape(&first, &BTreeSet::from([1, 2, 3].map(|node| copy(node, 1)))).await;
+    for _ in 0..40 {
+        apply(&first, &["spop", "large", "3"]).await;
+        apply(&first, &["spop", "integers"]).await;
+        apply(&first, &["lmove", "list", "list", "left", "right"]).await;
+        apply(&first, &["hincrby", "hash", "member:7", "1"]).await;
+    }
+    apply(&first, &["rename", "sorted", "renamed"]).await;
+    apply(&first, &["pexpire", "renamed", "1000000"]).await;
+    let digest = first.partition().lock().keyspace.digest();
+    for group in [&second, &third] {
+        until(|| (group.partition().lock().keyspace.digest() == digest).then_some(())).await;
+    }
+    for group in [first, second, third] {
+        group.stop().await;
+    }
+}

@@ -330,7 +330,7 @@ impl Generator {
         }
         if self.one_in(40) {
             command.pop();
-        } else if self.one_in(40) && !name.ends_with("RANK") {
+        } else if self.one_in(40) && !self.is_newer_with_more(name) {
             let word = self.word('v');
             command.push(word);
         }
@@ -350,6 +350,12 @@ impl Generator {
             return vec![look, command];
         }
         vec![command]
+    }
+
+    /// Whether Redis 7.4 answers otherwise than 7.0 where one more argument follows: ZRANK has an option, a set of words
+    /// another encoding.
+    fn is_newer_with_more(&self, name: &str) -> bool {
+        name.ends_with("RANK") || (name == "SADD" && self.family.is_some_and(|family| family.encodings))
     }
 
     /// What may differ in the reply to `command`.

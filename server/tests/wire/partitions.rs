@@ -104,3 +104,40 @@ fn a_flush_in_a_transaction_stands_before_or_after_its_slot() {
         b"+OK\r\n+QUEUED\r\n+QUEUED\r\n-ERR Command not allowed inside a transaction between commands on the keys of one slot\r\n+OK\r\n",
     );
 }
+
+#[test]
+fn collections_stay_within_a_slot() {
+    let node = Node::start(&[]);
+    for mut wire in [node.connect(), node.connect_cluster()] {
+        wire.ask(b"del {t}a {t}b {t}c\r\n", b":0\r\n");
+        wire.ask(
+            b"sadd {t}a 1 2\r\nzadd {t}b 1 2\r\nsinter {t}a {t}a\r\n",
+            b":2\r\n:1\r\n*2\r\n$1\r\n1\r\n$1\r\n2\r\n",
+        );
+        wire.ask(b"zunionstore {t}c 2 {t}a {t}b\r\n", b":2\r\n");
+        wire.ask(b"zunionstore c 2 {t}a {t}b\r\n", CROSSSLOT);
+        wire.ask(b"sunion a b\r\n", CROSSSLOT);
+        wire.ask(b"lmove a b left left\r\n", CROSSSLOT);
+        wire.ask(b"zinter 2 a b\r\n", CROSSSLOT);
+        // Each command has words of its own for a wrong number of keys.
+        wire.ask(b"zunion 0 {t}a\r\n", b"-ERR at least 1 input key is needed for 'zunion' command\r\n");
+        wire.ask(b"zunionstore {t}c 5 {t}a\r\n", b"-ERR syntax error\r\n");
+        wire.ask(b"sintercard x {t}a\r\n", b"-ERR numkeys should be greater than 0\r\n");
+        wire.ask(b"lmpop 0 {t}a left\r\n", b"-ERR numkeys should be greater than 0\r\n");
+        wire.ask(b"get {t}a\r\n", b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
+        wire.ask(b"del {t}a {t}b {t}c\r\n", b":3\r\n");
+    }
+}
+
+#[test]
+fn a_watched_collection_is_changed_in_place() {
+    let node = Node::start(&[]);
+    let (mut watcher, mut other) = (node.connect(), node.connect());
+    other.ask(b"hset h a 1\r\n", b":1\r\n");
+    watcher.ask(b"watch h\r\n", b"+OK\r\n");
+    // What changes nothing is no change.
+    other.ask(b"hdel h b\r\nhsetnx h a 2\r\n", b":0\r\n:0\r\n");
+    watcher.ask(b"multi\r\nhget h a\r\nexec\r\nwatch h\r\n", b"+OK\r\n+QUEUED\r\n*1\r\n$1\r\n1\r\n+OK\r\n");
+    other.ask(b"hset h b 1\r\n", b":1\r\n");
+    watcher.ask(b"multi\r\nhget h a\r\nexec\r\n", b"+OK\r\n+QUEUED\r\n*-1\r\n");
+}
