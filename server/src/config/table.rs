@@ -234,7 +234,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("log-format", Kind::OneOf(&["text", "json"]), "text", Start, "FORMAT", "text or json"),
     // What stock clients and tools ask for at start. They state facts; they are no switches.
     fact("databases", "1", "SELECT 0 is the only one"),
-    // What decides on the order of elements must be alike on every copy: decision 0005.
+    // What decides on the order of elements must be alike on every copy: decision 0007.
     fact("hash-max-listpack-entries", "512", "Fields of a hash that is held as a listpack"),
     fact("hash-max-listpack-value", "64", "Bytes of a field or value in such a hash"),
     fact("list-compress-depth", "0", "Nodes of lists are not compressed"),

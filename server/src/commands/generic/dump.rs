@@ -53,7 +53,7 @@ fn payload(value: ValueRef<'_>) -> Vec<u8> {
         ValueRef::SortedSet(set) => {
             let mut writer = begin(rdb::TYPE_SORTED_SET, set.len());
             // From the highest score, as Redis writes them: who reads them appends at the front.
-            set.visit(0, set.len(), true, &mut |member, score| {
+            set.visit(set.len() - 1, set.len(), true, &mut |member, score| {
                 writer.string(member.bytes(&mut text));
                 writer.double(score);
             });

@@ -1,7 +1,7 @@
 //! Up to which sizes collections are small: Redis's defaults.
 //!
 //! They decide on the order of elements, from which SPOP and its kin choose, so every copy must use the same: they are
-//! facts (CONFIG GET), no settings of a node. See `server/docs/decisions/0005-collections.md`.
+//! facts (CONFIG GET), no settings of a node. See `server/docs/decisions/0007-collections.md`.
 
 /// `hash-max-listpack-entries`
 pub const HASH_ENTRIES_MAX: usize = 512;
