@@ -102,8 +102,8 @@ impl Output {
     }
 }
 
-/// Compresses to at most `length_max` bytes, or `None` where it takes more. The choices are liblzf's, which Redis uses
-/// with a table that it does not clear: its output may differ where it finds a repetition by what an earlier call left.
+/// Compresses to at most `length_max` bytes, or `None` where it takes more. The choices are those of liblzf as Redis has
+/// it, so that payloads are the same.
 pub fn compress(bytes: &[u8], length_max: usize) -> Option<Vec<u8>> {
     if bytes.is_empty() || u32::try_from(bytes.len()).is_err() {
         return None;
@@ -118,10 +118,7 @@ pub fn compress(bytes: &[u8], length_max: usize) -> Option<Vec<u8>> {
         *slot = at as u32 + 1;
         let repeats = before.filter(|before| {
             // The very first byte is never the beginning of a repetition, as in liblzf.
-            *before > 0
-                && at - before <= DISTANCE_MAX
-                && at + 4 < bytes.len()
-                && bytes[*before..before + 3] == bytes[at..at + 3]
+            *before > 0 && at - before <= DISTANCE_MAX && bytes[*before..before + 3] == bytes[at..at + 3]
         });
         let Some(before) = repeats else {
             // As liblzf: the output is full before this literal.
@@ -138,7 +135,12 @@ pub fn compress(bytes: &[u8], length_max: usize) -> Option<Vec<u8>> {
         }
         let longest = (bytes.len() - at - 2).min(REPEATED_MAX);
         let same = bytes[before..].iter().zip(&bytes[at..]).skip(3).take_while(|(left, right)| left == right).count();
-        let length = (3 + same).min(longest.max(3));
+        // Near the end liblzf stops early, unless it has room for its first sixteen comparisons, which look at no limit.
+        let length = match same {
+            0..16 if longest > 16 => 3 + same,
+            16.. if longest > 16 => (3 + same).min(longest).max(19),
+            _ => (3 + same).min(longest.max(3)),
+        };
         out.repeat(at - before, length);
         at += length;
         if at + 2 >= bytes.len() {
