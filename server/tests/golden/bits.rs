@@ -352,7 +352,7 @@ fn hyperloglogs_copy_across() {
             check(&more, Mask::Exact, &theirs, &ours, seed, &[]);
             let value = bulk(&local.call(&words("GET h")));
             assert_eq!(value, bulk(&server.call(&words("GET h"))));
-            server.call(&vec![text("SET"), text("h"), value]);
+            server.call(&[text("SET"), text("h"), value]);
             same_line(server, local, seed, "PFCOUNT h");
             assert!(reply::integer(&local.call(&words("PFCOUNT h"))).is_some());
             same_line(server, local, seed, "DEL h");
