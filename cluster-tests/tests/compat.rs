@@ -4,6 +4,9 @@
 //! had, the test says so and passes; with `LARDER_COMPAT=required`, as in `.ci/run`, it fails.
 #![allow(missing_docs)]
 
+#[path = "../compat/redis_rs.rs"]
+mod redis_rs;
+
 use cluster_tests::process::{Cluster, RedisServer, wait_until};
 use std::fmt::Write;
 use std::fs::{self, File};
@@ -146,6 +149,17 @@ fn conclude(failed: &str, missing: &str) {
         eprintln!("{missing}");
         let required = std::env::var("LARDER_COMPAT").is_ok_and(|value| value == "required");
         assert!(!required, "LARDER_COMPAT=required, but some clients could not be tried");
+    }
+}
+
+#[test]
+fn redis_rs_works_with_three_nodes() {
+    let cluster = Cluster::start(3, &[]);
+    for node in 0..cluster.len() {
+        let ports = cluster[node].ports();
+        redis_rs::plain(ports.client).expect("redis-rs");
+        redis_rs::cluster(ports.client).expect("redis-rs, seeded with a client port");
+        redis_rs::cluster(ports.cluster).expect("redis-rs, seeded with a cluster port");
     }
 }
 

@@ -77,7 +77,7 @@ impl FieldType {
         let fitting = number.clamp(self.min(), self.max());
         let fitting = match overflow {
             _ if fitting == number => number,
-            Overflow::Wrap => self.value_of(number as u64),
+            Overflow::Wrap => self.spelled_by(number as u64),
             Overflow::Saturate => fitting,
             Overflow::Fail => return None,
         };
@@ -85,7 +85,7 @@ impl FieldType {
     }
 
     /// The number that the lower bits spell.
-    fn value_of(self, bits: u64) -> i128 {
+    fn spelled_by(self, bits: u64) -> i128 {
         let unused = 64 - self.width;
         if self.signed {
             i128::from((bits << unused).cast_signed() >> unused)
@@ -102,7 +102,7 @@ impl FieldType {
         let there = &there[..there.len().min(WINDOW_BYTES)];
         window[..there.len()].copy_from_slice(there);
         let shift = 128 - (offset % 8) as u32 - self.width;
-        self.value_of((u128::from_be_bytes(window) >> shift) as u64) as i64
+        self.spelled_by((u128::from_be_bytes(window) >> shift) as u64) as i64
     }
 
     /// Writes a number that fits at the bit `offset` of `bytes`, where there is room for it.
