@@ -24,6 +24,9 @@ pub struct Faults {
     pub doubled_permille: u32,
 }
 
+/// How long the link may keep what is in no hurry.
+const PATIENCE_US_MAX: u64 = 25_000;
+
 #[derive(Default)]
 struct State {
     groups: BTreeMap<NodeNo, Arc<Group<SimRuntime>>>,
@@ -124,6 +127,21 @@ impl GroupRpc for Port {
                 Ok(None) => Err(PeerUnreachable("dead".into())),
                 Err(_) => Err(PeerUnreachable("timeout".into())),
             }
+        })
+    }
+
+    fn call_patiently(
+        &self,
+        to: NodeNo,
+        body: Bytes,
+        timeout: Duration,
+    ) -> BoxFuture<'static, Result<Bytes, PeerUnreachable>> {
+        let call = self.call(to, body, timeout);
+        Box::pin(async move {
+            // It waits in the link for company.
+            let wait = Duration::from_micros(SimRuntime::thread_rng().random_range(0..PATIENCE_US_MAX));
+            SimRuntime::sleep(wait).await;
+            call.await
         })
     }
 }

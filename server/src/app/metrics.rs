@@ -69,6 +69,11 @@ fn traffic(page: &mut Page, node: &Node) {
     let closed = &stats.output_limit_disconnections;
     page.counter("output_limit_disconnections_total", "Clients closed because they read too slowly.", closed);
     page.counter("forwarded_commands_total", "Commands sent on to another node.", &stats.forwarded_commands);
+    let peers = node.cluster.peers().traffic();
+    page.about("peer_messages_total", "counter", "Messages sent to other nodes.");
+    page.sample("peer_messages_total", &[], peers.messages());
+    page.about("peer_writes_total", "counter", "Writes to other nodes; one carries what many groups have to say.");
+    page.sample("peer_writes_total", &[], peers.writes());
     page.about("error_replies_total", "counter", "Error replies, by their first word.");
     for (prefix, count) in stats.errors() {
         page.sample("error_replies_total", &[("prefix", &prefix)], count);

@@ -152,6 +152,19 @@ impl GroupRpc for GroupLink {
             answer.map_err(|error| PeerUnreachable(error.to_string()))
         })
     }
+
+    fn call_patiently(
+        &self,
+        to: NodeNo,
+        body: Bytes,
+        timeout: Duration,
+    ) -> BoxFuture<'static, Result<Bytes, PeerUnreachable>> {
+        let peers = Arc::clone(&self.0);
+        Box::pin(async move {
+            let answer = peers.call_patiently(to, service::GROUP, body, timeout).await;
+            answer.map_err(|error| PeerUnreachable(error.to_string()))
+        })
+    }
 }
 
 impl ClusterNode {

@@ -38,6 +38,17 @@ pub struct PeerUnreachable(pub String);
 pub trait GroupRpc: Send + Sync + 'static {
     /// Sends `body` and waits for the answer.
     fn call(&self, to: NodeNo, body: Bytes, timeout: Duration) -> BoxFuture<'static, Result<Bytes, PeerUnreachable>>;
+
+    /// Like `call`, for what may wait a moment until something else goes to that node: heartbeats of many groups then
+    /// travel together. Of the timeout, that moment is a small part.
+    fn call_patiently(
+        &self,
+        to: NodeNo,
+        body: Bytes,
+        timeout: Duration,
+    ) -> BoxFuture<'static, Result<Bytes, PeerUnreachable>> {
+        self.call(to, body, timeout)
+    }
 }
 
 /// What a message is.
@@ -115,15 +126,23 @@ impl<RT> Network<RT> {
     pub(super) fn new(rpc: Arc<dyn GroupRpc>, partition: PartitionId, generation: u32, me: CopyId) -> Self {
         Self { rpc, partition, generation, me, runtime: PhantomData }
     }
+
+    fn client(&self, target: u64, patient: bool) -> CopyClient<RT> {
+        let to = CopyId::unpack(target);
+        let address = Address { partition: self.partition, generation: self.generation, from: self.me, to };
+        CopyClient { rpc: Arc::clone(&self.rpc), address, patient, transfer: 0, runtime: PhantomData }
+    }
 }
 
 impl<RT: AsyncRuntime> RaftNetworkFactory<GroupTypes<RT>> for Network<RT> {
     type Network = CopyClient<RT>;
 
     async fn new_client(&mut self, target: u64, _: &()) -> CopyClient<RT> {
-        let to = CopyId::unpack(target);
-        let address = Address { partition: self.partition, generation: self.generation, from: self.me, to };
-        CopyClient { rpc: Arc::clone(&self.rpc), address, transfer: 0, runtime: PhantomData }
+        self.client(target, false)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, _: &()) -> CopyClient<RT> {
+        self.client(target, true)
     }
 }
 
@@ -131,6 +150,9 @@ impl<RT: AsyncRuntime> RaftNetworkFactory<GroupTypes<RT>> for Network<RT> {
 pub(super) struct CopyClient<RT> {
     rpc: Arc<dyn GroupRpc>,
     address: Address,
+    /// Its messages are heartbeats. The lease counts from the instant at which openraft decided on one, which is before
+    /// any wait in the link: waiting makes a lease shorter, never longer.
+    patient: bool,
     /// Number of the last snapshot transfer.
     transfer: u64,
     runtime: PhantomData<fn() -> RT>,
@@ -153,7 +175,10 @@ impl<RT: AsyncRuntime> CopyClient<RT> {
         let mut body = BytesMut::with_capacity(256);
         self.address.write(&mut body, kind);
         write(&mut body);
-        let answer = self.rpc.call(self.address.to.node, body.freeze(), timeout).await.map_err(unreachable)?;
+        let (to, body) = (self.address.to.node, body.freeze());
+        let answer =
+            if self.patient { self.rpc.call_patiently(to, body, timeout) } else { self.rpc.call(to, body, timeout) };
+        let answer = answer.await.map_err(unreachable)?;
         let mut answer = Reader(answer);
         match answer.u8() {
             Ok(STATUS_OK) => Ok(answer),

@@ -2,7 +2,7 @@
 
 use super::frame::{self, FrameType};
 use super::handshake::PeerIdentity;
-use super::{CallError, PeerService};
+use super::{CallError, PeerService, Traffic};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 /// Bytes that may wait for a peer that does not read; past it the connection is given up.
 const OUT_BYTES_MAX: usize = 1024 * 1024 * 1024;
@@ -22,10 +23,40 @@ const OUT_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// bounds nothing. Far below what gives the connection up, since the groups' messages share it.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// How long a patient request waits for company: a quarter of a heartbeat interval, so that those of all groups make a
+/// few writes an interval.
+const REQUEST_PATIENCE: Duration = Duration::from_millis(25);
+
+/// How long an answer to one waits for the answers to those that came with it: longer only if a group is busy.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(5);
+
+/// Frames to be written: whoever sends appends, the flusher writes all in one call.
+#[derive(Default)]
+struct Out {
+    /// What goes with the flusher's next pass.
+    now: BytesMut,
+    /// What goes along with it, or when `until` has come.
+    patient: BytesMut,
+    until: Option<Instant>,
+}
+
+impl Out {
+    /// Moves what is to be written into `spare`, if anything is.
+    fn take(&mut self, spare: &mut BytesMut) {
+        let due = self.until.is_some_and(|until| until <= Instant::now());
+        if self.now.is_empty() && !due {
+            return;
+        }
+        std::mem::swap(&mut self.now, spare);
+        spare.extend_from_slice(&self.patient);
+        self.patient.clear();
+        self.until = None;
+    }
+}
+
 /// The sending side of a connection, and the calls that wait for its answers.
 pub(super) struct Connection {
-    /// Frames to be written: whoever sends appends, the flusher writes all in one call.
-    out: Mutex<BytesMut>,
+    out: Mutex<Out>,
     wake: Notify,
     pending: Mutex<HashMap<u64, oneshot::Sender<Bytes>>>,
     next_id: AtomicU64,
@@ -33,18 +64,23 @@ pub(super) struct Connection {
     /// Bytes that were sent and are not written yet.
     unwritten: AtomicUsize,
     room: Notify,
+    /// Patient requests of the peer that are not answered yet.
+    answering: AtomicUsize,
+    traffic: Arc<Traffic>,
 }
 
 impl Connection {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(traffic: Arc<Traffic>) -> Self {
         Self {
-            out: Mutex::new(BytesMut::new()),
+            out: Mutex::default(),
             wake: Notify::new(),
             pending: Mutex::new(HashMap::new()),
             next_id: AtomicU64::new(1),
             closed: AtomicBool::new(false),
             unwritten: AtomicUsize::new(0),
             room: Notify::new(),
+            answering: AtomicUsize::new(0),
+            traffic,
         }
     }
 
@@ -71,27 +107,49 @@ impl Connection {
         }
     }
 
-    fn send(&self, kind: FrameType, service: u8, id: u64, body: &[u8]) {
+    /// Sends with the flusher's next pass, or after `patience` at the latest.
+    fn send(&self, kind: FrameType, service: u8, id: u64, body: &[u8], patience: Duration) {
         let mut out = self.out.lock();
-        if out.len() > OUT_BYTES_MAX {
+        if out.now.len() + out.patient.len() > OUT_BYTES_MAX {
             drop(out);
             self.close();
             return;
         }
-        let before = out.len();
-        frame::write(&mut out, kind, service, id, body);
-        self.unwritten.fetch_add(out.len() - before, Ordering::AcqRel);
+        let buffer = if patience.is_zero() { &mut out.now } else { &mut out.patient };
+        let before = buffer.len();
+        frame::write(buffer, kind, service, id, body);
+        self.unwritten.fetch_add(buffer.len() - before, Ordering::AcqRel);
+        let mut wake = patience.is_zero();
+        if !wake {
+            let until = Instant::now() + patience;
+            wake = out.until.is_none_or(|earlier| until < earlier);
+            if wake {
+                out.until = Some(until);
+            }
+        }
         drop(out);
-        self.wake.notify_one();
+        self.traffic.messages.fetch_add(1, Ordering::Relaxed);
+        if wake {
+            self.wake.notify_one();
+        }
     }
 
     /// Sends without waiting for anything.
     pub(super) fn tell(&self, service: u8, body: &[u8]) {
-        self.send(FrameType::OneWay, service, 0, body);
+        self.send(FrameType::OneWay, service, 0, body, Duration::ZERO);
     }
 
     /// Sends a request and waits for its answer.
     pub(super) async fn call(&self, service: u8, body: &[u8], timeout: Duration) -> Result<Bytes, CallError> {
+        self.request(FrameType::Request, service, body, timeout).await
+    }
+
+    /// The same for a request that may wait for company, as may its answer.
+    pub(super) async fn call_patiently(&self, service: u8, body: &[u8], timeout: Duration) -> Result<Bytes, CallError> {
+        self.request(FrameType::PatientRequest, service, body, timeout).await
+    }
+
+    async fn request(&self, kind: FrameType, service: u8, body: &[u8], timeout: Duration) -> Result<Bytes, CallError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         self.pending.lock().insert(id, sender);
@@ -99,7 +157,8 @@ impl Connection {
             self.pending.lock().remove(&id);
             return Err(CallError::NotSent);
         }
-        self.send(FrameType::Request, service, id, body);
+        let patience = if kind == FrameType::PatientRequest { REQUEST_PATIENCE } else { Duration::ZERO };
+        self.send(kind, service, id, body, patience);
         match tokio::time::timeout(timeout, answer).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(_)) => Err(CallError::Lost),
@@ -122,14 +181,35 @@ impl Connection {
         let _ = flusher.await;
     }
 
+    /// Waits until something has to be written, or the connection is closed.
+    async fn until_due(&self) {
+        while !self.is_closed() {
+            let until = {
+                let out = self.out.lock();
+                if !out.now.is_empty() {
+                    return;
+                }
+                out.until
+            };
+            match until {
+                Some(until) => {
+                    if tokio::time::timeout_at(until, self.wake.notified()).await.is_err() {
+                        return;
+                    }
+                }
+                None => self.wake.notified().await,
+            }
+        }
+    }
+
     async fn flush(self: Arc<Self>, mut write: OwnedWriteHalf) {
         let mut spare = BytesMut::new();
         loop {
-            self.wake.notified().await;
+            self.until_due().await;
             // Let every group and connection of this turn of the loop add its frames: one system call for all.
             tokio::task::yield_now().await;
             loop {
-                std::mem::swap(&mut *self.out.lock(), &mut spare);
+                self.out.lock().take(&mut spare);
                 if spare.is_empty() {
                     break;
                 }
@@ -137,6 +217,7 @@ impl Connection {
                     self.close();
                     return;
                 }
+                self.traffic.writes.fetch_add(1, Ordering::Relaxed);
                 self.unwritten.fetch_sub(spare.len(), Ordering::AcqRel);
                 self.room.notify_waiters();
                 spare.clear();
@@ -167,7 +248,11 @@ impl Connection {
                         }
                     }
                     FrameType::OneWay => service.tell(&from, frame.service, frame.body),
-                    FrameType::Request => {
+                    FrameType::Request | FrameType::PatientRequest => {
+                        let patient = frame.kind == FrameType::PatientRequest;
+                        if patient {
+                            self.answering.fetch_add(1, Ordering::AcqRel);
+                        }
                         let answer = service.call(&from, frame.service, frame.body);
                         let connection = Arc::clone(self);
                         let big = service.answers_big(frame.service);
@@ -176,7 +261,10 @@ impl Connection {
                                 connection.until_room().await;
                             }
                             let body = answer.await;
-                            connection.send(FrameType::Response, frame.service, frame.id, &body);
+                            // The last answer takes those before it along.
+                            let more = patient && connection.answering.fetch_sub(1, Ordering::AcqRel) > 1;
+                            let patience = if more { ANSWER_PATIENCE } else { Duration::ZERO };
+                            connection.send(FrameType::Response, frame.service, frame.id, &body, patience);
                         });
                     }
                 }
@@ -201,12 +289,95 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{Incarnation, NodeName, NodeNo};
+    use futures::future::{BoxFuture, join_all};
+
+    /// Two ends of one stream.
+    async fn streams() -> (TcpStream, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialed = TcpStream::connect(listener.local_addr().unwrap());
+        let (dialed, accepted) = tokio::join!(dialed, listener.accept());
+        (dialed.unwrap(), accepted.unwrap().0)
+    }
+
+    /// Answers with what it is asked, service 9 never.
+    struct Echo;
+
+    impl PeerService for Echo {
+        fn call(&self, _: &Arc<PeerIdentity>, service: u8, body: Bytes) -> BoxFuture<'static, Bytes> {
+            Box::pin(async move { if service == 9 { std::future::pending().await } else { body } })
+        }
+
+        fn tell(&self, _: &Arc<PeerIdentity>, _: u8, _: Bytes) {}
+
+        fn admit(&self, _: &PeerIdentity) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn answers_big(&self, _: u8) -> bool {
+            false
+        }
+
+        fn link_changed(&self, _: NodeNo, _: bool) {}
+    }
+
+    fn run(stream: TcpStream) -> Arc<Connection> {
+        let connection = Arc::new(Connection::new(Arc::default()));
+        let from = PeerIdentity {
+            cluster: String::new(),
+            no: NodeNo(1),
+            name: NodeName([0; 20]),
+            incarnation: Incarnation(1),
+            version: String::new(),
+        };
+        tokio::spawn(Arc::clone(&connection).run(stream, from, Arc::new(Echo)));
+        connection
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn patient_requests_share_writes_and_so_do_their_answers() {
+        let (near, far) = streams().await;
+        let (near, far) = (run(near), run(far));
+        let calls = (0..12u8).map(|number| {
+            let near = &near;
+            async move { near.call_patiently(1, &[number], LONG).await }
+        });
+        for (number, answer) in join_all(calls).await.into_iter().enumerate() {
+            assert_eq!(answer.unwrap()[..], [number as u8]);
+        }
+        assert_eq!((near.traffic.messages(), far.traffic.messages()), (12, 12));
+        assert_eq!(near.traffic.writes(), 1);
+        // All arrive at once, unless the kernel cuts the stream.
+        assert!(far.traffic.writes() <= 2, "{}", far.traffic.writes());
+    }
+
+    #[tokio::test]
+    async fn a_patient_request_goes_along_with_one_that_is_not() {
+        let (near, far) = streams().await;
+        let (near, _far) = (run(near), run(far));
+        let (patient, other) = tokio::join!(near.call_patiently(1, b"a", LONG), near.call(1, b"b", LONG));
+        assert_eq!((&patient.unwrap()[..], &other.unwrap()[..]), (&b"a"[..], &b"b"[..]));
+        assert_eq!(near.traffic.writes(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_answer_that_does_not_come_holds_up_no_other() {
+        let (near, far) = streams().await;
+        let (near, far) = (run(near), run(far));
+        tokio::select! {
+            _ = near.call_patiently(9, b"never", LONG) => panic!("there is no such answer"),
+            answer = near.call_patiently(1, b"a", LONG) => assert_eq!(&answer.unwrap()[..], b"a"),
+        }
+        assert_eq!(far.answering.load(Ordering::Acquire), 1);
+    }
 
     #[tokio::test]
     async fn big_answers_wait_for_a_peer_that_does_not_read() {
-        let connection = Arc::new(Connection::new());
+        let connection = Arc::new(Connection::new(Arc::default()));
         connection.until_room().await;
-        connection.send(FrameType::Response, 3, 1, &vec![0; ANSWER_BYTES_MAX]);
+        connection.send(FrameType::Response, 3, 1, &vec![0; ANSWER_BYTES_MAX], Duration::ZERO);
         let waiting = tokio::spawn({
             let connection = Arc::clone(&connection);
             async move { connection.until_room().await }
@@ -214,12 +385,7 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         // The peer reads.
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (stream, mut peer) = {
-            let dialed = TcpStream::connect(listener.local_addr().unwrap());
-            let (dialed, accepted) = tokio::join!(dialed, listener.accept());
-            (dialed.unwrap(), accepted.unwrap().0)
-        };
+        let (stream, mut peer) = streams().await;
         let (_read, write) = stream.into_split();
         tokio::spawn(Arc::clone(&connection).flush(write));
         tokio::spawn(async move { tokio::io::copy(&mut peer, &mut tokio::io::sink()).await });

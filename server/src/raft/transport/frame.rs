@@ -16,6 +16,8 @@ pub(super) enum FrameType {
     Response = 2,
     /// Wants none.
     OneWay = 3,
+    /// A request whose answer may wait for those of others.
+    PatientRequest = 4,
 }
 
 /// One frame.
@@ -60,6 +62,7 @@ pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Frame>, MalformedFram
         1 => FrameType::Request,
         2 => FrameType::Response,
         3 => FrameType::OneWay,
+        4 => FrameType::PatientRequest,
         _ => return Err(MalformedFrame),
     };
     let service = frame.get_u8();
@@ -76,6 +79,7 @@ mod tests {
         let mut wire = BytesMut::new();
         write(&mut wire, FrameType::Request, 3, 7, b"hello");
         write(&mut wire, FrameType::OneWay, 4, 0, b"");
+        write(&mut wire, FrameType::PatientRequest, 5, 1, b"x");
         for cut in 0..wire.len() {
             let mut buffer = BytesMut::new();
             let mut frames = Vec::new();
@@ -85,9 +89,10 @@ mod tests {
                     frames.push(frame);
                 }
             }
-            assert_eq!(frames.len(), 2);
+            assert_eq!(frames.len(), 3);
             assert_eq!((frames[0].id, &frames[0].body[..]), (7, &b"hello"[..]));
             assert_eq!(frames[1].kind, FrameType::OneWay);
+            assert_eq!(frames[2].kind, FrameType::PatientRequest);
         }
     }
 

@@ -20,6 +20,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -65,6 +66,25 @@ pub trait PeerService: Send + Sync + 'static {
     fn link_changed(&self, node: NodeNo, up: bool);
 }
 
+/// What has gone over the links of a node since it started.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    messages: AtomicU64,
+    writes: AtomicU64,
+}
+
+impl Traffic {
+    /// Messages handed to the links: requests, answers, hints.
+    pub fn messages(&self) -> u64 {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    /// Writes that carried them; the fewer, the more messages shared one.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+}
+
 /// The links of a node.
 pub struct Peers {
     secret: ClusterSecret,
@@ -74,6 +94,7 @@ pub struct Peers {
     /// Peers that this node dials, with the tasks that do.
     dialed: Mutex<BTreeMap<NodeNo, (HostPort, tokio::task::AbortHandle)>>,
     complaints: Complaints,
+    traffic: Arc<Traffic>,
 }
 
 impl Peers {
@@ -86,12 +107,18 @@ impl Peers {
             links: RwLock::default(),
             dialed: Mutex::default(),
             complaints: Complaints::default(),
+            traffic: Arc::default(),
         })
     }
 
     /// Connects the links with what answers on them. Before this nothing is accepted.
     pub fn set_service(&self, service: Arc<dyn PeerService>) {
         *self.service.write() = Some(service);
+    }
+
+    /// What has gone over the links.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// Who this node is.
@@ -145,7 +172,7 @@ impl Peers {
     }
 
     async fn run(self: Arc<Self>, stream: TcpStream, other: PeerIdentity, service: Arc<dyn PeerService>) {
-        let connection = Arc::new(Connection::new());
+        let connection = Arc::new(Connection::new(Arc::clone(&self.traffic)));
         let (node, guest) = (other.no, other.is_guest());
         if !guest {
             if let Some(old) = self.links.write().insert(node, Arc::clone(&connection)) {
@@ -236,6 +263,22 @@ impl Peers {
         link.call(service, &body, timeout).await
     }
 
+    /// Like [`Peers::call`], for a request that is in no hurry: it goes with whatever goes to that node next, or after a
+    /// moment, and its answer comes back in the same way.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_patiently(
+        &self,
+        node: NodeNo,
+        service: u8,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, CallError> {
+        let link = self.link(node).ok_or(CallError::NotSent)?;
+        link.call_patiently(service, &body, timeout).await
+    }
+
     /// Sends a message to every peer to which there is a link.
     pub fn tell_all(&self, service: u8, body: &[u8]) {
         for link in self.links.read().values() {
@@ -256,7 +299,7 @@ impl Peers {
     ) -> Result<Bytes, HandshakeError> {
         let me = PeerIdentity { no: NodeNo(0), ..self.me() };
         let (stream, other) = dial(address, &self.secret, &me).await?;
-        let connection = Arc::new(Connection::new());
+        let connection = Arc::new(Connection::new(Arc::clone(&self.traffic)));
         let nothing: Arc<dyn PeerService> = Arc::new(NoService);
         let task = tokio::spawn(Arc::clone(&connection).run(stream, other, nothing));
         let answer = connection.call(service, body, timeout).await;
