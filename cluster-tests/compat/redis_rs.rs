@@ -57,7 +57,9 @@ pub fn cluster(port: u16) -> RedisResult<()> {
         let prefix = format!("redis-rs:cluster:{port}:{name}");
         keys(&mut connection, &prefix)?;
         let mut pipe = cluster_pipe();
-        (0..20).for_each(|number| drop(pipe.cmd("INCR").arg(format!("{prefix}:counter:{number}"))));
+        for number in 0..20 {
+            pipe.cmd("INCR").arg(format!("{prefix}:counter:{number}"));
+        }
         let counted: Vec<i64> = pipe.query(&mut connection)?;
         assert_eq!(counted, [1; 20]);
     }
