@@ -35,7 +35,7 @@ pub struct Report {
 /// Where a node does not answer, a slot has no leader, or a reply is an error.
 pub fn cluster(seeds: &[SocketAddr], rounds: usize) -> io::Result<Report> {
     let seed = *seeds.first().ok_or_else(|| io::Error::other("no address"))?;
-    let ranges = slot_ranges(&mut Client::connect(seed, Duration::from_secs(10))?)?;
+    let ranges = settled(seed)?;
     let shards = keys_by_leader(seed, &ranges)?;
     let (version, _) = identify(seed)?;
     let mut pids = Vec::new();
@@ -61,6 +61,27 @@ pub fn cluster(seeds: &[SocketAddr], rounds: usize) -> io::Result<Report> {
         }
     }
     Ok(Report { machine: Machine::here(), version, leaders, processes: pids.len(), figures: Figures::of(runs) })
+}
+
+/// The slot map, once it has stayed the same for a while: a cluster that has just started still evens its leaders out,
+/// and what is measured is a cluster at rest.
+fn settled(seed: SocketAddr) -> io::Result<Vec<SlotRange>> {
+    const LOOKS: usize = 6;
+    const PAUSE: Duration = Duration::from_millis(500);
+    const LOOKS_MAX: usize = 120;
+    let mut client = Client::connect(seed, Duration::from_secs(10))?;
+    let mut ranges = slot_ranges(&mut client)?;
+    let mut same = 0;
+    for _ in 0..LOOKS_MAX {
+        if same == LOOKS {
+            return Ok(ranges);
+        }
+        std::thread::sleep(PAUSE);
+        let now = slot_ranges(&mut client)?;
+        same = if now == ranges { same + 1 } else { 0 };
+        ranges = now;
+    }
+    Err(io::Error::other("the slot map does not come to rest"))
 }
 
 /// Every key at the address that leads its slot. Only the ports are taken from the map: the nodes are where the seed is.
