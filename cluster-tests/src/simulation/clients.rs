@@ -182,7 +182,7 @@ async fn execute(group: &Group<SimRuntime>, key: &str, input: &StringInput) -> O
     let mut out = BytesMut::new();
     block::encode(&mut out, spec, CommandOptions::default(), args);
     let (done, outcome) = tokio::sync::oneshot::channel();
-    group.partition().propose(Share { block: out.freeze(), count: 1, watch: None, done });
+    group.partition().propose(Share { block: out.freeze(), count: 1, grows: true, watch: None, done });
     match SimRuntime::timeout(Duration::from_secs(3), outcome).await {
         Ok(Ok(ShareOutcome::Applied(replies))) => Outcome::Ok(parse(spec, replies.get(0))),
         Ok(Ok(ShareOutcome::Refused(_) | ShareOutcome::Dirty)) => Outcome::Failed,

@@ -48,6 +48,7 @@ impl World {
         *incarnation += 1;
         let me = CopyId { node: no, incarnation: Incarnation(*incarnation) };
         let host = Arc::new(GroupHost {
+            room: Arc::default(),
             rpc: Arc::new(Port { network: Arc::downgrade(&self.network), me }),
             timing: Timing::default(),
             snapshot_permits: Arc::new(Semaphore::new(1)),

@@ -140,7 +140,7 @@ impl NodePort for Node {
             waiting + size_of::<Client>() as u64
         };
         let clients: u64 = self.clients.list().iter().map(buffers).sum();
-        self.upkeep.set_overhead_bytes((logs + clients) as usize);
+        self.cluster.room().set_overhead_bytes(clients as usize);
         let used = dataset + logs + clients;
         let peak = self.peak_bytes.fetch_max(used, Ordering::Relaxed).max(used);
         MemoryFigures {

@@ -142,7 +142,12 @@ async fn serve(
     }
     let stats = Arc::new(Stats::new(table::named().len()));
     let stop = Arc::new(StopSwitch::new());
-    let upkeep = Upkeep::new(Arc::clone(cluster.routes().partitions()), Arc::clone(&stats), core.clone());
+    let upkeep = Upkeep::new(
+        Arc::clone(cluster.routes().partitions()),
+        Arc::clone(cluster.room()),
+        Arc::clone(&stats),
+        core.clone(),
+    );
     // Tables of empty partitions: what is used before any item.
     let startup_bytes = cluster.routes().partitions().iter().map(|p| p.lock().keyspace.memory_bytes() as u64).sum();
     let node = Arc::new(Node {
@@ -388,8 +393,8 @@ struct Gate(Arc<Upkeep>);
 
 impl MemoryGate for Gate {
     fn admit(&self, partition: &Partition) -> bool {
-        // While evictions are on their way the write goes on: they are in the log before it. What is led elsewhere its
-        // leader decides.
+        // While evictions are on their way the write goes on: it waits for them before it enters the log. What is led
+        // elsewhere its leader decides.
         self.0.admit() != Admission::Refused || !matches!(partition.lock().role, Role::Solo | Role::Leader)
     }
 }

@@ -27,7 +27,7 @@ use crate::clock;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use crate::keyspace::HashSeed;
 use crate::raft::transport::{ClusterSecret, PeerIdentity, PeerService, Peers};
-use crate::raft::{GroupHost, GroupRpc, Partition, PeerUnreachable, Role, ShareOutcome, Timing};
+use crate::raft::{GroupHost, GroupRpc, Partition, PeerUnreachable, Role, Room, ShareOutcome, Timing};
 use crate::topology::HostPort;
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -111,6 +111,7 @@ pub struct ClusterNode {
     pub(super) peers: Arc<Peers>,
     pub(super) directory: Directory,
     pub(super) copies: Arc<Copies>,
+    pub(super) room: Arc<Room>,
     pub(super) routes: Arc<Routes>,
     pub(super) cluster: ClusterId,
     pub(super) forward: OnceLock<Arc<dyn ForwardServer>>,
@@ -232,7 +233,9 @@ impl ClusterNode {
         let me = CopyId { node: membership.no, incarnation: identity.incarnation };
         let topology = topology(&state, me.node, &|_| None, &|_| false);
         let routes = Arc::new(Routes::new(partitions, topology).with_peers(Arc::clone(&peers)));
+        let room = Room::new(routes.partitions());
         let host = Arc::new(GroupHost {
+            room: Arc::clone(&room),
             rpc: Arc::new(GroupLink(Arc::clone(&peers))),
             timing: Timing::default(),
             snapshot_permits: Arc::new(Semaphore::new(1)),
@@ -244,6 +247,7 @@ impl ClusterNode {
             peers: Arc::clone(&peers),
             directory,
             copies: Arc::clone(&copies),
+            room,
             routes,
             cluster: membership.cluster,
             forward: OnceLock::new(),
@@ -271,6 +275,11 @@ impl ClusterNode {
     /// The copies.
     pub fn copies(&self) -> &Arc<Copies> {
         &self.copies
+    }
+
+    /// The node's memory.
+    pub fn room(&self) -> &Arc<Room> {
+        &self.room
     }
 
     /// The links.

@@ -96,7 +96,7 @@ async fn write(node: &ClusterNode, id: PartitionId, value: &str) -> bool {
             let mut out = BytesMut::new();
             block::encode(&mut out, spec, CommandOptions::default(), Args::new(text.as_bytes(), &ranges));
             let (done, outcome) = oneshot::channel();
-            partition.propose(Share { block: out.freeze(), count: 1, watch: None, done });
+            partition.propose(Share { block: out.freeze(), count: 1, grows: true, watch: None, done });
             matches!(outcome.await, Ok(ShareOutcome::Applied(_)))
         }
         _ => false,

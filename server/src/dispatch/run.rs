@@ -145,7 +145,8 @@ impl Dispatcher {
         drop(guard);
         let (done, outcome) = oneshot::channel();
         let watch = watched.map(|watched| watched.token.clone());
-        partition.propose(Share { block: block.bytes.clone(), count: block.count, watch, done });
+        let (block, count, grows) = (block.bytes.clone(), block.count, block.denyoom);
+        partition.propose(Share { block, count, grows, watch, done });
         Sent::Later(outcome)
     }
 

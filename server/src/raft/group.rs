@@ -13,7 +13,8 @@ use super::log::MemoryLog;
 use super::machine::Machine;
 use super::network::{Address, GroupRaft, GroupRpc, Kind, Network, Receiver, STATUS_OK, STATUS_REFUSED};
 use super::partition::{Partition, Role};
-use super::proposer::{self, Inbox};
+use super::proposer::{self, Inbox, Proposer};
+use super::room::Room;
 use super::types::{GroupTypes, LeaderId, LogId, Membership, StoredMembership, Vote};
 use crate::clock::{self, UnixMs};
 use crate::ids::{CopyId, NodeNo, PartitionId};
@@ -29,12 +30,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Log bytes past which the log is cut.
-const LOG_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Log bytes past which it is cut even if a snapshot is being sent that needs its entries.
 const LOG_BYTES_WHILE_SENDING_MAX: usize = 256 * 1024 * 1024;
 /// Entries that stay after a cut, for followers that are a little behind.
-const ENTRIES_KEPT: u64 = 256;
+const ENTRIES_KEPT: usize = 256;
 
 /// How groups are timed. Failover takes about `election_ms.1` + a random part of the range (OPENRAFT.md).
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +60,8 @@ pub struct GroupHost {
     pub snapshot_permits: Arc<Semaphore>,
     /// The wall clock.
     pub wall: fn() -> UnixMs,
+    /// The node's memory.
+    pub room: Arc<Room>,
 }
 
 /// How a copy comes to be.
@@ -129,12 +130,12 @@ impl<RT: AsyncRuntime> Group<RT> {
         start: Start,
     ) -> Result<Arc<Self>, String> {
         let log = match start {
-            Start::Empty => MemoryLog::default(),
+            Start::Empty => MemoryLog::new(partition.log_account()),
             Start::Alone => Self::begin_alone(&partition, me).await,
         };
         let machine = Machine::new(Arc::clone(&partition));
         let life = machine.life();
-        let network = Network::<RT>::new(Arc::clone(&host.rpc), partition.id(), generation, me);
+        let network = Network::<RT>::new(Arc::clone(&host.rpc), Arc::clone(&partition), generation, me);
         let config = config(partition.id(), host.timing)?;
         let raft = Raft::new(me.pack(), config, network, log.clone(), machine).await.map_err(|e| e.to_string())?;
         let inbox = Arc::new(Inbox::default());
@@ -154,13 +155,15 @@ impl<RT: AsyncRuntime> Group<RT> {
         });
         // Dropping a handle does not end its task: they live as long as the group.
         let seed = u64::from(generation) << 32 ^ me.pack() ^ (group.host.wall)();
-        drop(RT::spawn(proposer::run(
-            group.raft.clone(),
-            Arc::clone(&group.partition),
-            Arc::clone(&group.inbox),
-            group.host.wall,
+        let proposer = Proposer {
+            raft: group.raft.clone(),
+            partition: Arc::clone(&group.partition),
+            inbox: Arc::clone(&group.inbox),
+            room: Arc::clone(&group.host.room),
+            wall: group.host.wall,
             seed,
-        )));
+        };
+        drop(RT::spawn(proposer::run(proposer)));
         drop(RT::spawn(Arc::clone(&group).observe()));
         if start == Start::Alone {
             // The only voter: no reason to wait for an election timeout.
@@ -174,7 +177,7 @@ impl<RT: AsyncRuntime> Group<RT> {
     async fn begin_alone(partition: &Partition, me: CopyId) -> MemoryLog {
         let leader_id = LeaderId { term: 1, node_id: me.pack() };
         let first = LogId { leader_id, index: 1 };
-        let log = MemoryLog::starting_after(first);
+        let log = MemoryLog::starting_after(first, partition.log_account());
         let _ =
             RaftLogStorage::<GroupTypes<RT>>::save_vote(&mut log.clone(), &Vote { leader_id, committed: false }).await;
         let mut state = partition.lock();
@@ -297,7 +300,8 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// Cuts the log where it has grown past its budget.
     pub async fn cut_log(&self) {
         let bytes = self.log.bytes();
-        if bytes <= LOG_BYTES_MAX {
+        let bytes_max = self.host.room.log_bytes_max();
+        if bytes <= bytes_max {
             return;
         }
         let (applied, view) = {
@@ -313,7 +317,8 @@ impl<RT: AsyncRuntime> Group<RT> {
         if snapshot < upto {
             let _ = self.raft.trigger().snapshot().await;
         }
-        let _ = self.raft.trigger().purge_log(snapshot.min(upto.saturating_sub(ENTRIES_KEPT))).await;
+        let _ =
+            self.raft.trigger().purge_log(snapshot.min(upto).min(self.log.surplus(bytes_max / 2, ENTRIES_KEPT))).await;
     }
 
     /// Answers a request of another copy.
@@ -347,6 +352,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             Kind::Append => {
                 let request = body.append_request::<RT>()?;
                 answer.put_append_response(&self.raft.append_entries(request).await.map_err(|_| None)?);
+                answer.put_u64_le(self.host.room.free_bytes());
             }
             Kind::Vote => {
                 let request = body.vote_request::<RT>()?;

@@ -24,7 +24,15 @@ pub struct MemoryLog {
 #[derive(Debug, Default)]
 struct Inner {
     state: Mutex<State>,
-    bytes: AtomicUsize,
+    /// Shared with the partition, for which it counts.
+    bytes: Arc<AtomicUsize>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let rest = self.state.get_mut().entries.iter().map(entry_bytes).sum();
+        self.bytes.fetch_sub(rest, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -50,9 +58,14 @@ fn entry_bytes(entry: &Entry) -> usize {
 }
 
 impl MemoryLog {
+    /// An empty log that counts its bytes into `account`, too.
+    pub fn new(account: Arc<AtomicUsize>) -> Self {
+        Self { inner: Arc::new(Inner { state: Mutex::default(), bytes: account }) }
+    }
+
     /// A log that begins after `purged`, as if everything up to there had been applied and cut.
-    pub fn starting_after(purged: LogId) -> Self {
-        let log = Self::default();
+    pub fn starting_after(purged: LogId, account: Arc<AtomicUsize>) -> Self {
+        let log = Self::new(account);
         log.inner.state.lock().purged = Some(purged);
         log
     }
@@ -60,6 +73,18 @@ impl MemoryLog {
     /// Bytes that the log holds.
     pub fn bytes(&self) -> usize {
         self.inner.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Index of the last entry that may be cut if the last `bytes` of the log stay, and no more than `entries`.
+    pub(super) fn surplus(&self, bytes: usize, entries: usize) -> u64 {
+        let state = self.inner.state.lock();
+        let mut kept = 0;
+        let fits = |entry: &&Entry| {
+            kept += entry_bytes(entry);
+            kept <= bytes
+        };
+        let stay = state.entries.iter().rev().take(entries).take_while(fits).count();
+        (state.first() + (state.entries.len() - stay) as u64).saturating_sub(1)
     }
 
     /// The entries after `index`.

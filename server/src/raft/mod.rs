@@ -8,6 +8,7 @@ pub mod machine;
 mod network;
 mod partition;
 mod proposer;
+mod room;
 mod share;
 pub mod transport;
 pub mod types;
@@ -16,6 +17,7 @@ pub mod upkeep;
 pub use group::{CopyProgress, Group, GroupHost, ReshapeError, Start, Timing, read_address, refusal};
 pub use network::{GroupRpc, PeerUnreachable};
 pub use partition::{Partition, PartitionGuard, Role};
+pub use room::Room;
 pub use share::{Refusal, Replies, Share, ShareOutcome};
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 
 use super::codec::{Malformed, Reader, WriteMessage};
 use super::machine::{Machine, SnapshotData, View};
+use super::partition::Partition;
 use super::types::{GroupTypes, LeaderId, SnapshotMeta, Vote};
+use crate::clock;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::future::{BoxFuture, Either, select};
@@ -116,21 +118,22 @@ impl Address {
 /// Makes the clients of one copy.
 pub(super) struct Network<RT> {
     rpc: Arc<dyn GroupRpc>,
-    partition: PartitionId,
+    partition: Arc<Partition>,
     generation: u32,
     me: CopyId,
     runtime: PhantomData<fn() -> RT>,
 }
 
 impl<RT> Network<RT> {
-    pub(super) fn new(rpc: Arc<dyn GroupRpc>, partition: PartitionId, generation: u32, me: CopyId) -> Self {
+    pub(super) fn new(rpc: Arc<dyn GroupRpc>, partition: Arc<Partition>, generation: u32, me: CopyId) -> Self {
         Self { rpc, partition, generation, me, runtime: PhantomData }
     }
 
     fn client(&self, target: u64, patient: bool) -> CopyClient<RT> {
         let to = CopyId::unpack(target);
-        let address = Address { partition: self.partition, generation: self.generation, from: self.me, to };
-        CopyClient { rpc: Arc::clone(&self.rpc), address, patient, transfer: 0, runtime: PhantomData }
+        let address = Address { partition: self.partition.id(), generation: self.generation, from: self.me, to };
+        let partition = Arc::clone(&self.partition);
+        CopyClient { rpc: Arc::clone(&self.rpc), partition, address, patient, transfer: 0, runtime: PhantomData }
     }
 }
 
@@ -149,6 +152,7 @@ impl<RT: AsyncRuntime> RaftNetworkFactory<GroupTypes<RT>> for Network<RT> {
 /// Speaks to one other copy.
 pub(super) struct CopyClient<RT> {
     rpc: Arc<dyn GroupRpc>,
+    partition: Arc<Partition>,
     address: Address,
     /// Its messages are heartbeats. The lease counts from the instant at which openraft decided on one, which is before
     /// any wait in the link: waiting makes a lease shorter, never longer.
@@ -238,7 +242,10 @@ impl<RT: AsyncRuntime> RaftNetworkV2<GroupTypes<RT>> for CopyClient<RT> {
         option: RPCOption,
     ) -> Rpc<RT, AppendEntriesResponse<GroupTypes<RT>>> {
         let mut answer = self.call(Kind::Append, option.hard_ttl(), |out| out.put_append_request(&request)).await?;
-        Ok(answer.append_response().map_err(unreachable)?)
+        let response = answer.append_response().map_err(unreachable)?;
+        let free = answer.u64().map_err(unreachable)?;
+        self.partition.hear_free_bytes(self.address.to.node, free, clock::boot_ns());
+        Ok(response)
     }
 
     async fn vote(

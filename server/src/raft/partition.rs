@@ -10,7 +10,10 @@ use crate::keyspace::{HashSeed, Keyspace};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// What a copy told of its room counts for so long: ten heartbeats. One that is not heard from holds up nobody.
+const COPY_FRESH_NS: u64 = 1_000_000_000;
 
 /// What this node is to a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,14 @@ pub struct Partition {
     /// The proposer of the group, where there is one.
     inbox: RwLock<Option<Arc<Inbox>>>,
     memory_bytes: AtomicUsize,
+    /// Bytes of the log of its group, which counts them here.
+    log_bytes: Arc<AtomicUsize>,
+    /// Free room of the other copies' nodes, as told with their acknowledgements, and when (boot time).
+    copies_free: Mutex<Vec<(NodeNo, u64, u64)>>,
+    /// Whether there is anything in it.
+    copies_told: AtomicBool,
+    /// Whether a group is here.
+    grouped: AtomicBool,
 }
 
 /// What the mutex guards.
@@ -97,6 +108,10 @@ impl Partition {
             lease_until_ns: AtomicU64::new(0),
             inbox: RwLock::new(None),
             memory_bytes: AtomicUsize::new(0),
+            log_bytes: Arc::default(),
+            copies_free: Mutex::default(),
+            copies_told: AtomicBool::new(false),
+            grouped: AtomicBool::new(false),
         }
     }
 
@@ -141,6 +156,45 @@ impl Partition {
         self.memory_bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the log of its group.
+    pub fn log_bytes(&self) -> usize {
+        self.log_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Where a log counts its bytes.
+    pub(super) fn log_account(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.log_bytes)
+    }
+
+    /// Whether there is no group here.
+    pub(super) fn is_alone(&self) -> bool {
+        !self.grouped.load(Ordering::Relaxed)
+    }
+
+    /// Takes what another copy's node told of its free memory.
+    pub(super) fn hear_free_bytes(&self, node: NodeNo, bytes: u64, now_ns: u64) {
+        let mut all = self.copies_free.lock();
+        match all.iter_mut().find(|(no, ..)| *no == node) {
+            Some(one) => (one.1, one.2) = (bytes, now_ns),
+            // One without a limit is not worth remembering.
+            None if bytes == u64::MAX => {}
+            None => {
+                all.push((node, bytes, now_ns));
+                self.copies_told.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// The smallest free room of the other copies that have been heard from lately; `None` where none has a limit.
+    pub(super) fn copies_free_bytes(&self, now_ns: u64) -> Option<u64> {
+        if !self.copies_told.load(Ordering::Acquire) {
+            return None;
+        }
+        let all = self.copies_free.lock();
+        let fresh = all.iter().filter(|(_, _, at)| now_ns.saturating_sub(*at) < COPY_FRESH_NS);
+        fresh.map(|(_, bytes, _)| *bytes).min().filter(|bytes| *bytes < u64::MAX)
+    }
+
     /// Whether a leader may answer reads alone at boot time `now_ns`, which must have been read after the socket read
     /// that delivered the command (DESIGN.md, Leases).
     pub fn lease_holds(&self, now_ns: u64) -> bool {
@@ -162,8 +216,19 @@ impl Partition {
         }
     }
 
+    /// Like [`Partition::propose`], ahead of what waits: for mutations that free memory.
+    pub(super) fn propose_first(&self, share: Share) {
+        match &*self.inbox.read() {
+            Some(inbox) => inbox.push_first(share),
+            None => {
+                let _ = share.done.send(ShareOutcome::Refused(Refusal::NoCopy));
+            }
+        }
+    }
+
     /// Connects the proposer of a group that starts, or disconnects that of one that stops.
     pub(super) fn set_inbox(&self, inbox: Option<Arc<Inbox>>) {
+        self.grouped.store(inbox.is_some(), Ordering::Relaxed);
         if let Some(old) = std::mem::replace(&mut *self.inbox.write(), inbox) {
             old.close();
         }

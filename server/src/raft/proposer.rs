@@ -8,13 +8,16 @@
 
 use super::machine::Machine;
 use super::partition::Partition;
+use super::room::Room;
 use super::share::{Refusal, Share, ShareOutcome};
 use super::types::{self, GroupTypes, Mutations, ShareResponder};
-use crate::clock::UnixMs;
+use crate::clock::{self, UnixMs};
 use crossbeam::queue::SegQueue;
 use openraft::{AsyncRuntime, Instant, Raft};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Entries in flight at once: 2 is as good as 4, 1 is worse (OPENRAFT.md).
@@ -24,10 +27,17 @@ const ENTRY_COMMANDS_MAX: u32 = 256;
 /// Bytes in an entry, about.
 const ENTRY_BYTES_MAX: usize = 64 * 1024;
 
+/// How long writes wait for memory while something may be evicted; then they are answered OOM.
+const ROOM_PATIENCE: Duration = Duration::from_secs(1);
+/// How often they look whether there is some.
+const ROOM_LOOK_PERIOD: Duration = Duration::from_millis(2);
+
 /// Where shares wait for their entry. Any thread may push.
 #[derive(Default)]
 pub struct Inbox {
     shares: SegQueue<Share>,
+    /// What frees memory: others may be waiting for it.
+    first: SegQueue<Share>,
     wake: Notify,
     in_flight: AtomicUsize,
     closed: AtomicBool,
@@ -37,6 +47,16 @@ impl Inbox {
     /// Hands a share over.
     pub fn push(&self, share: Share) {
         self.shares.push(share);
+        self.pushed();
+    }
+
+    /// Hands over a share that does not wait for the others.
+    pub fn push_first(&self, share: Share) {
+        self.first.push(share);
+        self.pushed();
+    }
+
+    fn pushed(&self) {
         self.wake.notify_one();
         if self.closed.load(Ordering::Acquire) {
             self.refuse_all();
@@ -51,7 +71,7 @@ impl Inbox {
     }
 
     fn refuse_all(&self) {
-        while let Some(share) = self.shares.pop() {
+        while let Some(share) = self.first.pop().or_else(|| self.shares.pop()) {
             let _ = share.done.send(ShareOutcome::Refused(Refusal::NotLeader(None)));
         }
     }
@@ -74,69 +94,142 @@ impl<I: Instant> EntryClock<I> {
     }
 }
 
-/// Proposes what arrives in `inbox` until it is closed.
-pub async fn run<RT: AsyncRuntime>(
-    raft: Raft<GroupTypes<RT>, Machine>,
-    partition: Arc<Partition>,
-    inbox: Arc<Inbox>,
-    wall: fn() -> UnixMs,
-    seed: u64,
-) {
+/// Proposes what arrives in `inbox` for the group `raft`.
+pub(super) struct Proposer<RT: AsyncRuntime> {
+    pub raft: Raft<GroupTypes<RT>, Machine>,
+    pub partition: Arc<Partition>,
+    pub inbox: Arc<Inbox>,
+    pub room: Arc<Room>,
+    pub wall: fn() -> UnixMs,
+    pub seed: u64,
+}
+
+/// The shares of the next entry.
+struct Draft {
+    shares: Vec<Share>,
+    commands: u32,
+    bytes: usize,
+}
+
+impl Draft {
+    /// Takes what comes next: what frees memory alone and first, a share that is checked against watched keys alone, of
+    /// all others as many as an entry holds.
+    fn next(inbox: &Inbox, waiting: &mut VecDeque<Share>) -> Option<Self> {
+        if let Some(share) = inbox.first.pop() {
+            return Some(Self::of(share));
+        }
+        let mut draft = Self::of(waiting.pop_front().or_else(|| inbox.shares.pop())?);
+        if draft.shares[0].watch.is_some() {
+            return Some(draft);
+        }
+        while draft.commands < ENTRY_COMMANDS_MAX && draft.bytes < ENTRY_BYTES_MAX {
+            let Some(share) = waiting.pop_front().or_else(|| inbox.shares.pop()) else { break };
+            if share.watch.is_some() {
+                waiting.push_front(share);
+                break;
+            }
+            draft.commands += share.count;
+            draft.bytes += share.block.len();
+            draft.shares.push(share);
+        }
+        Some(draft)
+    }
+
+    fn of(share: Share) -> Self {
+        Self { commands: share.count, bytes: share.block.len(), shares: vec![share] }
+    }
+
+    /// Puts the shares back to where they were.
+    fn undo(self, waiting: &mut VecDeque<Share>) {
+        self.shares.into_iter().rev().for_each(|share| waiting.push_front(share));
+    }
+
+    fn cost(&self) -> usize {
+        Room::cost(self.bytes, self.commands)
+    }
+
+    fn grows(&self) -> bool {
+        self.shares.iter().any(|share| share.grows)
+    }
+
+    /// Refuses the shares that need memory; the others wait on.
+    fn refuse(self, waiting: &mut VecDeque<Share>) {
+        let (grow, rest): (Vec<_>, Vec<_>) = self.shares.into_iter().partition(|share| share.grows);
+        for share in grow {
+            let _ = share.done.send(ShareOutcome::Refused(Refusal::OutOfMemory));
+        }
+        rest.into_iter().rev().for_each(|share| waiting.push_front(share));
+    }
+}
+
+/// Proposes until the inbox is closed.
+pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
+    let Proposer { raft, partition, inbox, room, wall, seed } = proposer;
     let mut clock = EntryClock { last: 0, at: RT::Instant::now() };
     let mut number = 0u64;
-    let finished: Arc<dyn Fn() + Send + Sync> = {
-        let inbox = Arc::clone(&inbox);
-        Arc::new(move || {
-            inbox.in_flight.fetch_sub(1, Ordering::AcqRel);
-            inbox.wake.notify_one();
-        })
-    };
-    let mut held: Option<Share> = None;
+    let mut waiting = VecDeque::new();
+    // Since when nothing was proposed for want of memory.
+    let mut starved: Option<RT::Instant> = None;
     while !inbox.closed.load(Ordering::Acquire) {
         // Connections that become ready in the same turn of the loop add their shares first.
         tokio::task::yield_now().await;
+        let mut short = false;
         while inbox.in_flight.load(Ordering::Acquire) < IN_FLIGHT_MAX {
-            let Some(first) = held.take().or_else(|| inbox.shares.pop()) else { break };
+            let Some(mut draft) = Draft::next(&inbox, &mut waiting) else { break };
             let mut expects = None;
-            let mut shares = vec![first];
-            if let Some(token) = shares[0].watch.clone() {
+            if let Some(token) = draft.shares[0].watch.clone() {
                 if inbox.in_flight.load(Ordering::Acquire) > 0 {
                     // Checked only when all before it is applied.
-                    held = shares.pop();
+                    draft.undo(&mut waiting);
                     break;
                 }
                 let state = partition.lock();
                 if token.load(Ordering::Acquire) {
                     drop(state);
-                    let _ = shares.remove(0).done.send(ShareOutcome::Dirty);
+                    let _ = draft.shares.remove(0).done.send(ShareOutcome::Dirty);
                     continue;
                 }
                 expects = state.applied;
+            }
+            let cost = draft.cost();
+            if !draft.grows() {
+                room.take_anyway(cost);
+            } else if room.take(&partition, cost, clock::boot_ns()) {
+                starved = None;
+            } else if room.may_be_freed() && starved.get_or_insert_with(RT::Instant::now).elapsed() < ROOM_PATIENCE {
+                draft.undo(&mut waiting);
+                short = true;
+                break;
             } else {
-                let mut commands = shares[0].count;
-                let mut bytes = shares[0].block.len();
-                while commands < ENTRY_COMMANDS_MAX && bytes < ENTRY_BYTES_MAX {
-                    let Some(share) = inbox.shares.pop() else { break };
-                    if share.watch.is_some() {
-                        held = Some(share);
-                        break;
-                    }
-                    commands += share.count;
-                    bytes += share.block.len();
-                    shares.push(share);
-                }
+                draft.refuse(&mut waiting);
+                continue;
             }
             number += 1;
             inbox.in_flight.fetch_add(1, Ordering::AcqRel);
             let applied_clock = partition.lock().clock;
-            let (blocks, waiting) = types::split(shares);
+            let (blocks, done) = types::split(draft.shares);
             let mutations =
                 Mutations { clock: clock.next(applied_clock, wall()), seed: seed ^ number, expects, blocks };
+            let finished = {
+                let (inbox, room) = (Arc::clone(&inbox), Arc::clone(&room));
+                move || {
+                    room.give_back(cost);
+                    inbox.in_flight.fetch_sub(1, Ordering::AcqRel);
+                    inbox.wake.notify_one();
+                }
+            };
             // An error means that the group has stopped; the dropped responder answers.
-            let _ =
-                raft.write(Arc::new(mutations)).responder(ShareResponder::new(waiting, Arc::clone(&finished))).await;
+            let _ = raft.write(Arc::new(mutations)).responder(ShareResponder::new(done, Box::new(finished))).await;
         }
-        inbox.wake.notified().await;
+        if short {
+            room.press();
+            let _ = RT::timeout(ROOM_LOOK_PERIOD, inbox.wake.notified()).await;
+        } else {
+            inbox.wake.notified().await;
+        }
+    }
+    for share in waiting {
+        let _ = share.done.send(ShareOutcome::Refused(Refusal::NotLeader(None)));
     }
     inbox.refuse_all();
 }

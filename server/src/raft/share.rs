@@ -13,6 +13,8 @@ pub struct Share {
     pub block: Bytes,
     /// How many commands `block` holds.
     pub count: u32,
+    /// Whether one of them may need memory: then the share waits until the copies have room for it.
+    pub grows: bool,
     /// Set for EXEC under WATCH: the share is refused as [`ShareOutcome::Dirty`] if any has been set when it would be
     /// applied.
     pub watch: Option<crate::keyspace::WatchToken>,

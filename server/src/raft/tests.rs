@@ -53,6 +53,7 @@ async fn start(wire: &Arc<Wire>, me: CopyId, partition: Arc<Partition>, how: Sta
         timing: Timing::default(),
         snapshot_permits: Arc::new(Semaphore::new(1)),
         wall: clock::unix_ms,
+        room: Arc::default(),
     });
     let group = Group::start(host, partition, 1, me, how).await.expect("a copy starts");
     wire.groups.lock().insert(me.node, Arc::clone(&group));
@@ -85,7 +86,7 @@ fn encode(command: &[&str]) -> Bytes {
 
 async fn propose(partition: &Partition, command: &[&str]) -> ShareOutcome {
     let (done, outcome) = oneshot::channel();
-    partition.propose(Share { block: encode(command), count: 1, watch: None, done });
+    partition.propose(Share { block: encode(command), count: 1, grows: true, watch: None, done });
     outcome.await.unwrap_or(ShareOutcome::Uncertain)
 }
 

@@ -130,12 +130,12 @@ pub struct Applied(pub Vec<Option<Replies>>);
 pub struct ShareResponder {
     waiting: Vec<oneshot::Sender<ShareOutcome>>,
     /// Told once when the entry is done, whatever its fate.
-    finished: Option<Arc<dyn Fn() + Send + Sync>>,
+    finished: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl ShareResponder {
     /// A responder for these shares, in the order of the entry's blocks.
-    pub fn new(waiting: Vec<oneshot::Sender<ShareOutcome>>, finished: Arc<dyn Fn() + Send + Sync>) -> Self {
+    pub fn new(waiting: Vec<oneshot::Sender<ShareOutcome>>, finished: Box<dyn FnOnce() + Send>) -> Self {
         Self { waiting, finished: Some(finished) }
     }
 

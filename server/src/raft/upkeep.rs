@@ -4,6 +4,7 @@
 //! (REAP, EVICT) that its leader proposes, so copies stay alike.
 
 use super::partition::{Partition, PartitionGuard, Role};
+use super::room::Room;
 use super::share::{Share, ShareOutcome};
 use crate::clock::{self, Tick, UnixMs};
 use crate::commands::block::{self, CommandOptions};
@@ -14,10 +15,10 @@ use crate::telemetry::Stats;
 use bytes::BytesMut;
 use larder_protocol::Args;
 use parking_lot::RwLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 /// Items handled under one hold of a partition's lock.
 const SLICE_ITEMS: usize = 64;
@@ -27,12 +28,8 @@ pub struct Upkeep {
     partitions: Arc<[Arc<Partition>]>,
     /// Partitions with an entry of ours in flight.
     busy: Vec<AtomicBool>,
-    limit_bytes: AtomicUsize,
     policy: RwLock<EvictionPolicy>,
-    /// Memory that is not the partitions': logs, buffers; told from outside.
-    overhead_bytes: AtomicUsize,
-    /// Wakes the evictor.
-    pressed: Notify,
+    room: Arc<Room>,
     stats: Arc<Stats>,
     runtime: tokio::runtime::Handle,
     this: Weak<Self>,
@@ -51,14 +48,17 @@ pub enum Admission {
 
 impl Upkeep {
     /// Upkeep of these partitions, without a limit; what it removes is counted into `stats`, its tasks run on `runtime`.
-    pub fn new(partitions: Arc<[Arc<Partition>]>, stats: Arc<Stats>, runtime: tokio::runtime::Handle) -> Arc<Self> {
+    pub fn new(
+        partitions: Arc<[Arc<Partition>]>,
+        room: Arc<Room>,
+        stats: Arc<Stats>,
+        runtime: tokio::runtime::Handle,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             busy: partitions.iter().map(|_| AtomicBool::new(false)).collect(),
             partitions,
-            limit_bytes: AtomicUsize::new(0),
             policy: RwLock::new(EvictionPolicy::NoEviction),
-            overhead_bytes: AtomicUsize::new(0),
-            pressed: Notify::new(),
+            room,
             stats,
             runtime,
             this: Weak::clone(this),
@@ -67,7 +67,8 @@ impl Upkeep {
 
     /// Sets limit (0: none) and policy.
     pub fn configure(&self, limit_bytes: usize, policy: EvictionPolicy) {
-        self.limit_bytes.store(limit_bytes, Ordering::Relaxed);
+        self.room.set_limit_bytes(limit_bytes);
+        self.room.set_evicts(policy != EvictionPolicy::NoEviction);
         let mut now = self.policy.write();
         if *now != policy {
             *now = policy;
@@ -76,17 +77,12 @@ impl Upkeep {
             }
         }
         drop(now);
-        self.pressed.notify_one();
-    }
-
-    /// Tells how much memory counts besides the partitions'.
-    pub fn set_overhead_bytes(&self, bytes: usize) {
-        self.overhead_bytes.store(bytes, Ordering::Relaxed);
+        self.room.press();
     }
 
     /// The limit; 0 where there is none.
     pub fn limit_bytes(&self) -> usize {
-        self.limit_bytes.load(Ordering::Relaxed)
+        self.room.limit_bytes()
     }
 
     /// The policy.
@@ -96,8 +92,7 @@ impl Upkeep {
 
     /// Bytes in use that count against the limit.
     pub fn used_bytes(&self) -> usize {
-        self.partitions.iter().map(|partition| partition.memory_bytes()).sum::<usize>()
-            + self.overhead_bytes.load(Ordering::Relaxed)
+        self.room.used_bytes()
     }
 
     /// Decides on a write that may need memory; evicts from solo partitions at once. Call it without a lock held.
@@ -106,8 +101,7 @@ impl Upkeep {
         if limit == 0 {
             return Admission::Room;
         }
-        let used = self.used_bytes();
-        if used <= limit - Self::reserve(limit) {
+        if self.room.shortfall_bytes(clock::boot_ns()) == 0 {
             return Admission::Room;
         }
         let pending = self.evict();
@@ -121,22 +115,21 @@ impl Upkeep {
         }
     }
 
-    /// Kept free below the limit, so that writes seldom wait for an eviction.
-    fn reserve(limit: usize) -> usize {
-        (limit / 256).min(1024 * 1024)
-    }
-
     /// Evicts, oldest first over all partitions that this node may evict from, until the reserve is free again. Returns
     /// whether evictions are in flight that will free more.
     fn evict(&self) -> bool {
-        let limit = self.limit_bytes();
-        let target = limit - Self::reserve(limit);
         let policy = self.policy();
         if policy == EvictionPolicy::NoEviction {
             return false;
         }
         let mut pending = self.busy.iter().any(|busy| busy.load(Ordering::Acquire));
-        while self.used_bytes() > target {
+        // What is proposed frees memory only when it is applied.
+        let mut proposed = 0;
+        loop {
+            let short = self.room.shortfall_bytes(clock::boot_ns()).saturating_sub(proposed);
+            if short == 0 {
+                return pending;
+            }
             // The partition that holds the oldest item, and how old the next partition's oldest is.
             let mut best: Option<(Rank, usize)> = None;
             let mut second: Option<Rank> = None;
@@ -162,26 +155,28 @@ impl Upkeep {
                 }
             }
             let Some((_, index)) = best else { return pending };
-            let excess = self.used_bytes().saturating_sub(target);
-            pending |= self.evict_from(index, policy, second, excess);
+            let in_flight = self.evict_from(index, policy, second, short);
+            pending |= in_flight > 0;
+            proposed += in_flight;
         }
-        pending
     }
 
-    /// Evicts from one partition up to `excess` bytes, while its items are not newer than `until`. Returns whether that
-    /// is still in flight.
-    fn evict_from(&self, index: usize, policy: EvictionPolicy, until: Option<Rank>, excess: usize) -> bool {
+    /// Evicts from one partition up to `excess` bytes, while its items are not newer than `until`. Returns how many
+    /// bytes of that are still in flight.
+    fn evict_from(&self, index: usize, policy: EvictionPolicy, until: Option<Rank>, excess: usize) -> usize {
         let partition = &self.partitions[index];
         let mut state = partition.lock();
         let mut keys: Vec<Vec<u8>> = Vec::new();
         let mut bytes = 0;
+        // A victim's own size is not known here: the average will do.
+        let average = state.keyspace.memory_bytes() / state.keyspace.len().max(1);
         state.keyspace.victims(&mut |victim| {
             let rank = Rank::of(policy, victim.last_access, victim.deadline);
             let stop = keys.len() >= SLICE_ITEMS || bytes >= excess || until.is_some_and(|until| until.before(rank));
             if stop && !keys.is_empty() {
                 return false;
             }
-            bytes += victim.key.len() + 32;
+            bytes += average.max(victim.key.len() + 32);
             keys.push(victim.key.to_vec());
             true
         });
@@ -189,14 +184,14 @@ impl Upkeep {
             Role::Solo => {
                 let removed = keys.iter().filter(|key| state.keyspace.remove(key)).count();
                 self.stats.evicted_keys.fetch_add(removed as u64, Ordering::Relaxed);
-                false
+                0
             }
             Role::Leader => {
                 drop(state);
                 self.propose(index, &maintenance::evict::EVICT, &keys);
-                true
+                bytes
             }
-            _ => false,
+            _ => 0,
         }
     }
 
@@ -213,7 +208,7 @@ impl Upkeep {
         block::encode(&mut out, spec, CommandOptions::default(), Args::new(&buffer, &ranges));
         let (done, outcome) = oneshot::channel();
         self.busy[index].store(true, Ordering::Release);
-        self.partitions[index].propose(Share { block: out.freeze(), count: 1, watch: None, done });
+        self.partitions[index].propose_first(Share { block: out.freeze(), count: 1, grows: false, watch: None, done });
         let Some(this) = self.this.upgrade() else { return };
         self.runtime.spawn(async move {
             if let Ok(ShareOutcome::Applied(replies)) = outcome.await {
@@ -228,6 +223,7 @@ impl Upkeep {
                 counter.fetch_add(removed.unwrap_or(0), Ordering::Relaxed);
             }
             this.busy[index].store(false, Ordering::Release);
+            this.room.press();
         });
     }
 
@@ -240,7 +236,7 @@ impl Upkeep {
             }
             // Ten times a second; with a backlog, again after the connections had their turn.
             let pause = if more { Duration::from_millis(1) } else { Duration::from_millis(100) };
-            let _ = tokio::time::timeout(pause, self.pressed.notified()).await;
+            let _ = tokio::time::timeout(pause, self.room.pressed()).await;
         }
     }
 

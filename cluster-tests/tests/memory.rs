@@ -1,0 +1,76 @@
+//! The memory limit on three nodes under a load that would pass it many times over.
+#![allow(missing_docs)]
+
+use cluster_tests::process::{Client, Cluster};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// Limit of each node.
+const LIMIT_BYTES: u64 = 6 * 1024 * 1024;
+/// What all clients write together.
+const WRITTEN_BYTES: u64 = 2 * LIMIT_BYTES;
+const VALUE_BYTES: usize = 1000;
+const CLIENTS: u64 = 6;
+/// Commands that a client sends before it reads.
+const PIPELINE: u64 = 16;
+
+fn info(client: &mut Client, field: &str) -> u64 {
+    let text = client.words("INFO").expect("INFO").text();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.and_then(|number| number.trim().parse().ok()).unwrap_or_else(|| panic!("INFO says nothing of {field}"))
+}
+
+/// Writes keys of its own through one node; the errors that it was answered.
+fn write(mut client: Client, number: u64) -> io::Result<Vec<String>> {
+    let value = vec![b'x'; VALUE_BYTES];
+    let mut errors = Vec::new();
+    for batch in 0..WRITTEN_BYTES / CLIENTS / PIPELINE / VALUE_BYTES as u64 {
+        for at in 0..PIPELINE {
+            client.queue(&[b"SET", format!("{number}:{batch}:{at}").as_bytes(), &value]);
+        }
+        client.flush()?;
+        for _ in 0..PIPELINE {
+            let reply = client.read()?.text();
+            if reply != "OK" {
+                errors.push(reply);
+            }
+        }
+    }
+    Ok(errors)
+}
+
+#[test]
+fn three_nodes_stay_under_their_limit_and_refuse_nothing() {
+    let limit = LIMIT_BYTES.to_string();
+    let cluster = Cluster::start(3, &["--maxmemory", &limit, "--maxmemory-policy", "allkeys-lru"]);
+    let done = AtomicBool::new(false);
+    let (errors, peaks) = thread::scope(|scope| {
+        let watchers: Vec<_> = (0..3)
+            .map(|node| {
+                let (mut client, done) = (cluster[node].connect().unwrap(), &done);
+                scope.spawn(move || {
+                    let mut peak = 0;
+                    while !done.load(Ordering::Acquire) {
+                        peak = peak.max(info(&mut client, "used_memory"));
+                    }
+                    peak
+                })
+            })
+            .collect();
+        let writers: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                let client = cluster[number as usize % 3].connect().unwrap();
+                scope.spawn(move || write(client, number).unwrap())
+            })
+            .collect();
+        let errors: Vec<String> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
+        done.store(true, Ordering::Release);
+        (errors, watchers.into_iter().map(|watcher| watcher.join().unwrap()).collect::<Vec<u64>>())
+    });
+    let evicted: Vec<u64> = (0..3).map(|node| info(&mut cluster[node].connect().unwrap(), "evicted_keys")).collect();
+    eprintln!("limit {LIMIT_BYTES}, most that was used {peaks:?}, evicted {evicted:?}");
+    assert!(errors.is_empty(), "{} errors, first {:?}", errors.len(), &errors[..errors.len().min(5)]);
+    assert!(peaks.iter().all(|peak| *peak <= LIMIT_BYTES), "{peaks:?} past {LIMIT_BYTES}");
+    assert!(evicted.iter().all(|count| *count > 0), "{evicted:?}");
+}

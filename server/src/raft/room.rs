@@ -1,0 +1,226 @@
+//! Room: how much memory a node and the copies of its partitions have left, and what is on its way to them.
+//!
+//! ```text
+//! proposer --asks--> Room: limit - (items + logs + clients) - what is proposed and not applied yet
+//!             |
+//!             +----> Partition: the free room that each other copy told with its last acknowledgements
+//!                               - what was proposed in the last moment, which they may not have counted yet
+//! ```
+//! An entry that may need memory is proposed only when the leader's node and every copy that has been heard from lately
+//! have room for it. Otherwise it waits, while evictions (which need no room) go ahead of it.
+
+use super::partition::Partition;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
+
+/// Log bytes of a group past which its log is cut, where memory has no limit.
+const LOG_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The same with the tightest limit.
+const LOG_BYTES_MIN: usize = 64 * 1024;
+/// Logs may take this part of a limit before they are cut.
+const LOG_SHARE: usize = 16;
+/// What an item costs beside its bytes, and an entry beside its blocks, about.
+const FLAT_BYTES: usize = 160;
+/// Copies may count what was proposed only after so long: two windows.
+const WINDOW_NS: u64 = 25_000_000;
+
+/// The memory of a node that counts against its limit.
+#[derive(Default)]
+pub struct Room {
+    partitions: Vec<Arc<Partition>>,
+    limit_bytes: AtomicUsize,
+    /// Memory that is neither items nor logs: buffers of clients.
+    overhead_bytes: AtomicUsize,
+    /// Cost of the entries that this node's leaders have proposed and not applied.
+    in_flight_bytes: AtomicUsize,
+    recent: Mutex<Recent>,
+    /// Whether eviction may free some.
+    evicts: AtomicBool,
+    /// Wakes whoever evicts.
+    pressed: Notify,
+}
+
+/// What was proposed in this window and the one before.
+#[derive(Debug, Default)]
+struct Recent {
+    window: u64,
+    this: usize,
+    before: usize,
+}
+
+impl Recent {
+    fn turn(&mut self, now_ns: u64) {
+        let window = now_ns / WINDOW_NS;
+        if window != self.window {
+            self.before = if window == self.window + 1 { self.this } else { 0 };
+            (self.this, self.window) = (0, window);
+        }
+    }
+}
+
+impl Room {
+    /// Room of a node with these partitions, without a limit.
+    pub fn new(partitions: &[Arc<Partition>]) -> Arc<Self> {
+        Arc::new(Self { partitions: partitions.to_vec(), ..Self::default() })
+    }
+
+    /// Sets the limit; 0: none.
+    pub fn set_limit_bytes(&self, bytes: usize) {
+        self.limit_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The limit; 0 where there is none.
+    pub fn limit_bytes(&self) -> usize {
+        self.limit_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Tells how much memory counts besides items and logs.
+    pub fn set_overhead_bytes(&self, bytes: usize) {
+        self.overhead_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes in use that count against the limit.
+    pub fn used_bytes(&self) -> usize {
+        let partitions = self.partitions.iter().map(|partition| partition.memory_bytes() + partition.log_bytes());
+        partitions.sum::<usize>() + self.overhead_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that are neither used nor promised; `u64::MAX` without a limit. Copies tell it with every acknowledgement.
+    pub fn free_bytes(&self) -> u64 {
+        let limit = self.limit_bytes();
+        if limit == 0 {
+            return u64::MAX;
+        }
+        limit.saturating_sub(self.used_bytes() + self.in_flight_bytes.load(Ordering::Relaxed)) as u64
+    }
+
+    /// Kept free below the limit: it hides the wait for evictions, and what copies have not counted yet.
+    pub fn reserve_bytes(&self) -> usize {
+        let limit = self.limit_bytes();
+        if self.partitions.iter().all(|partition| partition.is_alone()) {
+            return (limit / 256).min(1024 * 1024);
+        }
+        (limit / 32).min(8 * 1024 * 1024)
+    }
+
+    /// Bytes of a group's log past which it is cut: logs are memory.
+    pub fn log_bytes_max(&self) -> usize {
+        match self.limit_bytes() {
+            0 => LOG_BYTES_MAX,
+            limit => (limit / LOG_SHARE / self.partitions.len().max(1)).clamp(LOG_BYTES_MIN, LOG_BYTES_MAX),
+        }
+    }
+
+    /// Says whether the policy lets anything be evicted.
+    pub fn set_evicts(&self, evicts: bool) {
+        self.evicts.store(evicts, Ordering::Relaxed);
+    }
+
+    /// Whether waiting for room makes sense.
+    pub(super) fn may_be_freed(&self) -> bool {
+        self.evicts.load(Ordering::Relaxed)
+    }
+
+    /// Asks for evictions.
+    pub(super) fn press(&self) {
+        self.pressed.notify_one();
+    }
+
+    /// Resolves when somebody asked for evictions.
+    pub(super) async fn pressed(&self) {
+        self.pressed.notified().await;
+    }
+
+    /// How far the room falls short of the reserve here, or of half of it at another copy of a partition that this node
+    /// leads; the other half is where that node evicts itself.
+    pub(super) fn shortfall_bytes(&self, now_ns: u64) -> usize {
+        let limit = self.limit_bytes();
+        if limit == 0 {
+            return 0;
+        }
+        let reserve = self.reserve_bytes();
+        let here = (self.used_bytes() + reserve).saturating_sub(limit);
+        let copies = self.partitions.iter().filter_map(|partition| partition.copies_free_bytes(now_ns)).min();
+        here.max(copies.map_or(0, |free| (reserve / 2).saturating_sub(free as usize)))
+    }
+
+    /// What an entry of `bytes` in `commands` may cost each copy: in the log and among the items.
+    pub(super) fn cost(bytes: usize, commands: u32) -> usize {
+        2 * bytes + FLAT_BYTES * (1 + commands as usize)
+    }
+
+    /// Takes room for an entry of `partition` at `now_ns` boot time, if there is enough here and at the other copies.
+    /// Whoever gets it gives it back when the entry is applied.
+    pub(super) fn take(&self, partition: &Partition, cost: usize, now_ns: u64) -> bool {
+        if self.free_bytes() < cost as u64 {
+            return false;
+        }
+        if let Some(free) = partition.copies_free_bytes(now_ns) {
+            let mut recent = self.recent.lock();
+            recent.turn(now_ns);
+            if free < (recent.this + recent.before + cost) as u64 {
+                return false;
+            }
+            recent.this += cost;
+        }
+        self.take_anyway(cost);
+        true
+    }
+
+    /// Counts an entry that is proposed whether there is room or not.
+    pub(super) fn take_anyway(&self, cost: usize) {
+        self.in_flight_bytes.fetch_add(cost, Ordering::Relaxed);
+    }
+
+    /// The entry is applied here, or will never be.
+    pub(super) fn give_back(&self, cost: usize) {
+        self.in_flight_bytes.fetch_sub(cost, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{NodeNo, PartitionId};
+    use crate::keyspace::HashSeed;
+    use crate::raft::Role;
+
+    #[test]
+    fn what_is_in_flight_counts_against_the_smallest_room() {
+        let partition = Arc::new(Partition::new(PartitionId(0), HashSeed([1; 16]), Role::Leader));
+        let room = Room::new(&[Arc::clone(&partition)]);
+        assert!(room.take(&partition, usize::MAX / 4, 0), "no limit");
+        room.give_back(usize::MAX / 4);
+        room.set_limit_bytes(room.used_bytes() + 1000);
+        assert!(room.take(&partition, 600, 0));
+        assert!(!room.take(&partition, 600, 0));
+        room.give_back(600);
+        assert!(room.take(&partition, 600, 0));
+        room.give_back(600);
+        // Another copy has less, and counts what it is sent only later.
+        partition.hear_free_bytes(NodeNo(2), 900, WINDOW_NS);
+        partition.hear_free_bytes(NodeNo(3), 300, WINDOW_NS);
+        assert!(!room.take(&partition, 301, WINDOW_NS));
+        assert!(room.take(&partition, 200, WINDOW_NS));
+        room.give_back(200);
+        assert!(!room.take(&partition, 200, 2 * WINDOW_NS));
+        assert!(room.take(&partition, 200, 3 * WINDOW_NS));
+        // One that is not heard from any more holds up nobody.
+        assert!(room.take(&partition, 500, 1_000 * WINDOW_NS));
+    }
+
+    #[test]
+    fn logs_take_a_part_of_the_limit() {
+        let partitions: Vec<_> =
+            (0..4).map(|id| Arc::new(Partition::new(PartitionId(id), HashSeed([1; 16]), Role::Solo))).collect();
+        let room = Room::new(&partitions);
+        assert_eq!(room.log_bytes_max(), LOG_BYTES_MAX);
+        room.set_limit_bytes(64 << 20);
+        assert_eq!(room.log_bytes_max(), 1 << 20);
+        room.set_limit_bytes(1);
+        assert_eq!(room.log_bytes_max(), LOG_BYTES_MIN);
+    }
+}
