@@ -61,6 +61,13 @@ pub struct NodeInfo {
     pub connected: bool,
 }
 
+impl NodeInfo {
+    /// Whether it is thought to work, as seen from here.
+    pub fn is_well(&self) -> bool {
+        self.connected && self.state != NodeState::Down
+    }
+}
+
 /// Who holds a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owners {
@@ -92,6 +99,14 @@ impl Topology {
     /// The partition of a slot.
     pub fn partition_of(&self, slot: u16) -> PartitionId {
         PartitionId::of_slot(slot, self.partitions())
+    }
+
+    /// Whether a partition takes writes, as far as this node can see: a leader is known that works, and more than half of
+    /// the copies do. A leader that has lost its majority goes on calling itself one, so the copies are counted.
+    pub fn is_served(&self, owners: &Owners) -> bool {
+        let works = |no: NodeNo| self.node(no).is_some_and(NodeInfo::is_well);
+        let working = owners.copies.iter().filter(|no| works(**no)).count();
+        owners.leader.is_some_and(works) && working * 2 > owners.copies.len()
     }
 
     /// The node numbered `no`.

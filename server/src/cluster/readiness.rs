@@ -34,6 +34,13 @@ impl ClusterNode {
         if record.state == NodeState::Up && !state.is_settled(self.me.node) {
             return Err("copies are still on their way".into());
         }
+        let topology = self.routes.topology();
+        let mut mine = topology.owners.iter().enumerate().filter(|(_, owners)| owners.copies.contains(&self.me.node));
+        if let Some((index, _)) = mine.find(|(_, owners)| !topology.is_served(owners)) {
+            return Err(format!(
+                "partition {index} takes no writes: its leader or most of its copies cannot be reached"
+            ));
+        }
         let held = state.partitions.iter().enumerate().filter(|(_, record)| record.voters.contains(&self.me));
         for (index, _) in held {
             let id = PartitionId(index as u16);

@@ -1,6 +1,7 @@
 //! One connection's side of dispatch: its session, its transaction, and what its current batch waits for.
 
 use super::ahead::{Ahead, Foreseen};
+use super::allowance::Allowance;
 use super::gates::{self, Candidate, Keys};
 use super::lookup::{Entry, Lookup, Unknown};
 use super::meter::Meter;
@@ -36,6 +37,8 @@ pub struct Conversation {
     /// When this batch was read, or when it last went on after a wait.
     pub(super) moment: Moment,
     pub(super) ahead: Ahead,
+    /// How many commands may wait for others at once.
+    allowance: Allowance,
     pending: Pending,
     dice: u64,
     closing: bool,
@@ -68,6 +71,7 @@ impl Conversation {
             meter,
             moment: Moment::now(),
             ahead: Ahead::default(),
+            allowance: Allowance::default(),
             pending: Pending::default(),
             dice,
             closing: false,
@@ -100,7 +104,12 @@ impl Conversation {
             at += 1;
             let mark = out.len();
             match self.run(args, foreseen, out) {
-                Next::Done => self.end_command(mark, out),
+                Next::Done => {
+                    self.end_command(mark, out);
+                    if self.pending.holes.len() >= self.allowance.commands() {
+                        Box::pin(self.flush(out)).await;
+                    }
+                }
                 Next::Barrier(candidate) => Box::pin(self.barrier(candidate, out)).await,
                 Next::Paused { writes } => {
                     at -= 1;
@@ -131,6 +140,13 @@ impl Conversation {
         let found = foreseen.map_or_else(|| self.lookup.find(args), |foreseen| Ok(foreseen.entry));
         let entry = match found {
             Ok(entry) => entry,
+            Err(Unknown::Command) if is_http(args) => {
+                // Redis does the same, since a web page can make a browser send commands in the body of a request.
+                tracing::warn!(client = self.session.client.id, address = %self.session.client.address,
+                    "closing a connection that speaks HTTP: an attack across protocols, perhaps");
+                self.closing = true;
+                return Next::Done;
+            }
             Err(unknown) => {
                 let rejection = match unknown {
                     Unknown::Command => Rejection::UnknownCommand,
@@ -346,6 +362,11 @@ impl Conversation {
             [errand] => vec![dispatcher.deliver_apart(errand, self.moment).await],
             errands => join_all(errands.iter().map(|errand| dispatcher.deliver_apart(errand, self.moment))).await,
         };
+        let reply_bytes = settled.iter().map(|settled| match settled {
+            Settled::Applied(replies) => replies.bytes.len(),
+            Settled::Dirty | Settled::Failed(_) => 0,
+        });
+        self.allowance.learn(holes.len(), reply_bytes.sum());
         splice(out, &holes, |hole, out| match &settled[hole.share] {
             Settled::Applied(replies) => out.raw(replies.get(hole.index)),
             Settled::Dirty => out.null_array(),
@@ -405,6 +426,11 @@ impl Drop for Conversation {
     fn drop(&mut self) {
         self.end_transaction();
     }
+}
+
+/// Whether a command is the beginning of an HTTP request, or its `Host` header.
+fn is_http(args: Args<'_>) -> bool {
+    args.get(0).is_some_and(|name| name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:"))
 }
 
 /// What is carried out between MULTI and EXEC rather than queued.

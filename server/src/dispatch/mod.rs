@@ -13,6 +13,7 @@
 //! Replies that are ready go straight into the output. Only once a share is begun are places kept free.
 
 mod ahead;
+mod allowance;
 mod arguments;
 mod conversation;
 mod everywhere;

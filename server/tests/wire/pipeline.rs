@@ -57,6 +57,17 @@ fn a_protocol_error_comes_after_the_replies_before_it_and_closes() {
 }
 
 #[test]
+fn who_speaks_http_is_cut_off() {
+    let node = Node::start(&[]);
+    for request in ["POST / HTTP/1.1\r\nHost: x\r\n\r\nSET a 1\r\n", "host: x\r\nSET a 1\r\n"] {
+        let mut wire = node.connect();
+        wire.send(request.as_bytes());
+        assert_eq!(wire.rest(), b"");
+    }
+    node.connect().ask(b"GET a\r\n", b"$-1\r\n");
+}
+
+#[test]
 fn gates_refuse_in_redis_words() {
     let node = Node::start(&[]);
     let mut wire = node.connect();

@@ -85,8 +85,8 @@ async fn status(remote: &mut Remote) -> Outcome {
         true => say(serde_json::to_string_pretty(&status).map_err(failed)?),
         false => say(status.to_string().trim_end()),
     }
-    let headless = status.partitions.iter().any(|partition| partition.leader.is_none());
-    if headless || !status.ready {
+    let unserved = status.partitions.iter().any(|partition| !partition.served);
+    if unserved || !status.ready {
         return Err((Failure::Unwell, String::new()));
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! CLUSTER INFO.
 
-use super::{CLUSTER_ROW, shape};
+use super::CLUSTER_ROW;
 use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::{CommandError, CommandSpec, Handler};
 use crate::ids::PartitionId;
@@ -21,15 +21,15 @@ fn info(context: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBuffe
     Ok(Flow::Done)
 }
 
-/// Redis's fields: slots are ok while their partition has a leader that is not known to be down.
+/// Redis's fields: slots are ok while their partition takes writes, failed where no leader of it is known.
 fn fields(topology: &Topology) -> String {
     let partitions = topology.partitions();
     let (mut ok, mut suspect, mut failed) = (0u32, 0u32, 0u32);
     for (index, owners) in topology.owners.iter().enumerate() {
         let [first, end] = [index, index + 1].map(|at| PartitionId(at as u16).first_slot(partitions));
         let slots = u32::from(end - first);
-        match owners.leader.and_then(|leader| topology.node(leader)) {
-            Some(leader) if shape::is_well(leader) => ok += slots,
+        match owners.leader {
+            _ if topology.is_served(owners) => ok += slots,
             Some(_) => suspect += slots,
             None => failed += slots,
         }
@@ -69,5 +69,13 @@ mod tests {
         topology.owners[0].leader = None;
         let text = fields(&topology);
         assert!(text.contains("state:fail") && text.contains("_pfail:8192") && text.contains("_fail:4096"), "{text}");
+        // Two of three copies out of reach: the leader is there, and no slot takes writes.
+        topology.nodes[2].connected = false;
+        let copies: Vec<_> = topology.nodes.iter().map(|node| node.no).collect();
+        for owners in &mut topology.owners {
+            (owners.leader, owners.copies) = (Some(topology.me), copies.clone());
+        }
+        let text = fields(&topology);
+        assert!(text.contains("state:fail") && text.contains("slots_ok:0\r\n"), "{text}");
     }
 }

@@ -1,7 +1,7 @@
 //! Who is shown to serve which slots.
 
 use crate::ids::{NodeNo, PartitionId};
-use crate::topology::{NodeInfo, NodeState, Topology};
+use crate::topology::{NodeInfo, Topology};
 use larder_protocol::SLOTS;
 
 /// Slots `first..=last` and the node that serves them.
@@ -39,11 +39,6 @@ pub(super) fn ranges(topology: &Topology) -> Vec<SlotRange<'_>> {
 /// The ranges of one node.
 pub(super) fn ranges_of<'a>(ranges: &'a [SlotRange<'a>], no: NodeNo) -> impl Iterator<Item = (u16, u16)> + 'a {
     ranges.iter().filter(move |range| range.node.no == no).map(|range| (range.first, range.last))
-}
-
-/// Whether a node is thought to work, as seen from here.
-pub(super) fn is_well(node: &NodeInfo) -> bool {
-    node.connected && node.state != NodeState::Down
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ fn describe(node: &NodeInfo, reply: &mut ReplyBuffer) {
     texts(reply, "role", "master");
     reply.bulk(b"replication-offset");
     reply.integer(0);
-    texts(reply, "health", if shape::is_well(node) { "online" } else { "fail" });
+    texts(reply, "health", if node.is_well() { "online" } else { "fail" });
 }
 
 /// Whether a host is an address rather than a name.

@@ -65,6 +65,8 @@ pub struct PartitionStatus {
     pub leader: Option<u32>,
     /// The numbers of the nodes that hold copies.
     pub copies: Vec<u32>,
+    /// Whether it takes writes: its leader and most of its copies are reached.
+    pub served: bool,
 }
 
 impl Status {
@@ -77,6 +79,7 @@ impl Status {
             last_slot: PartitionId(partition + 1).first_slot(count) - 1,
             leader: owners.leader.map(|no| no.0),
             copies: owners.copies.iter().map(|no| no.0).collect(),
+            served: topology.is_served(owners),
         });
         let nodes = topology.nodes.iter().map(|node| NodeStatus {
             no: node.no.0,
@@ -115,10 +118,14 @@ impl Status {
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         warnings.extend(self.reason.iter().map(|reason| format!("this node is not ready: {reason}")));
-        let headless: Vec<String> =
-            self.partitions.iter().filter(|p| p.leader.is_none()).map(|p| p.partition.to_string()).collect();
-        if !headless.is_empty() {
-            warnings.push(format!("no leader is known for partition {}", headless.join(", ")));
+        for node in self.nodes.iter().filter(|node| !node.connected && node.state != "left") {
+            warnings.push(format!("node {} ({}) cannot be reached", node.id.get(..8).unwrap_or(&node.id), node.client));
+        }
+        let unserved: Vec<String> =
+            self.partitions.iter().filter(|p| !p.served).map(|p| p.partition.to_string()).collect();
+        if !unserved.is_empty() {
+            let partitions = unserved.join(", ");
+            warnings.push(format!("no writes: the leader or most copies cannot be reached of partition {partitions}"));
         }
         let members = self.nodes.iter().filter(|node| node.state == "up").count();
         if members == 2 {
@@ -130,10 +137,10 @@ impl Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let leaders = self.partitions.iter().filter(|partition| partition.leader.is_some()).count();
+        let served = self.partitions.iter().filter(|partition| partition.served).count();
         writeln!(
             f,
-            "epoch {}, {} nodes, {} partitions ({leaders} with a leader)",
+            "epoch {}, {} nodes, {} partitions ({served} served)",
             self.epoch,
             self.nodes.len(),
             self.partitions.len()
