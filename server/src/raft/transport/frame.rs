@@ -56,7 +56,15 @@ pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Frame>, MalformedFram
         buffer.reserve((4 + length - buffer.len()).min(buffer.len().max(64 * 1024)));
         return Ok(None);
     }
-    let mut frame = buffer.split_to(4 + length).freeze();
+    // A frame that shares the buffer keeps all of it alive, and one that holds log entries lives for long: only a frame that
+    // is most of the buffer may.
+    let mut frame = if (4 + length) * 2 < buffer.capacity() {
+        let frame = Bytes::copy_from_slice(&buffer[..4 + length]);
+        buffer.advance(4 + length);
+        frame
+    } else {
+        buffer.split_to(4 + length).freeze()
+    };
     frame.advance(4);
     let kind = match frame.get_u8() {
         1 => FrameType::Request,
@@ -73,6 +81,18 @@ pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Frame>, MalformedFram
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_frame_does_not_keep_a_large_buffer() {
+        let mut buffer = BytesMut::with_capacity(1 << 20);
+        let place = buffer.as_ptr();
+        write(&mut buffer, FrameType::Request, 1, 1, b"small");
+        let kept = read(&mut buffer).unwrap().unwrap();
+        assert!(buffer.is_empty());
+        // The whole room can be used again, since nobody else holds it.
+        assert!(buffer.try_reclaim(1 << 20));
+        assert_eq!((buffer.as_ptr(), &kept.body[..]), (place, &b"small"[..]));
+    }
 
     #[test]
     fn frames_come_back_however_they_are_cut() {
