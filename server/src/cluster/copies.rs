@@ -257,7 +257,7 @@ impl Copies {
         self.cores[0].spawn(async move {
             let mut last = Bytes::new();
             let mut told = Instant::now();
-            loop {
+            for turn in 0u64.. {
                 tokio::time::sleep(UPKEEP_PERIOD / 4).await;
                 let hints = copies.hints();
                 // At once where something changed, and now and then for those who missed it.
@@ -270,6 +270,9 @@ impl Copies {
                 }
                 for group in copies.groups() {
                     group.cut_log().await;
+                    if turn.is_multiple_of(4) {
+                        group.tell_recency();
+                    }
                 }
             }
         });

@@ -288,7 +288,7 @@ impl Items {
         chunk::write_newer(chunk, links.newer);
         chunk::write_older(chunk, links.older);
         chunk::write_last_access(chunk, last_access);
-        self.recency.moved(&mut self.heap.arena, new, deadline.is_some());
+        self.recency.moved(&mut self.heap.arena, at, new, deadline.is_some());
         if let Some(deadline) = deadline {
             self.deadlines.moved(deadline, at, new);
         }
@@ -310,7 +310,7 @@ impl Items {
         let (place, _) =
             self.table.find(self.heap.hash_at(at), |other| other == moved).expect("items are in the table");
         self.table.replace(place, at);
-        self.recency.moved(&mut self.heap.arena, at, deadline.is_some());
+        self.recency.moved(&mut self.heap.arena, moved, at, deadline.is_some());
         if let Some(deadline) = deadline {
             self.deadlines.moved(deadline, moved, at);
         }

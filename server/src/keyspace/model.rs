@@ -59,7 +59,7 @@ impl Model {
     pub(super) fn get(&mut self, key: &[u8], now: UnixMs, touch: Option<Tick>) -> Option<ModelItem> {
         let item = self.items.get(&self.id(key)).filter(|item| item.deadline.is_none_or(|at| at > now))?.clone();
         if let Some(tick) = touch {
-            self.touch(key, tick);
+            self.renew(key, tick);
         }
         Some(item)
     }
@@ -204,11 +204,18 @@ impl Model {
         }
     }
 
-    pub(super) fn touch(&mut self, key: &[u8], tick: Tick) {
+    fn renew(&mut self, key: &[u8], tick: Tick) {
         let (id, order) = (self.id(key), self.next_order());
         if let Some(item) = self.items.get_mut(&id) {
             self.tick = tick;
             (item.last_access, item.order) = (tick, order);
+        }
+    }
+
+    pub(super) fn touch(&mut self, key: &[u8], tick: Tick) {
+        let old = self.items.get(&self.id(key)).map(|item| item.last_access);
+        if old.is_some_and(|old| (tick.wrapping_sub(old) as i32) >= 0) {
+            self.renew(key, tick);
         }
     }
 

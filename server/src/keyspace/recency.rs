@@ -38,11 +38,13 @@ pub(super) struct Recency {
     split: bool,
     /// Items that were used and are not at the front of their list yet, in the order of use; often more than once.
     noted: Vec<Ref>,
+    /// The newest item of the evicted list of which the followers were told; what is newer they were not. NIL: of none.
+    told: Ref,
 }
 
 impl Recency {
     pub(super) fn new(split: bool) -> Self {
-        Self { lists: [EMPTY; 2], split, noted: Vec::new() }
+        Self { lists: [EMPTY; 2], split, noted: Vec::new(), told: NIL }
     }
 
     /// Whether items with a deadline are in a list of their own.
@@ -72,6 +74,9 @@ impl Recency {
     /// Takes an item out of its list.
     pub(super) fn unlink(&mut self, arena: &mut Arena, at: Ref, volatile: bool) {
         let Links { newer, older } = chunk::links(arena.chunk(at));
+        if at == self.told {
+            self.told = older;
+        }
         let list = self.list(volatile);
         if newer == NIL {
             list.newest = older;
@@ -137,7 +142,10 @@ impl Recency {
     }
 
     /// Tells the neighbours of a chunk that was moved where it is now.
-    pub(super) fn moved(&mut self, arena: &mut Arena, to: Ref, volatile: bool) {
+    pub(super) fn moved(&mut self, arena: &mut Arena, from: Ref, to: Ref, volatile: bool) {
+        if from == self.told {
+            self.told = to;
+        }
         let Links { newer, older } = chunk::links(arena.chunk(to));
         if newer == NIL {
             self.list(volatile).newest = to;
@@ -162,6 +170,31 @@ impl Recency {
         })
     }
 
+    /// The list whose items the policy evicts.
+    fn evicted(&self) -> List {
+        self.lists[usize::from(self.split)]
+    }
+
+    /// Takes the order as it is now for one that the followers know.
+    pub(super) fn tell_from_here(&mut self, arena: &mut Arena) {
+        self.settle(arena);
+        self.told = self.evicted().newest;
+    }
+
+    /// Offers the items that moved to the front since they were last told of, each once, in the order of the list, until
+    /// `take` answers false (that item is then not told) or none is left.
+    pub(super) fn tell(&mut self, arena: &Arena, mut take: impl FnMut(Ref) -> bool) {
+        debug_assert!(self.noted.is_empty(), "the lists are out of date");
+        loop {
+            let next =
+                if self.told == NIL { self.evicted().oldest } else { chunk::links(arena.chunk(self.told)).newer };
+            if next == NIL || !take(next) {
+                return;
+            }
+            self.told = next;
+        }
+    }
+
     /// Splits the list in two or merges the two into one. The merge goes by the last access; of two with the same one,
     /// that without a deadline counts as the older.
     pub(super) fn set_split(
@@ -181,7 +214,7 @@ impl Recency {
         loop {
             let ages = at.map(|at| (at != NIL).then(|| age(now, chunk::last_access(arena.chunk(at)))));
             let list = match ages {
-                [None, None] => return,
+                [None, None] => return self.tell_from_here(arena),
                 [Some(persistent), Some(volatile)] => usize::from(volatile > persistent),
                 [None, Some(_)] => 1,
                 [Some(_), None] => 0,
@@ -205,5 +238,6 @@ impl Recency {
             self.lists[usize::from(volatile)] = EMPTY;
             items.into_iter().for_each(|(_, at)| self.push(arena, at, volatile));
         }
+        self.tell_from_here(arena);
     }
 }

@@ -336,12 +336,28 @@ impl Keyspace {
         self.items.recency.oldest_first(&heap.arena, volatile).all(offer);
     }
 
-    /// Gives recency to `key` without a lookup (hints from a leader).
+    /// Gives recency to `key` without a lookup (hints from a leader), unless it has more already.
     pub fn touch(&mut self, key: &[u8], tick: Tick) {
-        if let Some((_, at)) = self.items.find(self.hash(key), key) {
+        if let Some((_, at)) = self.items.find(self.hash(key), key)
+            && (tick.wrapping_sub(self.items.heap.last_access(at)) as i32) >= 0
+        {
             self.tick = tick;
             self.items.touch(at, tick);
         }
+    }
+
+    /// Takes the order of victims as it is now for one that the followers know; [`Keyspace::untold`] begins there.
+    pub fn tell_from_here(&mut self) {
+        self.items.recency.tell_from_here(&mut self.items.heap.arena);
+    }
+
+    /// Offers the items that were used since they were last told of, with their last access: each once, in the order in
+    /// which [`Keyspace::touch`] on a follower makes its order of victims this one. Ends where `take` answers false, and
+    /// begins with that item the next time. Costs nothing until it is called: what waits is the newer end of the list.
+    pub fn untold(&mut self, mut take: impl FnMut(&[u8], Tick) -> bool) {
+        let Items { heap, recency, .. } = &mut self.items;
+        recency.settle(&mut heap.arena);
+        recency.tell(&heap.arena, |at| take(heap.key(at), heap.last_access(at)));
     }
 
     /// Sets `token` when `key` is next changed, removed, evicted or reaped.

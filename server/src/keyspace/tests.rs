@@ -59,6 +59,10 @@ enum Op {
         policy: EvictionPolicy,
     },
     SortRecency,
+    /// The leader tells a follower of at most so many items.
+    Tell {
+        count: usize,
+    },
     Watch {
         key: u32,
     },
@@ -131,6 +135,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0..1u64 << 50, 0..50usize).prop_map(|(from, count)| Op::Scan { from, count }),
         2 => policy.prop_map(|policy| Op::Policy { policy }),
         1 => Just(Op::SortRecency),
+        6 => prop_oneof![0..20usize, Just(usize::MAX)].prop_map(|count| Op::Tell { count }),
         4 => key().prop_map(|key| Op::Watch { key }),
         2 => key().prop_map(|key| Op::Unwatch { key }),
         1 => Just(Op::Clear),
@@ -152,6 +157,8 @@ struct Pair {
     tokens: Vec<(u32, WatchToken, WatchToken)>,
     pieces: Vec<BytesMut>,
     steps: u64,
+    /// A follower's order of victims, oldest first, as it is told; it learns late of what is gone.
+    follower: Vec<Vec<u8>>,
 }
 
 impl Pair {
@@ -166,6 +173,7 @@ impl Pair {
             tokens: Vec::new(),
             pieces: Vec::new(),
             steps: 0,
+            follower: Vec::new(),
         }
     }
 
@@ -242,11 +250,14 @@ impl Pair {
                 self.policy = policy;
                 self.real.set_policy(policy);
                 self.model.set_policy(policy);
+                self.follower_knows_the_order();
             }
             Op::SortRecency => {
                 self.real.sort_recency(tick);
                 self.model.sort_recency(tick);
+                self.follower_knows_the_order();
             }
+            Op::Tell { count } => self.tell(count),
             Op::Watch { key } => {
                 let tokens = (key, WatchToken::default(), WatchToken::default());
                 self.real.watch(&key_of(key), &tokens.1);
@@ -288,6 +299,44 @@ impl Pair {
             }
         }
         assert_eq!(self.real.len(), self.model.items.len());
+    }
+
+    fn follower_knows_the_order(&mut self) {
+        self.real.tell_from_here();
+        self.follower = self.victims();
+    }
+
+    /// What would be evicted, in order, where the policy goes by recency.
+    fn victims(&mut self) -> Vec<Vec<u8>> {
+        let mut victims = Vec::new();
+        if matches!(self.policy, EvictionPolicy::AllKeysLru | EvictionPolicy::VolatileLru) {
+            self.real.victims(&mut |victim| {
+                victims.push(victim.key.to_vec());
+                true
+            });
+        }
+        victims
+    }
+
+    fn tell(&mut self, count: usize) {
+        let mut told = Vec::new();
+        self.real.untold(|key, _| {
+            let take = told.len() < count;
+            if take {
+                told.push(key.to_vec());
+            }
+            take
+        });
+        let known: HashSet<_> = told.iter().cloned().collect();
+        self.follower.retain(|key| !known.contains(key));
+        let all = told.len() < count;
+        self.follower.append(&mut told);
+        let victims = self.victims();
+        if all && !victims.is_empty() {
+            let there: HashSet<_> = victims.iter().collect();
+            self.follower.retain(|key| there.contains(key));
+            assert_eq!(self.follower, victims);
+        }
     }
 
     fn remove(&mut self, key: &[u8]) {

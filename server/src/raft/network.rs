@@ -64,6 +64,7 @@ pub(super) enum Kind {
     SnapshotBegin = 5,
     SnapshotPiece = 6,
     SnapshotEnd = 7,
+    Recency = 8,
 }
 
 impl Kind {
@@ -76,6 +77,7 @@ impl Kind {
             Self::SnapshotBegin,
             Self::SnapshotPiece,
             Self::SnapshotEnd,
+            Self::Recency,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::commands::block::{self, CommandOptions};
 use crate::commands::table;
 use crate::ids::{CopyId, Incarnation, NodeNo, PartitionId};
-use crate::keyspace::HashSeed;
+use crate::keyspace::{EvictionPolicy, HashSeed};
 use crate::raft::codec::Reader;
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
@@ -48,12 +48,15 @@ fn copy(node: u32, incarnation: u32) -> CopyId {
 }
 
 async fn start(wire: &Arc<Wire>, me: CopyId, partition: Arc<Partition>, how: Start) -> Arc<TokioGroup> {
+    let room = Arc::new(Room::default());
+    // Far away, so that nothing is evicted; but there is one.
+    room.set_limit_bytes(1 << 40);
     let host = Arc::new(GroupHost {
         rpc: Arc::new(Port(Arc::downgrade(wire))),
         timing: Timing::default(),
         snapshot_permits: Arc::new(Semaphore::new(1)),
         wall: clock::unix_ms,
-        room: Arc::default(),
+        room,
     });
     let group = Group::start(host, partition, 1, me, how).await.expect("a copy starts");
     wire.groups.lock().insert(me.node, Arc::clone(&group));
@@ -222,4 +225,40 @@ async fn copies_of_collections_choose_alike() {
     for group in [first, second, third] {
         group.stop().await;
     }
+}
+
+#[tokio::test]
+async fn followers_evict_in_the_order_in_which_the_leader_was_read() {
+    let wire = Arc::new(Wire::default());
+    let first = start(&wire, copy(1, 1), partition(Role::Solo), Start::Alone).await;
+    until(|| first.leads().then_some(())).await;
+    let second = start(&wire, copy(2, 1), partition(Role::Absent), Start::Empty).await;
+    reshape(&first, &BTreeSet::from([copy(1, 1), copy(2, 1)])).await;
+    for group in [&first, &second] {
+        group.partition().lock().keyspace.set_policy(EvictionPolicy::AllKeysLru);
+    }
+    for number in 0..1000 {
+        apply(&first, &["set", &format!("key:{number}"), "value"]).await;
+    }
+    let tick = clock::tick_of(clock::unix_ms());
+    for number in (0..1000).rev().filter(|number| number % 3 > 0) {
+        let key = format!("key:{number}");
+        first.partition().lock().keyspace.get(key.as_bytes(), 0, Some(tick)).expect("it is there");
+    }
+    let victims = |group: &TokioGroup| {
+        let mut victims = Vec::new();
+        group.partition().lock().keyspace.victims(&mut |victim| {
+            victims.push((victim.key.to_vec(), victim.last_access));
+            true
+        });
+        victims
+    };
+    let expected = victims(&first);
+    until(|| {
+        first.tell_recency();
+        (victims(&second) == expected).then_some(())
+    })
+    .await;
+    first.stop().await;
+    second.stop().await;
 }

@@ -7,6 +7,11 @@
 //!                       observer: role      sampler: lease      janitor: log cut by bytes
 //! ```
 
+mod members;
+mod recency;
+
+pub use members::{CopyProgress, ReshapeError};
+
 use super::codec::{Malformed, Reader, WriteMessage};
 use super::lease::LeaseSampler;
 use super::log::MemoryLog;
@@ -20,9 +25,9 @@ use crate::clock::{self, UnixMs};
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use bytes::{BufMut, Bytes, BytesMut};
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::raft::{Precondition, TransferLeaderRequest};
+use openraft::raft::TransferLeaderRequest;
 use openraft::storage::RaftLogStorage;
-use openraft::{AsyncRuntime, ChangeMembers, Config, Instant, Raft, ServerState, SnapshotPolicy};
+use openraft::{AsyncRuntime, Config, Raft, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,35 +91,9 @@ pub struct Group<RT: AsyncRuntime> {
     receiver: Mutex<Receiver>,
     sampler: LeaseSampler,
     stopped: AtomicBool,
+    /// Whether followers are being told of recency.
+    telling: AtomicBool,
     machine: Weak<()>,
-}
-
-/// Why a change of a group's members did not happen (or not to its end: ask again).
-#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
-pub enum ReshapeError {
-    /// Another copy leads.
-    #[error("this copy does not lead the partition")]
-    NotLeader,
-    /// Another membership is in force than the change was to start from.
-    #[error("another membership is in force")]
-    Unexpected,
-    /// A copy to be added did not catch up in time.
-    #[error("a copy did not catch up in time")]
-    Behind,
-    /// Whatever else.
-    #[error("{0}")]
-    Other(String),
-}
-
-/// A copy as its group's leader sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CopyProgress {
-    /// Which.
-    pub copy: CopyId,
-    /// Whether it votes.
-    pub voter: bool,
-    /// Entries that it lacks.
-    pub behind: u64,
 }
 
 impl<RT: AsyncRuntime> Group<RT> {
@@ -151,6 +130,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             receiver: Mutex::new(Receiver::new()),
             sampler: LeaseSampler::default(),
             stopped: AtomicBool::new(false),
+            telling: AtomicBool::new(false),
             machine: life,
         });
         // Dropping a handle does not end its task: they live as long as the group.
@@ -282,6 +262,9 @@ impl<RT: AsyncRuntime> Group<RT> {
             self.partition.set_lease(0);
         }
         state.role = role;
+        if role == Role::Leader {
+            state.keyspace.tell_from_here();
+        }
         drop(state);
         tracing::info!(partition = %self.partition.id(), generation = self.generation, term, ?role, "role changed");
     }
@@ -383,35 +366,9 @@ impl<RT: AsyncRuntime> Group<RT> {
                 let response = self.raft.install_full_snapshot(vote, snapshot).await.map_err(|_| None)?;
                 answer.put_vote(&response.vote);
             }
+            Kind::Recency => self.hear_recency(body)?,
         }
         Ok(())
-    }
-
-    /// The voters of the membership in force, and whether a change is going on.
-    pub fn voters(&self) -> (BTreeSet<CopyId>, bool) {
-        let metrics = self.raft.server_metrics();
-        let metrics = metrics.borrow_watched();
-        let membership = metrics.membership_config.membership();
-        let changing = membership.get_joint_config().len() > 1
-            || metrics.membership_config.log_id() != metrics.committed_membership_config.log_id();
-        (membership.voter_ids().map(CopyId::unpack).collect(), changing)
-    }
-
-    /// What the leader knows of each member; empty where this copy does not lead.
-    pub fn progress(&self) -> Vec<CopyProgress> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let Some(replication) = &metrics.replication else { return Vec::new() };
-        let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
-        let last = metrics.last_log_index.unwrap_or(0);
-        replication
-            .iter()
-            .map(|(id, matched)| CopyProgress {
-                copy: CopyId::unpack(*id),
-                voter: voters.contains(id),
-                behind: last.saturating_sub(matched.map_or(0, |id| id.index)),
-            })
-            .collect()
     }
 
     /// Term and index of the last entry of the log.
@@ -422,134 +379,6 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// Whether this copy leads now.
     pub fn leads(&self) -> bool {
         self.raft.is_leader()
-    }
-
-    /// The committed membership: its log id, its voters. `None` while a change is under way, or before this leader has
-    /// committed an entry of its own term.
-    pub fn settled(&self) -> Option<(LogId, BTreeSet<CopyId>)> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let committed = &metrics.committed_membership_config;
-        let own = metrics.cluster_committed.is_some_and(|id| id.leader_id == metrics.vote.leader_id);
-        let quiet = committed.membership().get_joint_config().len() == 1
-            && committed.log_id() == metrics.membership_config.log_id();
-        let id = (*committed.log_id())?;
-        (own && quiet).then(|| (id, committed.voter_ids().map(CopyId::unpack).collect()))
-    }
-
-    /// Makes `target`, which this leader is part of, the voters: learners are added and caught up first, then a joint
-    /// change swaps the sets. Where a change was left in the middle, this ends it.
-    ///
-    /// `expected` is the term and index of the membership that the change starts from; with another one in force nothing
-    /// is done.
-    pub async fn reshape(
-        &self,
-        expected: (u64, u64),
-        target: &BTreeSet<CopyId>,
-        timeout: Duration,
-    ) -> Result<(), ReshapeError> {
-        let other = |error: &dyn std::fmt::Display| ReshapeError::Other(error.to_string());
-        if !self.leads() {
-            return Err(ReshapeError::NotLeader);
-        }
-        if !target.contains(&self.me) {
-            return Err(ReshapeError::Other("the leader is not among the voters asked for".into()));
-        }
-        let (voters, changing) = self.voters();
-        if voters == *target && !changing {
-            return Ok(());
-        }
-        match self.settled() {
-            Some((id, _)) if (id.leader_id.term, id.index) != expected => return Err(ReshapeError::Unexpected),
-            None if !changing => return Err(ReshapeError::Other("the leader is new".into())),
-            _ => {}
-        }
-        // A sole voter's lease rests on nobody else being able to elect: it ends before that changes.
-        let _guard = self.sampler.hold();
-        self.partition.set_lease(0);
-        for copy in target.difference(&voters) {
-            self.raft.add_learner(copy.pack(), (), false).await.map_err(|error| other(&error))?;
-        }
-        self.until_caught_up(target, timeout).await?;
-        let ids: BTreeSet<u64> = target.iter().map(|copy| copy.pack()).collect();
-        let membership_id = *self.raft.server_metrics().borrow_watched().membership_config.log_id();
-        let precondition = Precondition::LastMembershipLogId { last_membership_log_id: membership_id };
-        self.raft
-            .change_membership_if(ChangeMembers::ReplaceAllVoters(ids), false, [precondition])
-            .await
-            .map_err(|error| other(&error))?;
-        Ok(())
-    }
-
-    async fn until_caught_up(&self, target: &BTreeSet<CopyId>, timeout: Duration) -> Result<(), ReshapeError> {
-        let waiting = async {
-            let mut metrics = self.raft.data_metrics();
-            loop {
-                {
-                    let now = metrics.borrow_and_update();
-                    let last = now.last_log.map_or(0, |id| id.index);
-                    let caught_up = target.iter().filter(|copy| **copy != self.me).all(|copy| {
-                        let matched = now.replication.as_ref().and_then(|all| all.get(&copy.pack()).copied().flatten());
-                        matched.is_some_and(|id| id.index + 64 >= last)
-                    });
-                    if caught_up || now.replication.is_none() {
-                        return caught_up;
-                    }
-                }
-                if metrics.changed().await.is_err() {
-                    return false;
-                }
-            }
-        };
-        match RT::timeout(timeout, waiting).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(ReshapeError::NotLeader),
-            Err(_) => Err(ReshapeError::Behind),
-        }
-    }
-
-    fn best_follower(&self, among: &BTreeSet<CopyId>) -> Option<CopyId> {
-        let usable = |one: &CopyProgress| one.copy != self.me && among.contains(&one.copy) && self.hears(one.copy);
-        let candidates = self.progress().into_iter().filter(usable);
-        candidates.min_by_key(|one| one.behind).map(|one| one.copy)
-    }
-
-    /// Hands leadership to `to`, a voter. Returns when it was asked for, not when it has happened.
-    pub async fn transfer(&self, to: CopyId) -> Result<(), ReshapeError> {
-        if !self.leads() {
-            return Err(ReshapeError::NotLeader);
-        }
-        // A transfer cannot be called off: until the target takes over, writes are refused. So it goes only to a copy that
-        // has just been heard from.
-        if !self.hears(to) {
-            return Err(ReshapeError::Other(format!("node {} does not answer now", to.node)));
-        }
-        // From before the transfer is asked for until the term changes there is no lease here: the target may be
-        // elected at once.
-        self.sampler.hold_until_term_changes(self.raft.server_metrics().borrow_watched().vote.leader_id.term);
-        self.partition.set_lease(0);
-        self.raft.trigger().transfer_leader(to.pack()).await.map_err(|error| ReshapeError::Other(error.to_string()))
-    }
-
-    /// Whether a follower has acknowledged this leader within the last heartbeats and lacks little.
-    fn hears(&self, copy: CopyId) -> bool {
-        let recent = Duration::from_millis(3 * self.host.timing.heartbeat_ms);
-        let acknowledged = {
-            let metrics = self.raft.metrics();
-            let metrics = metrics.borrow_watched();
-            let heartbeats = metrics.heartbeat.as_ref();
-            heartbeats.and_then(|all| all.get(&copy.pack()).copied().flatten()).is_some_and(|at| at.elapsed() < recent)
-        };
-        acknowledged && self.progress().iter().any(|one| one.copy == copy && one.behind <= 64)
-    }
-
-    /// Hands leadership to whichever voter is most caught up; false where there is no other voter.
-    pub async fn hand_over(&self) -> bool {
-        let (voters, _) = self.voters();
-        match self.best_follower(&voters) {
-            Some(heir) => self.transfer(heir).await.is_ok(),
-            None => false,
-        }
     }
 
     /// Whether this copy votes, knows a leader and has applied what it knows to be committed.
