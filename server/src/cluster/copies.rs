@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 /// Sends a message to all peers.
-pub type Hint = Arc<dyn Fn(&[u8]) + Send + Sync>;
+pub type Hint = Arc<dyn Fn(&Bytes) + Send + Sync>;
 
 /// A group on tokio.
 pub type TokioGroup = Group<TokioRuntime>;

@@ -31,7 +31,7 @@ pub(super) async fn ask(
     request: &ControlRequest,
     timeout: Duration,
 ) -> Result<ControlReply, HandshakeError> {
-    let body = serde_json::to_vec(request).expect("a request is JSON");
+    let body = serde_json::to_vec(request).expect("a request is JSON").into();
     let answer = peers.call_as_guest(address, service::CONTROL, &body, timeout).await?;
     serde_json::from_slice(&answer).map_err(|_| HandshakeError::NotLarder)
 }

@@ -257,7 +257,7 @@ impl ClusterNode {
             skew: Mutex::default(),
         });
         let _ = gate.node.set(Arc::clone(&node));
-        copies.run(Arc::new(move |hints: &[u8]| peers.tell_all(service::LEADERS, hints)));
+        copies.run(Arc::new(move |hints: &Bytes| peers.tell_all(service::LEADERS, hints)));
         tokio::spawn(Arc::clone(&node).follow());
         tokio::spawn(Arc::clone(&node).refresh_topology());
         tokio::spawn(reconciler::run(Arc::clone(&node)));

@@ -15,6 +15,9 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Bytes of entries that go to a follower in one message, unless one entry is longer.
+const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+
 /// The log of one copy. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryLog {
@@ -52,7 +55,7 @@ impl State {
 }
 
 /// What an entry counts as: its blocks and a flat share for the rest.
-fn entry_bytes(entry: &Entry) -> usize {
+pub(super) fn entry_bytes(entry: &Entry) -> usize {
     const FLAT: usize = 160;
     FLAT + if let Payload::Normal(mutations) = &entry.payload { mutations.bytes() } else { 0 }
 }
@@ -120,6 +123,19 @@ impl<RT: AsyncRuntime> RaftLogReader<GroupTypes<RT>> for MemoryLog {
         range: RB,
     ) -> io::Result<Vec<Entry>> {
         Ok(self.range(range))
+    }
+
+    /// As many as fit into one message, at least one.
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        let mut entries = self.range(start..end);
+        let mut bytes = 0;
+        let fit = entries.iter().take_while(|entry| {
+            bytes += entry_bytes(entry);
+            bytes <= MESSAGE_BYTES
+        });
+        let fit = fit.count().max(1);
+        entries.truncate(fit);
+        Ok(entries)
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
@@ -196,5 +212,29 @@ impl<RT: AsyncRuntime> RaftLogStorage<GroupTypes<RT>> for MemoryLog {
         // Dropped off the lock.
         self.inner.bytes.fetch_sub(cut.iter().map(entry_bytes).sum(), Ordering::Relaxed);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::types::{LeaderId, Mutations};
+    use bytes::Bytes;
+    use openraft::impls::TokioRuntime;
+
+    #[tokio::test]
+    async fn one_message_holds_what_fits_and_at_least_one_entry() {
+        let mut log = MemoryLog::default();
+        for (index, megabytes) in [1, 1, 1, 1, 9, 1].into_iter().enumerate() {
+            let leader_id = LeaderId { term: 1, node_id: 1 };
+            let blocks = vec![Bytes::from(vec![0; megabytes << 20])];
+            let payload = Payload::Normal(Mutations { clock: 0, seed: 0, expects: None, blocks }.into());
+            let entry = Entry { log_id: LogId { leader_id, index: index as u64 }, payload };
+            log.inner.state.lock().entries.push_back(entry);
+        }
+        for (from, expected) in [(0, 3), (3, 1), (4, 1), (5, 1)] {
+            let read = RaftLogReader::<GroupTypes<TokioRuntime>>::limited_get_log_entries(&mut log, from, 6).await;
+            assert_eq!(read.unwrap().len(), expected, "from {from}");
+        }
     }
 }

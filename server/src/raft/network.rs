@@ -4,6 +4,7 @@
 //! payload`. A copy of another generation or incarnation refuses: it is not the one that was meant.
 
 use super::codec::{Malformed, Reader, WriteMessage};
+use super::log::entry_bytes;
 use super::machine::{Machine, SnapshotData, View};
 use super::partition::Partition;
 use super::types::{GroupTypes, LeaderId, SnapshotMeta, Vote};
@@ -178,7 +179,18 @@ impl<RT: AsyncRuntime> CopyClient<RT> {
         timeout: Duration,
         write: impl FnOnce(&mut BytesMut),
     ) -> Result<Reader, Unreachable<GroupTypes<RT>>> {
-        let mut body = BytesMut::with_capacity(256);
+        self.call_long(kind, timeout, 256, write).await
+    }
+
+    /// The same for a message of about `bytes` bytes.
+    async fn call_long(
+        &self,
+        kind: Kind,
+        timeout: Duration,
+        bytes: usize,
+        write: impl FnOnce(&mut BytesMut),
+    ) -> Result<Reader, Unreachable<GroupTypes<RT>>> {
+        let mut body = BytesMut::with_capacity(bytes);
         self.address.write(&mut body, kind);
         write(&mut body);
         let (to, body) = (self.address.to.node, body.freeze());
@@ -213,7 +225,7 @@ impl<RT: AsyncRuntime> CopyClient<RT> {
             let Some(more) = more else {
                 return Err(unreachable("too much changed while the snapshot was sent; it starts again"));
             };
-            self.call(Kind::SnapshotPiece, PIECE_TIMEOUT, |out| {
+            self.call_long(Kind::SnapshotPiece, PIECE_TIMEOUT, piece.len() + 256, |out| {
                 out.put_u64_le(transfer);
                 out.put_u32_le(number);
                 out.put_bytes_value(&piece);
@@ -243,7 +255,9 @@ impl<RT: AsyncRuntime> RaftNetworkV2<GroupTypes<RT>> for CopyClient<RT> {
         request: AppendEntriesRequest<GroupTypes<RT>>,
         option: RPCOption,
     ) -> Rpc<RT, AppendEntriesResponse<GroupTypes<RT>>> {
-        let mut answer = self.call(Kind::Append, option.hard_ttl(), |out| out.put_append_request(&request)).await?;
+        let bytes = 256 + request.entries.iter().map(entry_bytes).sum::<usize>();
+        let put = |out: &mut BytesMut| out.put_append_request(&request);
+        let mut answer = self.call_long(Kind::Append, option.hard_ttl(), bytes, put).await?;
         let response = answer.append_response().map_err(unreachable)?;
         let free = answer.u64().map_err(unreachable)?;
         self.partition.hear_free_bytes(self.address.to.node, free, clock::boot_ns());

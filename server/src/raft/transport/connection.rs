@@ -1,6 +1,7 @@
 //! One authenticated connection between two nodes: requests of many groups and clients over one stream.
 
-use super::frame::{self, FrameType};
+use super::bulk::{self, BULK_BYTES_MIN};
+use super::frame::{self, FrameType, MalformedFrame};
 use super::handshake::PeerIdentity;
 use super::{CallError, PeerService, Traffic};
 use bytes::{Bytes, BytesMut};
@@ -38,19 +39,28 @@ struct Out {
     /// What goes along with it, or when `until` has come.
     patient: BytesMut,
     until: Option<Instant>,
+    /// Long messages, a part with each pass.
+    bulk: bulk::Outbox,
 }
 
 impl Out {
-    /// Moves what is to be written into `spare`, if anything is.
-    fn take(&mut self, spare: &mut BytesMut) {
+    /// Moves what is to be written into `spare`, if anything is. Returns how many of its bytes were counted as unwritten,
+    /// and the part of a long message that is to be written right after it.
+    fn take(&mut self, spare: &mut BytesMut) -> (usize, Option<Bytes>) {
         let due = self.until.is_some_and(|until| until <= Instant::now());
-        if self.now.is_empty() && !due {
-            return;
+        if self.now.is_empty() && self.bulk.is_empty() && !due {
+            return (0, None);
         }
         std::mem::swap(&mut self.now, spare);
         spare.extend_from_slice(&self.patient);
         self.patient.clear();
         self.until = None;
+        (spare.len(), self.bulk.next_part(spare))
+    }
+
+    /// Whether anything is to be written at once.
+    fn is_pressing(&self) -> bool {
+        !self.now.is_empty() || !self.bulk.is_empty()
     }
 }
 
@@ -108,11 +118,18 @@ impl Connection {
     }
 
     /// Sends with the flusher's next pass, or after `patience` at the latest.
-    fn send(&self, kind: FrameType, service: u8, id: u64, body: &[u8], patience: Duration) {
-        let mut out = self.out.lock();
-        if out.now.len() + out.patient.len() > OUT_BYTES_MAX {
-            drop(out);
+    fn send(&self, kind: FrameType, service: u8, id: u64, body: &Bytes, patience: Duration) {
+        if self.unwritten.load(Ordering::Acquire) > OUT_BYTES_MAX {
             self.close();
+            return;
+        }
+        self.traffic.messages.fetch_add(1, Ordering::Relaxed);
+        let mut out = self.out.lock();
+        if body.len() >= BULK_BYTES_MIN {
+            self.unwritten.fetch_add(body.len(), Ordering::AcqRel);
+            out.bulk.push(kind, service, id, body.clone());
+            drop(out);
+            self.wake.notify_one();
             return;
         }
         let buffer = if patience.is_zero() { &mut out.now } else { &mut out.patient };
@@ -128,28 +145,32 @@ impl Connection {
             }
         }
         drop(out);
-        self.traffic.messages.fetch_add(1, Ordering::Relaxed);
         if wake {
             self.wake.notify_one();
         }
     }
 
     /// Sends without waiting for anything.
-    pub(super) fn tell(&self, service: u8, body: &[u8]) {
+    pub(super) fn tell(&self, service: u8, body: &Bytes) {
         self.send(FrameType::OneWay, service, 0, body, Duration::ZERO);
     }
 
     /// Sends a request and waits for its answer.
-    pub(super) async fn call(&self, service: u8, body: &[u8], timeout: Duration) -> Result<Bytes, CallError> {
+    pub(super) async fn call(&self, service: u8, body: &Bytes, timeout: Duration) -> Result<Bytes, CallError> {
         self.request(FrameType::Request, service, body, timeout).await
     }
 
     /// The same for a request that may wait for company, as may its answer.
-    pub(super) async fn call_patiently(&self, service: u8, body: &[u8], timeout: Duration) -> Result<Bytes, CallError> {
+    pub(super) async fn call_patiently(
+        &self,
+        service: u8,
+        body: &Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, CallError> {
         self.request(FrameType::PatientRequest, service, body, timeout).await
     }
 
-    async fn request(&self, kind: FrameType, service: u8, body: &[u8], timeout: Duration) -> Result<Bytes, CallError> {
+    async fn request(&self, kind: FrameType, service: u8, body: &Bytes, timeout: Duration) -> Result<Bytes, CallError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         self.pending.lock().insert(id, sender);
@@ -164,6 +185,8 @@ impl Connection {
             Ok(Err(_)) => Err(CallError::Lost),
             Err(_) => {
                 self.pending.lock().remove(&id);
+                let unsent = self.out.lock().bulk.call_off(id);
+                self.unwritten.fetch_sub(unsent, Ordering::AcqRel);
                 Err(CallError::Timeout)
             }
         }
@@ -186,7 +209,7 @@ impl Connection {
         while !self.is_closed() {
             let until = {
                 let out = self.out.lock();
-                if !out.now.is_empty() {
+                if out.is_pressing() {
                     return;
                 }
                 out.until
@@ -209,20 +232,28 @@ impl Connection {
             // Let every group and connection of this turn of the loop add its frames: one system call for all.
             tokio::task::yield_now().await;
             loop {
-                self.out.lock().take(&mut spare);
+                let (counted, part) = self.out.lock().take(&mut spare);
                 if spare.is_empty() {
                     break;
                 }
-                if write.write_all(&spare).await.is_err() {
+                let mut result = write.write_all(&spare).await;
+                if let (Ok(()), Some(part)) = (&result, &part) {
+                    result = write.write_all(part).await;
+                }
+                if result.is_err() {
                     self.close();
                     return;
                 }
                 self.traffic.writes.fetch_add(1, Ordering::Relaxed);
-                self.unwritten.fetch_sub(spare.len(), Ordering::AcqRel);
+                self.unwritten.fetch_sub(counted + part.as_ref().map_or(0, Bytes::len), Ordering::AcqRel);
                 self.room.notify_waiters();
                 spare.clear();
                 if spare.capacity() > 4 * 1024 * 1024 {
                     spare = BytesMut::new();
+                }
+                if part.is_some() {
+                    // Many parts in a row must not hold up what else lives on this core.
+                    tokio::task::yield_now().await;
                 }
             }
             if self.is_closed() {
@@ -239,9 +270,15 @@ impl Connection {
     ) -> io::Result<()> {
         let from = Arc::new(from);
         let mut buffer = BytesMut::with_capacity(64 * 1024);
+        let mut bulk = bulk::Inbox::default();
         loop {
-            while let Some(frame) = frame::read(&mut buffer).map_err(io::Error::other)? {
+            while let Some(mut frame) = frame::read(&mut buffer).map_err(io::Error::other)? {
+                if frame.kind == FrameType::Part {
+                    let Some(whole) = bulk.take(frame.id, frame.body).map_err(io::Error::other)? else { continue };
+                    frame = whole;
+                }
                 match frame.kind {
+                    FrameType::Part => return Err(io::Error::other(MalformedFrame)),
                     FrameType::Response => {
                         if let Some(sender) = self.pending.lock().remove(&frame.id) {
                             let _ = sender.send(frame.body);
@@ -335,6 +372,25 @@ mod tests {
     }
 
     const LONG: Duration = Duration::from_secs(60);
+    static A: Bytes = Bytes::from_static(b"a");
+    static B: Bytes = Bytes::from_static(b"b");
+
+    #[tokio::test]
+    async fn long_messages_come_back_and_short_ones_overtake_them() {
+        let (near, far) = streams().await;
+        let (near, far) = (run(near), run(far));
+        let long = Bytes::from(vec![7; 20 * 1024 * 1024]);
+        let slow = near.call(1, &long, LONG);
+        let fast = async {
+            let answer = near.call(1, &A, LONG).await;
+            (answer, near.unwritten.load(Ordering::Acquire))
+        };
+        let (slow, (fast, unwritten)) = tokio::join!(slow, fast);
+        assert_eq!(fast.unwrap(), A);
+        assert!(unwritten > 0, "the long one was not under way any more");
+        assert_eq!(slow.unwrap(), long);
+        assert_eq!([near, far].map(|end| end.unwritten.load(Ordering::Acquire)), [0, 0]);
+    }
 
     #[tokio::test]
     async fn patient_requests_share_writes_and_so_do_their_answers() {
@@ -342,7 +398,7 @@ mod tests {
         let (near, far) = (run(near), run(far));
         let calls = (0..12u8).map(|number| {
             let near = &near;
-            async move { near.call_patiently(1, &[number], LONG).await }
+            async move { near.call_patiently(1, &Bytes::copy_from_slice(&[number]), LONG).await }
         });
         for (number, answer) in join_all(calls).await.into_iter().enumerate() {
             assert_eq!(answer.unwrap()[..], [number as u8]);
@@ -357,7 +413,7 @@ mod tests {
     async fn a_patient_request_goes_along_with_one_that_is_not() {
         let (near, far) = streams().await;
         let (near, _far) = (run(near), run(far));
-        let (patient, other) = tokio::join!(near.call_patiently(1, b"a", LONG), near.call(1, b"b", LONG));
+        let (patient, other) = tokio::join!(near.call_patiently(1, &A, LONG), near.call(1, &B, LONG));
         assert_eq!((&patient.unwrap()[..], &other.unwrap()[..]), (&b"a"[..], &b"b"[..]));
         assert_eq!(near.traffic.writes(), 1);
     }
@@ -367,8 +423,8 @@ mod tests {
         let (near, far) = streams().await;
         let (near, far) = (run(near), run(far));
         tokio::select! {
-            _ = near.call_patiently(9, b"never", LONG) => panic!("there is no such answer"),
-            answer = near.call_patiently(1, b"a", LONG) => assert_eq!(&answer.unwrap()[..], b"a"),
+            _ = near.call_patiently(9, &B, LONG) => panic!("there is no such answer"),
+            answer = near.call_patiently(1, &A, LONG) => assert_eq!(&answer.unwrap()[..], b"a"),
         }
         assert_eq!(far.answering.load(Ordering::Acquire), 1);
     }
@@ -377,7 +433,7 @@ mod tests {
     async fn big_answers_wait_for_a_peer_that_does_not_read() {
         let connection = Arc::new(Connection::new(Arc::default()));
         connection.until_room().await;
-        connection.send(FrameType::Response, 3, 1, &vec![0; ANSWER_BYTES_MAX], Duration::ZERO);
+        connection.send(FrameType::Response, 3, 1, &vec![0; ANSWER_BYTES_MAX].into(), Duration::ZERO);
         let waiting = tokio::spawn({
             let connection = Arc::clone(&connection);
             async move { connection.until_room().await }
@@ -390,6 +446,6 @@ mod tests {
         tokio::spawn(Arc::clone(&connection).flush(write));
         tokio::spawn(async move { tokio::io::copy(&mut peer, &mut tokio::io::sink()).await });
         waiting.await.unwrap();
-        assert_eq!(connection.unwritten.load(Ordering::Acquire), 0);
+        assert!(connection.unwritten.load(Ordering::Acquire) < ANSWER_BYTES_MAX);
     }
 }

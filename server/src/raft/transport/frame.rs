@@ -4,8 +4,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Bytes of a frame before its body, the length included.
 const HEADER_BYTES: usize = 14;
-/// Longest body: the longest entry (one value of 512 MiB) and room around it.
-pub(super) const BODY_BYTES_MAX: usize = 600 * 1024 * 1024;
+/// Longest body of a part of a longer message.
+pub(super) const PART_BYTES_MAX: usize = 256 * 1024;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,15 @@ pub(super) enum FrameType {
     OneWay = 3,
     /// A request whose answer may wait for those of others.
     PatientRequest = 4,
+    /// Is a part of a message that is longer than a frame.
+    Part = 5,
+}
+
+impl FrameType {
+    pub(super) fn from_wire(byte: u8) -> Option<Self> {
+        let all = [Self::Request, Self::Response, Self::OneWay, Self::PatientRequest, Self::Part];
+        all.into_iter().find(|kind| *kind as u8 == byte)
+    }
 }
 
 /// One frame.
@@ -36,24 +45,29 @@ pub(super) struct MalformedFrame;
 
 /// Appends a frame.
 pub(super) fn write(out: &mut BytesMut, kind: FrameType, service: u8, id: u64, body: &[u8]) {
+    debug_assert!(body.len() <= PART_BYTES_MAX, "long messages go in parts");
     out.reserve(HEADER_BYTES + body.len());
-    out.put_u32_le((HEADER_BYTES - 4 + body.len()) as u32);
+    write_header(out, kind, service, id, body.len());
+    out.put_slice(body);
+}
+
+/// Appends the header of a frame whose body of `length` bytes follows.
+pub(super) fn write_header(out: &mut BytesMut, kind: FrameType, service: u8, id: u64, length: usize) {
+    out.put_u32_le((HEADER_BYTES - 4 + length) as u32);
     out.put_u8(kind as u8);
     out.put_u8(service);
     out.put_u64_le(id);
-    out.put_slice(body);
 }
 
 /// Takes the next whole frame off the front of `buffer`; where there is none yet, makes room for the rest of it.
 pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Frame>, MalformedFrame> {
     let Some(length) = buffer.get(..4) else { return Ok(None) };
     let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
-    if !(HEADER_BYTES - 4..=HEADER_BYTES - 4 + BODY_BYTES_MAX).contains(&length) {
+    if !(HEADER_BYTES - 4..=HEADER_BYTES - 4 + PART_BYTES_MAX).contains(&length) {
         return Err(MalformedFrame);
     }
     if buffer.len() < 4 + length {
-        // No more at once than has been proven to come: the buffer at most doubles.
-        buffer.reserve((4 + length - buffer.len()).min(buffer.len().max(64 * 1024)));
+        buffer.reserve(4 + length - buffer.len());
         return Ok(None);
     }
     // A frame that shares the buffer keeps all of it alive, and one that holds log entries lives for long: only a frame that
@@ -66,13 +80,7 @@ pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Frame>, MalformedFram
         buffer.split_to(4 + length).freeze()
     };
     frame.advance(4);
-    let kind = match frame.get_u8() {
-        1 => FrameType::Request,
-        2 => FrameType::Response,
-        3 => FrameType::OneWay,
-        4 => FrameType::PatientRequest,
-        _ => return Err(MalformedFrame),
-    };
+    let kind = FrameType::from_wire(frame.get_u8()).ok_or(MalformedFrame)?;
     let service = frame.get_u8();
     let id = frame.get_u64_le();
     Ok(Some(Frame { kind, service, id, body: frame }))
