@@ -276,9 +276,11 @@ fn start_anew(node: &Node, other: &HostPort) -> String {
     };
     let mut command = std::process::Command::new(program);
     command.args(std::env::args_os().skip(1)).env(REJOIN, other.to_string());
-    // Ports that were picked stay what they are.
-    for name in ["port", "cluster-port", "peer-port", "http-port", "data-dir"] {
-        command.arg(format!("--{name}={}", node.settings.get(name)));
+    // Ports that were picked stay what they are, and so does the directory that is named after one.
+    let settings = &node.settings;
+    for name in ["port", "cluster-port", "peer-port", "http-port"].into_iter().filter(|name| settings.was_picked(name))
+    {
+        command.arg(format!("--{name}={}", settings.get(name)));
     }
     format!("cannot start anew: {}", command.exec())
 }

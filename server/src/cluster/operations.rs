@@ -17,9 +17,12 @@ impl ClusterNode {
     /// Starts to empty a node.
     ///
     /// # Errors
-    /// Where it is the last one, or the directory says no.
+    /// Where it is out of reach or the last one, or the directory says no.
     pub async fn drain(&self, no: NodeNo) -> Result<(), String> {
         let state = self.directory.state();
+        if no != self.me.node && !self.peers.is_connected(no) {
+            return Err(format!("ERR node {no} is not connected: bring it back, or remove it if it is dead"));
+        }
         if !state.nodes.values().any(|node| node.no != no && node.state == NodeState::Up) {
             return Err("ERR the last node cannot be drained: there is no other to take its data".into());
         }

@@ -220,6 +220,10 @@ impl Settings {
             find(name).ok_or_else(|| SetError::Unknown(name.clone()))?;
         }
         for (name, text) in pairs {
+            // What Redis could change and Larder cannot may be "set" to what it is: clients and tools do so blindly.
+            if find(name).is_some_and(|(_, setting)| setting.change == Change::Fact && text == setting.default) {
+                continue;
+            }
             let (index, canonical) = check(name, text, &[Change::Runtime])?;
             if checked.iter().any(|(other, _)| *other == index) {
                 return Err(SetError::Invalid { name: name.clone(), reason: "duplicate parameter".into() });
@@ -331,6 +335,9 @@ mod tests {
     #[test]
     fn several_are_set_all_or_none() {
         let settings = Settings::default();
+        settings.set(&pairs(&[("save", ""), ("appendonly", "no")])).unwrap();
+        let error = settings.set(&pairs(&[("appendonly", "yes")])).unwrap_err();
+        assert_eq!(error.to_string(), "appendonly: can't set immutable config");
         let error = settings.set(&pairs(&[("maxmemory", "5"), ("port", "1")])).unwrap_err();
         assert_eq!(error.to_string(), "port: can't set immutable config");
         assert_eq!(settings.live().maxmemory(), 0);

@@ -142,6 +142,23 @@ async fn remove(remote: &mut Remote, name: &str, force_quorum: bool) -> Outcome 
     let mut words = vec!["LARDER", "REMOVE", &node.id];
     words.extend(force_quorum.then_some("FORCE-QUORUM"));
     remote.call(&words).await?;
+    // Until the node that was asked shows it, too.
+    let mut failures = 0;
+    while failures < FAILURES_MAX {
+        match remote.status().await {
+            Ok(status) => {
+                let now = status.nodes.iter().find(|other| other.id == node.id);
+                if now.is_none_or(|now| now.state == "down") {
+                    break;
+                }
+                tokio::time::sleep(PERIOD / 6).await;
+            }
+            Err(_) => {
+                failures += 1;
+                tokio::time::sleep(PERIOD).await;
+            }
+        }
+    }
     done(remote.json, "removed", &node, "is removed; its copies are made anew elsewhere")
 }
 

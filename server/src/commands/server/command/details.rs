@@ -30,7 +30,7 @@ fn info(context: &mut ConnectionContext<'_>, args: Args<'_>, reply: &mut ReplyBu
     for name in args.from(2).iter() {
         match find(name) {
             Some((name, spec)) => describe(name, spec, reply),
-            None => reply.null_array(),
+            None => reply.null(),
         }
     }
     Ok(Flow::Done)
@@ -50,14 +50,19 @@ fn describe(name: &str, spec: &'static CommandSpec, reply: &mut ReplyBuffer) {
     reply.integer(step);
     words(reply, &categories(spec), ReplyBuffer::set_header);
     let tips = tips(spec);
-    reply.array_header(tips.len());
+    reply.set_header(tips.len());
     tips.iter().for_each(|tip| reply.bulk(tip.as_bytes()));
     key_specs(spec, reply);
     let subcommands: Vec<_> = table::subcommands(spec).filter(|sub| !sub.name.is_empty()).collect();
-    reply.array_header(subcommands.len());
+    array_or_empty_set(reply, subcommands.len());
     for sub in subcommands {
         describe(&format!("{name}|{}", sub.name), sub, reply);
     }
+}
+
+/// As Redis answers: what is empty is a set.
+fn array_or_empty_set(reply: &mut ReplyBuffer, length: usize) {
+    if length == 0 { reply.set_header(0) } else { reply.array_header(length) }
 }
 
 fn words(reply: &mut ReplyBuffer, words: &[&str], header: fn(&mut ReplyBuffer, usize)) {
@@ -142,7 +147,7 @@ fn tips(spec: &CommandSpec) -> Vec<&'static str> {
 
 fn key_specs(spec: &CommandSpec, reply: &mut ReplyBuffer) {
     let runs = key_access::runs(spec);
-    reply.array_header(runs.len());
+    array_or_empty_set(reply, runs.len());
     for KeyRun { first, last, step, flags } in runs {
         if let KeySpec::Counted { count } | KeySpec::StoreCounted { count } = spec.keys
             && first > count
@@ -192,7 +197,7 @@ mod tests {
                    $5\r\nindex\r\n$4\r\nspec\r\n*2\r\n$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n\
                    $4\r\nspec\r\n*6\r\n$7\r\nlastkey\r\n:0\r\n$7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n*0\r\n";
         assert_eq!(node.run(&mut session, "COMMAND INFO GET"), get);
-        assert_eq!(node.run(&mut session, "COMMAND INFO nonsense"), "*1\r\n*-1\r\n");
+        assert_eq!(node.run(&mut session, "COMMAND INFO nonsense"), "*1\r\n$-1\r\n");
         let client = node.run(&mut session, "COMMAND INFO client");
         assert!(client.contains("$9\r\nclient|id\r\n:2\r\n"), "{client}");
         session.version = larder_protocol::ProtocolVersion::Resp3;

@@ -1,7 +1,7 @@
 //! What a command does to its keys: the flags of key specifications.
 
 use crate::commands::CommandSpec;
-use larder_protocol::{Flags, KeySpec};
+use larder_protocol::{Args, Flags, KeySpec};
 
 /// A run of keys with the same flags.
 pub(super) struct KeyRun {
@@ -61,6 +61,28 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         "expire" | "pexpire" | "expireat" | "pexpireat" | "persist" | "setrange" => &[UPDATE],
         _ if writes => &[CHANGE],
         _ => &[READ],
+    }
+}
+
+/// What one call of a command does to its key, where that depends on the arguments (Redis's `variable_flags`).
+pub(super) fn of_call(spec: &CommandSpec, args: Args<'_>) -> Option<&'static [&'static str]> {
+    let is = |at: usize, word: &str| args.get(at).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
+    match spec.name {
+        "set" => Some(if (3..args.len()).any(|at| is(at, "get")) { CHANGE } else { OVERWRITE }),
+        "bitfield" => {
+            let mut at = 2;
+            while at < args.len() {
+                if is(at, "get") {
+                    at += 3;
+                } else if is(at, "overflow") {
+                    at += 2;
+                } else {
+                    return Some(CHANGE);
+                }
+            }
+            Some(READ)
+        }
+        _ => None,
     }
 }
 

@@ -42,6 +42,14 @@ fn locate(args: Args<'_>) -> Result<(&'static CommandSpec, Vec<usize>), CommandE
     if !spec.arity.allows(args.len()) {
         return Err(CommandError::text("ERR Invalid number of arguments specified for command"));
     }
+    // A count that says more than there is, or nothing, is wrong; `positions` would take what there is.
+    if let KeySpec::Counted { count } | KeySpec::StoreCounted { count } = spec.keys {
+        let at = usize::from(count);
+        let keys = args.get(at).and_then(|count| integer(count).ok()).and_then(|keys| usize::try_from(keys).ok());
+        if keys.is_none_or(|keys| keys == 0 || keys > args.len() - at - 1) {
+            return Err(CommandError::text("ERR Invalid arguments specified for command"));
+        }
+    }
     let count = |at: usize| args.get(at).and_then(|count| integer(count).ok()).and_then(|n| usize::try_from(n).ok());
     let positions: Vec<usize> = spec.keys.positions(args.len(), count).collect();
     if positions.is_empty() {
@@ -69,7 +77,7 @@ fn get_keys_and_flags(
     reply.array_header(positions.len());
     for at in positions {
         let run = runs.iter().rev().find(|run| usize::from(run.first) <= at).or(runs.first());
-        let flags = run.map_or(&[][..], |run| run.flags);
+        let flags = run.map_or(&[][..], |run| key_access::of_call(spec, command).unwrap_or(run.flags));
         reply.array_header(2);
         reply.bulk(&command[at]);
         reply.set_header(flags.len());
@@ -90,7 +98,19 @@ mod tests {
         assert_eq!(node.run(&mut session, "COMMAND GETKEYS SET k v EX 5"), "*1\r\n$1\r\nk\r\n");
         let flags = "*1\r\n*2\r\n$1\r\nk\r\n*2\r\n+RO\r\n+access\r\n";
         assert_eq!(node.run(&mut session, "COMMAND GETKEYSANDFLAGS get k"), flags);
+        for (line, flags) in [
+            ("set k v", "*2\r\n+OW\r\n+update\r\n"),
+            ("set k v get", "*3\r\n+RW\r\n+access\r\n+update\r\n"),
+            ("bitfield k get u8 0", "*2\r\n+RO\r\n+access\r\n"),
+            ("bitfield k get u8 0 set u8 0 1", "*3\r\n+RW\r\n+access\r\n+update\r\n"),
+        ] {
+            let reply = node.run(&mut session, &format!("COMMAND GETKEYSANDFLAGS {line}"));
+            assert_eq!(reply, format!("*1\r\n*2\r\n$1\r\nk\r\n{flags}"));
+        }
         for (line, error) in [
+            ("COMMAND GETKEYS zunion 3 a b", "Invalid arguments specified for command"),
+            ("COMMAND GETKEYS zunion x a", "Invalid arguments specified for command"),
+            ("COMMAND GETKEYS zunion 0 a", "Invalid arguments specified for command"),
             ("COMMAND GETKEYS nonsense k", "Invalid command specified"),
             ("COMMAND GETKEYS ping x", "The command has no key arguments"),
             ("COMMAND GETKEYS get a b", "Invalid number of arguments specified for command"),

@@ -83,11 +83,16 @@ static HELP: CommandSpec = CommandSpec {
 
 fn get(context: &mut ConnectionContext<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<Flow, CommandError> {
     let patterns = args.from(2);
-    let wanted = |name: &str| patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes()));
-    let found: Vec<_> = SETTINGS.iter().enumerate().filter(|(_, setting)| wanted(setting.name)).collect();
+    // A name that is asked for as it is comes back as it was written.
+    let shown = |name: &'static str| {
+        let pattern = patterns.iter().find(|pattern| glob::matches(pattern, name.as_bytes()))?;
+        Some(if pattern.eq_ignore_ascii_case(name.as_bytes()) { pattern } else { name.as_bytes() })
+    };
+    let found = SETTINGS.iter().enumerate().filter_map(|(index, setting)| Some((index, setting, shown(setting.name)?)));
+    let found: Vec<_> = found.collect();
     reply.map_header(found.len());
-    for (index, setting) in found {
-        reply.bulk(setting.name.as_bytes());
+    for (index, setting, shown) in found {
+        reply.bulk(shown);
         let value = match (setting.name, context.session.port) {
             // The one setting that the port of a connection decides, like INFO's redis_mode.
             ("cluster-enabled", PortKind::Cluster) => "yes".to_string(),
