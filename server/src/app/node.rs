@@ -12,7 +12,7 @@ use crate::commands::port::{
 use crate::commands::session::{Client, Clients};
 use crate::config::{Settings, parse_host_port};
 use crate::ids::NodeNo;
-use crate::keyspace::EvictionPolicy;
+use crate::keyspace::{EvictionPolicy, LfuParameters};
 use crate::raft::Partition;
 use crate::raft::upkeep::Upkeep;
 use crate::telemetry::{Probe, Stats, set_level};
@@ -58,7 +58,11 @@ impl Node {
     /// Brings memory limit and eviction policy to what the settings say.
     pub fn apply_memory_settings(&self) {
         let live = self.settings.live();
-        self.upkeep.configure(live.maxmemory() as usize, policy_of(live.policy()));
+        let lfu = LfuParameters {
+            log_factor: self.settings.number("lfu-log-factor") as u32,
+            decay_minutes: self.settings.number("lfu-decay-time") as u32,
+        };
+        self.upkeep.configure(live.maxmemory() as usize, policy_of(live.policy()), lfu);
     }
 
     /// The number of the node that `name` means.
@@ -85,6 +89,12 @@ fn policy_of(word: &str) -> EvictionPolicy {
         "allkeys-lru" => EvictionPolicy::AllKeysLru,
         "volatile-lru" => EvictionPolicy::VolatileLru,
         "volatile-ttl" => EvictionPolicy::VolatileTtl,
+        "allkeys-lfu" => EvictionPolicy::AllKeysLfu,
+        "volatile-lfu" => EvictionPolicy::VolatileLfu,
+        "allkeys-gdsf" => EvictionPolicy::AllKeysGdsf,
+        "volatile-gdsf" => EvictionPolicy::VolatileGdsf,
+        "allkeys-random" => EvictionPolicy::AllKeysRandom,
+        "volatile-random" => EvictionPolicy::VolatileRandom,
         _ => EvictionPolicy::NoEviction,
     }
 }

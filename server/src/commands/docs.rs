@@ -35,7 +35,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("command|docs", "Without `arguments`."),
     ("config|get", "Redis's names for what there is, and Larder's own settings."),
     ("config|rewrite", "The file is TOML; comments are kept."),
-    ("config|set", "`maxmemory-policy` has allkeys-lru, volatile-lru, volatile-ttl and noeviction."),
+    ("config|set", "`maxmemory-policy` has allkeys-gdsf and volatile-gdsf besides Redis's."),
     ("copy", "The only database is 0; any other is answered `ERR DB index is out of range`."),
     ("del", "Keys of several slots are split on the client port; not atomic across slots then."),
     ("dump", "Writes version 10 of the format, so that servers since Redis 7.0 take it; RESTORE reads up to 12."),
@@ -70,7 +70,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "Follows from the bytes alone: a value that APPEND, SETRANGE or INCRBYFLOAT made is told like one \
                          that SET made.",
     ),
-    ("object|freq", "There is no LFU policy, so always Redis's error for that."),
+    ("object|freq", "Uses are counted by the leader; a new one knows of writes only."),
     ("object|idletime", "Recency is kept by the leader and approximate after a failover."),
     ("object|refcount", "Always 1: values are not shared."),
     (

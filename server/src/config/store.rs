@@ -277,7 +277,10 @@ impl Settings {
         let live = &self.live;
         live.maxmemory.store(self.number("maxmemory"), Ordering::Relaxed);
         let policy = self.get("maxmemory-policy");
-        live.policy.store(POLICIES.iter().position(|word| *word == policy).unwrap_or(3) as u8, Ordering::Relaxed);
+        live.policy.store(
+            POLICIES.iter().position(|word| *word == policy).unwrap_or(POLICIES.len() - 1) as u8,
+            Ordering::Relaxed,
+        );
         live.maxclients.store(self.number("maxclients"), Ordering::Relaxed);
         live.timeout.store(self.number("timeout"), Ordering::Relaxed);
         live.tcp_keepalive.store(self.number("tcp-keepalive"), Ordering::Relaxed);
@@ -344,7 +347,7 @@ mod tests {
         let error = settings.set(&pairs(&[("timeout", "5"), ("TIMEOUT", "6")])).unwrap_err();
         assert_eq!(error.to_string(), "TIMEOUT: duplicate parameter");
         assert_eq!(settings.set(&pairs(&[("what", "5")])), Err(SetError::Unknown("what".into())));
-        let error = settings.set(&pairs(&[("maxmemory-policy", "allkeys-lfu")])).unwrap_err();
+        let error = settings.set(&pairs(&[("maxmemory-policy", "allkeys-fifo")])).unwrap_err();
         assert!(error.to_string().contains("argument(s) must be one of the following"), "{error}");
     }
 

@@ -66,8 +66,22 @@ const fn fact(name: &'static str, default: &'static str, doc: &'static str) -> S
     Setting { name, kind: Kind::Text, default, change: Change::Fact, placeholder: None, doc }
 }
 
-/// Eviction policies. Redis's LFU and random ones are not offered: what leaves is exact, by recency or by deadline.
-pub const POLICIES: &[&str] = &["volatile-lru", "volatile-ttl", "allkeys-lru", "noeviction"];
+/// Eviction policies: Redis's, and two that weigh size against use.
+pub const POLICIES: &[&str] = &[
+    "volatile-lru",
+    "volatile-lfu",
+    "volatile-gdsf",
+    "volatile-random",
+    "volatile-ttl",
+    "allkeys-lru",
+    "allkeys-lfu",
+    "allkeys-gdsf",
+    "allkeys-random",
+    NO_EVICTION,
+];
+
+/// The policy that evicts nothing.
+pub const NO_EVICTION: &str = "noeviction";
 
 use Change::{Runtime, Start};
 
@@ -179,7 +193,25 @@ pub static SETTINGS: &[Setting] = &[
         "",
         Runtime,
         "POLICY",
-        "What is evicted at the limit: allkeys-lru, volatile-lru, volatile-ttl or noeviction [default: allkeys-lru where maxmemory is set]",
+        "What is evicted at the limit: noeviction, volatile-ttl, or of all keys (allkeys-) or those with a TTL (volatile-) \
+         the least recently used (lru), least frequently used (lfu), least used by size (gdsf), any (random) [default: \
+         allkeys-lru where maxmemory is set]",
+    ),
+    setting(
+        "lfu-log-factor",
+        Kind::Integer(0, 1_000_000),
+        "10",
+        Runtime,
+        "N",
+        "The larger, the more uses saturate an item's counter under lfu",
+    ),
+    setting(
+        "lfu-decay-time",
+        Kind::Integer(0, 1_000_000),
+        "1",
+        Runtime,
+        "MINUTES",
+        "Idle time that takes one off it; 0: none",
     ),
     setting("maxclients", Kind::Integer(1, 1_000_000), "10000", Runtime, "N", "Most connections of clients"),
     setting("requirepass", Kind::Text, "", Runtime, "PASSWORD", "Password that clients must give"),

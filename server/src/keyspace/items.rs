@@ -10,10 +10,12 @@ use super::arena::{Arena, CHUNK_BYTES_MAX, Ref};
 use super::chunk::{self, Parts, Shape};
 use super::collections::Large;
 use super::deadlines::Deadlines;
+use super::frequency::{Counts, LfuParameters};
 use super::heap::Heap;
 use super::outside::{Body, Outsides};
 use super::prefetch::prefetch;
-use super::recency::Recency;
+use super::recency::{Recency, age};
+use super::store::mix;
 use super::table::{Place, Table};
 use crate::clock::{Tick, UnixMs};
 
@@ -49,6 +51,9 @@ pub(super) struct Items {
     pub(super) table: Table,
     pub(super) recency: Recency,
     pub(super) deadlines: Deadlines,
+    /// How LFU counts, where uses are counted.
+    pub(super) lfu: LfuParameters,
+    dice: u64,
     /// Where a short value waits while its item moves to a chunk of another size.
     pub(super) scratch: Vec<u8>,
 }
@@ -60,6 +65,8 @@ impl Items {
             table: Table::new(),
             recency: Recency::new(split_recency),
             deadlines: Deadlines::default(),
+            lfu: LfuParameters::default(),
+            dice: 0,
             scratch: Vec::new(),
         }
     }
@@ -123,8 +130,50 @@ impl Items {
     /// Makes an item the most recent one.
     #[inline]
     pub(super) fn touch(&mut self, at: Ref, tick: Tick) {
+        if self.recency.is_counting() {
+            self.count_use(at, tick);
+            return;
+        }
         chunk::write_last_access(self.heap.arena.chunk_mut(at), tick);
         self.recency.touch(&mut self.heap.arena, at);
+    }
+
+    fn count_use(&mut self, at: Ref, tick: Tick) {
+        let dice = self.roll();
+        let chunk = self.heap.arena.chunk_mut(at);
+        let idle = age(tick, chunk::last_access(chunk));
+        Counts::of(chunk).used(idle, self.lfu, dice).write(chunk);
+        chunk::write_last_access(chunk, tick);
+    }
+
+    /// A random number. Copies may differ in it: what it decides, which item is looked at, is the leader's alone.
+    pub(super) fn roll(&mut self) -> u64 {
+        self.dice = self.dice.wrapping_add(1);
+        mix(self.dice)
+    }
+
+    /// A random number below `end`, which is not 0.
+    pub(super) fn dice_below(&mut self, end: usize) -> usize {
+        (u128::from(self.roll()) * end as u128 >> 64) as usize
+    }
+
+    /// Keeps lists, split or not, or counts of use. A change visits every item.
+    pub(super) fn set_order(&mut self, counting: bool, split: bool, now: Tick) {
+        if counting && !self.recency.is_counting() {
+            self.recency.count();
+            for at in self.table.items() {
+                Counts::NEW.write(self.heap.arena.chunk_mut(at));
+            }
+        } else if !counting && self.recency.is_counting() {
+            let age = |at: Ref| age(now, self.heap.last_access(at));
+            let mut items: Vec<_> =
+                self.table.items().map(|at| (u32::MAX - age(at), self.heap.hash_at(at), at)).collect();
+            items.sort_unstable();
+            let order: Vec<_> = items.into_iter().map(|(.., at)| (at, self.heap.deadline(at).is_some())).collect();
+            self.recency.list_anew(&mut self.heap.arena, split, order.into_iter());
+        } else if !counting {
+            self.split_recency(split, now);
+        }
     }
 
     /// Changes value and deadline of an item; then lets `edit` change the value's bytes, and touches the item. One that
@@ -334,7 +383,7 @@ impl Items {
     }
 
     /// Splits or merges the lists of recency.
-    pub(super) fn split_recency(&mut self, split: bool, now: Tick) {
+    fn split_recency(&mut self, split: bool, now: Tick) {
         let volatile = |arena: &Arena, at: Ref| {
             let chunk = arena.chunk(at);
             Parts::of(chunk).deadline(chunk).is_some()
@@ -370,6 +419,9 @@ impl Items {
             assert!(parts.is_outside() && parts.outside(chunk) as usize == name);
         }
         let mut listed = std::collections::HashSet::new();
+        if self.recency.is_counting() {
+            listed.extend(self.table.items());
+        }
         for volatile in [false, true] {
             let mut newer = Vec::new();
             for at in self.recency.oldest_first(&self.heap.arena, volatile) {

@@ -111,6 +111,60 @@ pub enum EvictionPolicy {
     VolatileLru,
     /// Those with a deadline, the nearest deadline first.
     VolatileTtl,
+    /// Any, at random.
+    AllKeysRandom,
+    /// Those with a deadline, at random.
+    VolatileRandom,
+    /// Any, the least frequently used of a sample first.
+    AllKeysLfu,
+    /// Those with a deadline, the least frequently used of a sample first.
+    VolatileLfu,
+    /// Any, that of a sample first whose bytes were used least.
+    AllKeysGdsf,
+    /// Those with a deadline, that of a sample first whose bytes were used least.
+    VolatileGdsf,
+}
+
+/// What a policy goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EvictionOrder {
+    /// The last access, exactly.
+    Recency,
+    /// The deadline, exactly.
+    Deadline,
+    /// Nothing.
+    Random,
+    /// How often an item was used.
+    Frequency,
+    /// How often each of its bytes was.
+    SizeAndFrequency,
+}
+
+impl EvictionPolicy {
+    /// What it goes by; `None` where nothing is evicted.
+    pub fn order(self) -> Option<EvictionOrder> {
+        match self {
+            Self::NoEviction => None,
+            Self::AllKeysLru | Self::VolatileLru => Some(EvictionOrder::Recency),
+            Self::VolatileTtl => Some(EvictionOrder::Deadline),
+            Self::AllKeysRandom | Self::VolatileRandom => Some(EvictionOrder::Random),
+            Self::AllKeysLfu | Self::VolatileLfu => Some(EvictionOrder::Frequency),
+            Self::AllKeysGdsf | Self::VolatileGdsf => Some(EvictionOrder::SizeAndFrequency),
+        }
+    }
+
+    /// Whether it goes by how often items were used.
+    pub fn counts_uses(self) -> bool {
+        matches!(self.order(), Some(EvictionOrder::Frequency | EvictionOrder::SizeAndFrequency))
+    }
+
+    /// Whether it evicts only items with a deadline.
+    pub fn is_volatile(self) -> bool {
+        matches!(
+            self,
+            Self::VolatileLru | Self::VolatileTtl | Self::VolatileRandom | Self::VolatileLfu | Self::VolatileGdsf
+        )
+    }
 }
 
 /// The next item to be evicted.
@@ -133,6 +187,7 @@ mod chunk;
 pub mod collections;
 mod deadlines;
 mod edits;
+mod frequency;
 mod heap;
 mod items;
 #[cfg(test)]
@@ -152,5 +207,6 @@ mod view;
 mod views;
 mod watch;
 pub use edits::{Built, WrongKind};
+pub use frequency::LfuParameters;
 pub use store::Keyspace;
 pub use views::MalformedPiece;

@@ -161,7 +161,16 @@ impl Model {
 
     pub(super) fn set_policy(&mut self, policy: EvictionPolicy) {
         let was_split = self.policy == EvictionPolicy::VolatileLru;
-        self.policy = policy;
+        let counted = std::mem::replace(&mut self.policy, policy).counts_uses();
+        if counted && !policy.counts_uses() {
+            // By age, then by hash.
+            let mut ids: Vec<_> = self.items.keys().cloned().collect();
+            ids.sort_by_key(|id| (u32::MAX - age(self.tick, self.items[id].last_access), id.0));
+            for id in ids {
+                let order = self.next_order();
+                self.items.get_mut(&id).expect("listed").order = order;
+            }
+        }
         if was_split && policy != EvictionPolicy::VolatileLru {
             // Merges two lists by age, keeping the order within each.
             let mut lists = [self.ids_by_order(Some(false)), self.ids_by_order(Some(true))];

@@ -10,6 +10,7 @@
 
 use super::arena::{Arena, NIL, Ref};
 use super::chunk::{self, Links, Parts};
+use super::frequency::Counts;
 use super::prefetch::prefetch_line;
 use crate::clock::Tick;
 
@@ -40,11 +41,13 @@ pub(super) struct Recency {
     noted: Vec<Ref>,
     /// The newest item of the evicted list of which the followers were told; what is newer they were not. NIL: of none.
     told: Ref,
+    /// Whether there are no lists, since the policy goes by how often items were used: links hold counts.
+    counting: bool,
 }
 
 impl Recency {
     pub(super) fn new(split: bool) -> Self {
-        Self { lists: [EMPTY; 2], split, noted: Vec::new(), told: NIL }
+        Self { lists: [EMPTY; 2], split, noted: Vec::new(), told: NIL, counting: false }
     }
 
     /// Whether items with a deadline are in a list of their own.
@@ -56,8 +59,35 @@ impl Recency {
         &mut self.lists[usize::from(self.split && volatile)]
     }
 
+    /// Whether there are counts instead of lists.
+    #[inline]
+    pub(super) fn is_counting(&self) -> bool {
+        self.counting
+    }
+
+    /// Gives the lists up; the caller writes counts into all links.
+    pub(super) fn count(&mut self) {
+        *self = Self { counting: true, ..Self::new(false) };
+    }
+
+    /// Makes lists of all items, which come oldest first, in the place of counts.
+    pub(super) fn list_anew(
+        &mut self,
+        arena: &mut Arena,
+        split: bool,
+        oldest_first: impl Iterator<Item = (Ref, bool)>,
+    ) {
+        *self = Self::new(split);
+        oldest_first.for_each(|(at, volatile)| self.push(arena, at, volatile));
+        self.tell_from_here(arena);
+    }
+
     /// Puts an item that is in no list before all others of its list.
     pub(super) fn push(&mut self, arena: &mut Arena, at: Ref, volatile: bool) {
+        if self.counting {
+            Counts::NEW.write(arena.chunk_mut(at));
+            return;
+        }
         let list = self.list(volatile);
         let second = list.newest;
         list.newest = at;
@@ -73,6 +103,9 @@ impl Recency {
 
     /// Takes an item out of its list.
     pub(super) fn unlink(&mut self, arena: &mut Arena, at: Ref, volatile: bool) {
+        if self.counting {
+            return;
+        }
         let Links { newer, older } = chunk::links(arena.chunk(at));
         if at == self.told {
             self.told = older;
@@ -143,6 +176,9 @@ impl Recency {
 
     /// Tells the neighbours of a chunk that was moved where it is now.
     pub(super) fn moved(&mut self, arena: &mut Arena, from: Ref, to: Ref, volatile: bool) {
+        if self.counting {
+            return;
+        }
         if from == self.told {
             self.told = to;
         }
@@ -228,6 +264,9 @@ impl Recency {
 
     /// Sorts by last access. Items of the same tick keep their order.
     pub(super) fn sort(&mut self, arena: &mut Arena, now: Tick) {
+        if self.counting {
+            return;
+        }
         self.settle(arena);
         for volatile in [false, true] {
             let mut items: Vec<(u32, Ref)> = self

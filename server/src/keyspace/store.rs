@@ -2,11 +2,14 @@
 
 use super::arena::Ref;
 use super::chunk;
+use super::frequency::{Counts, SAMPLES};
+use super::heap::Heap;
 use super::items::{Content, Items};
+use super::recency::age;
 use super::table::Table;
 use super::view::View;
 use super::watch::Watches;
-use super::{Deadline, EvictionPolicy, HashSeed, ItemRef, ValueRef, Victim, WatchToken};
+use super::{Deadline, EvictionOrder, EvictionPolicy, HashSeed, ItemRef, LfuParameters, ValueRef, Victim, WatchToken};
 use crate::clock::{Tick, UnixMs};
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
@@ -75,8 +78,12 @@ impl Keyspace {
     /// Bytes of one item, its share of the table included (MEMORY USAGE); `None` where there is no such item.
     pub fn item_bytes(&self, key: &[u8]) -> Option<usize> {
         let (_, at) = self.items.find(self.hash(key), key)?;
+        Some(self.bytes_at(at))
+    }
+
+    fn bytes_at(&self, at: Ref) -> usize {
         let deadline = self.items.heap.deadline(at).map_or(0, |_| super::deadlines::Deadlines::ENTRY_BYTES);
-        Some(self.items.heap.item_bytes(at) + Table::ITEM_BYTES + deadline)
+        self.items.heap.item_bytes(at) + Table::ITEM_BYTES + deadline
     }
 
     /// Asks for the memory where a lookup of this hash begins. Changes nothing.
@@ -194,8 +201,10 @@ impl Keyspace {
     /// Empties the keyspace in O(1) and returns what it held, to be dropped off the lock. Every watched key that
     /// existed has changed.
     pub fn clear(&mut self) -> impl Send + use<> {
-        let empty = Items::new(self.seed, self.items.recency.is_split());
+        let empty = Items::new(self.seed, false);
         let old = std::mem::replace(&mut self.items, empty);
+        self.set_policy(self.policy);
+        self.set_lfu(old.lfu);
         self.watches.signal_all(|key| old.find(old.heap.hash(key), key).is_some());
         match &mut self.view {
             Some(view) => view.keep(old),
@@ -298,11 +307,41 @@ impl Keyspace {
         self.items.deadlines.soonest_first().next().map(|(deadline, _)| deadline)
     }
 
-    /// Selects what [`Keyspace::victims`] offers. Switching to or from [`EvictionPolicy::VolatileLru`] visits every item
-    /// once; switching from it orders by last access where two lists become one. Exact afterwards.
+    /// Selects what [`Keyspace::victims`] offers. Switching to or from [`EvictionPolicy::VolatileLru`], or a policy that
+    /// counts uses, visits every item once; switching from one of those orders by last access. Exact afterwards, as far as the
+    /// policy is.
     pub fn set_policy(&mut self, policy: EvictionPolicy) {
         self.policy = policy;
-        self.items.split_recency(policy == EvictionPolicy::VolatileLru, self.tick);
+        self.items.set_order(policy.counts_uses(), policy == EvictionPolicy::VolatileLru, self.tick);
+    }
+
+    /// Takes over policy and parameters of the keyspace in whose place this one comes.
+    pub fn succeed(&mut self, other: &Self) {
+        self.set_policy(other.policy);
+        self.set_lfu(other.items.lfu);
+    }
+
+    /// Sets how LFU counts.
+    pub fn set_lfu(&mut self, lfu: LfuParameters) {
+        self.items.lfu = lfu;
+    }
+
+    /// Sets LFU's counter of an item, where uses are counted (RESTORE's FREQ).
+    pub fn set_frequency(&mut self, key: &[u8], counter: u8) {
+        if self.items.recency.is_counting()
+            && let Some((_, at)) = self.items.find(self.hash(key), key)
+        {
+            let chunk = self.items.heap.arena.chunk_mut(at);
+            Counts::of(chunk).with_counter(counter).write(chunk);
+        }
+    }
+
+    /// LFU's counter of an item as it is at `now`, where the policy goes by it. Does not count as a use.
+    pub fn frequency(&self, key: &[u8], now: Tick) -> Option<u8> {
+        let (_, at) = self.items.find(self.hash(key), key)?;
+        let chunk = self.items.heap.arena.chunk(at);
+        let counted = self.policy.order() == Some(EvictionOrder::Frequency);
+        counted.then(|| Counts::of(chunk).counter(age(now, self.items.heap.last_access(at)), self.items.lfu))
     }
 
     /// The policy in force.
@@ -319,21 +358,59 @@ impl Keyspace {
     /// Offers victims in the order in which the policy evicts them, until `take` answers false or none is left.
     pub fn victims(&mut self, take: &mut dyn FnMut(Victim<'_>) -> bool) {
         self.items.recency.settle(&mut self.items.heap.arena);
+        let Some(order) = self.policy.order() else { return };
+        let volatile = self.policy.is_volatile();
+        if matches!(order, EvictionOrder::Random | EvictionOrder::Frequency | EvictionOrder::SizeAndFrequency) {
+            let mut offered = SmallVec::<[Ref; 64]>::new();
+            while let Some(at) = self.worst_of_a_sample(order, volatile, &offered) {
+                offered.push(at);
+                if !take(victim(&self.items.heap, at)) {
+                    return;
+                }
+            }
+            return;
+        }
         let heap = &self.items.heap;
-        let mut offer = |at: Ref| {
-            let ItemRef { deadline, last_access, .. } = heap.item(at);
-            take(Victim { key: heap.key(at), last_access, deadline })
-        };
-        let volatile = match self.policy {
-            EvictionPolicy::NoEviction => return,
-            EvictionPolicy::AllKeysLru => false,
-            EvictionPolicy::VolatileLru => true,
-            EvictionPolicy::VolatileTtl => {
-                self.items.deadlines.soonest_first().all(|(_, at)| offer(at));
-                return;
+        let mut offer = |at: Ref| take(victim(heap, at));
+        if order == EvictionOrder::Deadline {
+            self.items.deadlines.soonest_first().all(|(_, at)| offer(at));
+        } else {
+            self.items.recency.oldest_first(&heap.arena, volatile).all(offer);
+        }
+    }
+
+    /// The item of a sample that is to be evicted first, and is not among those `offered`. Of few items all are looked at.
+    fn worst_of_a_sample(&mut self, order: EvictionOrder, volatile: bool, offered: &[Ref]) -> Option<Ref> {
+        let wanted = if order == EvictionOrder::Random { 1 } else { SAMPLES };
+        let mut sample = SmallVec::<[Ref; SAMPLES]>::new();
+        let population = if volatile { self.expires() } else { self.len() };
+        if population > 2 * (offered.len() + wanted) {
+            while sample.len() < wanted {
+                let random = self.items.roll();
+                let at = if volatile { self.items.deadlines.sample(random) } else { self.items.table.sample(random) };
+                sample.extend(at.filter(|at| !offered.contains(at) && !sample.contains(at)));
+            }
+        } else if volatile {
+            let rest = self.items.deadlines.soonest_first().map(|(_, at)| at).filter(|at| !offered.contains(at));
+            sample.extend(rest);
+        } else {
+            sample.extend(self.items.table.items().filter(|at| !offered.contains(at)));
+        }
+        let items = &self.items;
+        let badness = |at: Ref| {
+            let chunk = items.heap.arena.chunk(at);
+            let idle = age(self.tick, chunk::last_access(chunk));
+            match order {
+                EvictionOrder::Frequency => Counts::of(chunk).lfu(idle, items.lfu),
+                EvictionOrder::SizeAndFrequency => Counts::of(chunk).gdsf(idle, self.bytes_at(at)),
+                _ => 0.0,
             }
         };
-        self.items.recency.oldest_first(&heap.arena, volatile).all(offer);
+        if order == EvictionOrder::Random && sample.len() > 1 {
+            let chosen = self.items.dice_below(sample.len());
+            return Some(sample[chosen]);
+        }
+        sample.into_iter().max_by(|left, right| badness(*left).total_cmp(&badness(*right)))
     }
 
     /// Gives recency to `key` without a lookup (hints from a leader), unless it has more already.
@@ -381,6 +458,11 @@ impl Keyspace {
         let heap = &self.items.heap;
         self.items.table.items().fold(0, |sum, at| sum.wrapping_add(item_digest(heap.key(at), heap.item(at))))
     }
+}
+
+fn victim(heap: &Heap, at: Ref) -> Victim<'_> {
+    let ItemRef { deadline, last_access, .. } = heap.item(at);
+    Victim { key: heap.key(at), last_access, deadline }
 }
 
 pub(super) fn is_due(deadline: Option<UnixMs>, now: UnixMs) -> bool {

@@ -196,6 +196,14 @@ impl Table {
         bucket.candidates(tag(hash)).map(|slot| bucket.at(slot)).filter(|at| *at != NIL).for_each(&mut visit);
     }
 
+    /// The item in a slot that `random` chooses, if there is one: so each item is as likely as any other.
+    pub(super) fn sample(&self, random: u64) -> Option<Ref> {
+        let segment = &self.segments[self.segment_of(random)];
+        let slot = ((random & 0xffff) as usize * SLOTS) >> 16;
+        let at = segment.buckets[segment.home(random)].at(slot);
+        (at != NIL).then_some(at)
+    }
+
     /// Makes a place refer to another chunk, where the item was moved to.
     pub(super) fn replace(&mut self, place: Place, at: Ref) {
         self.segments[place.segment as usize].buckets[place.bucket as usize].replace(place.slot as usize, at);

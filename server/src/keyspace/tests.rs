@@ -2,7 +2,9 @@
 
 use super::model::{Model, digest};
 use super::piece::PieceReader;
-use super::{Deadline, EvictionPolicy, HashSeed, Keyspace, MalformedPiece, ValueRef, WatchToken};
+use super::{
+    Deadline, EvictionOrder, EvictionPolicy, HashSeed, Keyspace, LfuParameters, MalformedPiece, ValueRef, WatchToken,
+};
 use crate::clock::{Tick, UnixMs};
 use bytes::BytesMut;
 use proptest::prelude::*;
@@ -115,6 +117,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(EvictionPolicy::NoEviction),
         1 => Just(EvictionPolicy::AllKeysLru),
         2 => Just(EvictionPolicy::VolatileLru),
+        1 => Just(EvictionPolicy::AllKeysLfu),
+        1 => Just(EvictionPolicy::VolatileGdsf),
+        1 => Just(EvictionPolicy::AllKeysRandom),
         1 => Just(EvictionPolicy::VolatileTtl)
     ];
     let change = prop_oneof![
@@ -367,6 +372,14 @@ impl Pair {
                 expected.truncate(count);
                 assert_eq!(found, expected);
             }
+            sampled => {
+                let population =
+                    if sampled.is_volatile() { self.model.deadlines().len() } else { self.model.items.len() };
+                assert_eq!(victims.len(), count.min(population));
+                assert_eq!(victims.iter().collect::<HashSet<_>>().len(), victims.len(), "one was offered twice");
+                let deadline = |(key, _): &(Vec<u8>, Tick)| self.model.deadline(key);
+                assert!(!sampled.is_volatile() || victims.iter().all(|victim| deadline(victim).is_some()));
+            }
         }
         victims.iter().for_each(|(key, _)| self.remove(key));
     }
@@ -402,7 +415,9 @@ impl Pair {
         assert_eq!(self.real.digest(), self.model.digest());
         assert_eq!(self.real.next_deadline(), self.model.deadlines().first().copied());
         assert_eq!(self.real.expires(), self.model.deadlines().len());
-        if self.policy == EvictionPolicy::VolatileLru {
+        if self.policy.counts_uses() {
+            // There are no lists.
+        } else if self.policy == EvictionPolicy::VolatileLru {
             assert_eq!(self.real.recency_order(false), self.model.recency_order(Some(false)));
             assert_eq!(self.real.recency_order(true), self.model.recency_order(Some(true)));
         } else {
@@ -567,4 +582,89 @@ fn what_clear_returns_outlives_the_lock() {
     let old = keyspace.lock().unwrap().clear();
     assert!(keyspace.try_lock().is_ok_and(|keyspace| keyspace.is_empty()));
     std::thread::spawn(move || drop(old)).join().unwrap();
+}
+
+/// Of few items all are looked at, so the order is exact: that of a simulator that knows every use.
+#[test]
+fn victims_by_use_are_what_a_simulator_evicts() {
+    for policy in [
+        EvictionPolicy::AllKeysLfu,
+        EvictionPolicy::VolatileLfu,
+        EvictionPolicy::AllKeysGdsf,
+        EvictionPolicy::VolatileGdsf,
+    ] {
+        let mut keyspace = Keyspace::new(SEED);
+        keyspace.set_policy(policy);
+        // With factor 0 every use counts.
+        keyspace.set_lfu(LfuParameters { log_factor: 0, decay_minutes: 0 });
+        // key, uses, last access, length, deadline
+        let mut simulated = Vec::new();
+        let mut tick = 1000;
+        for number in 0..16u32 {
+            let key = key_of(number + 10);
+            let deadline = if number % 3 == 0 { Deadline::Clear } else { Deadline::At(u64::from(number) + 1_000_000) };
+            let length = 1 + (number * 37 % 11) * 90;
+            keyspace.set_string(&key, &vec![0; length as usize], deadline, Some(tick));
+            let uses = number * 7 % 5;
+            for _ in 0..uses {
+                tick += 3;
+                keyspace.get(&key, 0, Some(tick)).unwrap();
+            }
+            let bytes = keyspace.item_bytes(&key).unwrap();
+            simulated.push((key, 1 + uses, tick, bytes, number % 3 != 0));
+            tick += 11;
+        }
+        let now = simulated.last().unwrap().2;
+        let badness = |(_, uses, last, bytes, _): &(Vec<u8>, u32, Tick, usize, bool)| {
+            let idle = f64::from(now - last);
+            match policy.order() {
+                Some(EvictionOrder::Frequency) => idle - 1e6 * f64::from(*uses),
+                _ => (idle + 1.0) * *bytes as f64 / f64::from(*uses),
+            }
+        };
+        simulated.retain(|item| !policy.is_volatile() || item.4);
+        simulated.sort_by(|left, right| badness(right).total_cmp(&badness(left)));
+        let mut victims = Vec::new();
+        keyspace.victims(&mut |victim| {
+            victims.push(victim.key.to_vec());
+            true
+        });
+        let expected: Vec<_> = simulated.into_iter().map(|item| item.0).collect();
+        assert_eq!(victims, expected, "{policy:?}");
+    }
+}
+
+/// What is used now and then outlives what is used once, whatever passes through.
+#[test]
+fn a_scan_does_not_wash_out_what_is_used() {
+    for policy in [EvictionPolicy::AllKeysLfu, EvictionPolicy::AllKeysGdsf] {
+        let mut keyspace = Keyspace::new(SEED);
+        keyspace.set_policy(policy);
+        let mut tick = 0;
+        for number in 0..200 {
+            keyspace.set_string(&key_of(number + 10), b"value", Deadline::Clear, Some(tick));
+        }
+        let mut missed = 0;
+        for number in 0..20_000u32 {
+            tick += 1;
+            keyspace.set_string(format!("scan:{number}").as_bytes(), b"value", Deadline::Clear, Some(tick));
+            if number % 5 == 0 {
+                let key = key_of(number / 5 % 200 + 10);
+                if keyspace.get(&key, 0, Some(tick)).is_none() {
+                    missed += 1;
+                    keyspace.set_string(&key, b"value", Deadline::Clear, Some(tick));
+                }
+            }
+            if keyspace.len() > 1000 {
+                let mut victim = Vec::new();
+                keyspace.victims(&mut |found| {
+                    victim.extend_from_slice(found.key);
+                    false
+                });
+                assert!(keyspace.remove(&victim));
+            }
+        }
+        // LRU would miss them all: 1000 other items pass between two uses.
+        assert!(missed < 800, "{policy:?} missed {missed} of 4000");
+    }
 }

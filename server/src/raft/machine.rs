@@ -181,7 +181,7 @@ impl Partition {
     fn install(&self, meta: &SnapshotMeta, mut keyspace: Keyspace) -> Keyspace {
         keyspace.sort_recency(clock::tick_of(clock::unix_ms()));
         let mut state = self.lock();
-        keyspace.set_policy(state.keyspace.policy());
+        keyspace.succeed(&state.keyspace);
         state.applied = meta.last_log_id;
         state.membership = meta.last_membership.clone();
         state.keyspace.abandon_watches();

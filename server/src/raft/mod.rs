@@ -10,6 +10,7 @@ mod partition;
 mod proposer;
 mod room;
 mod share;
+mod stream_append;
 pub mod transport;
 pub mod types;
 pub mod upkeep;

@@ -7,15 +7,19 @@ use super::codec::{Malformed, Reader, WriteMessage};
 use super::log::entry_bytes;
 use super::machine::{Machine, SnapshotData, View};
 use super::partition::Partition;
+use super::stream_append;
 use super::types::{GroupTypes, LeaderId, SnapshotMeta, Vote};
 use crate::clock;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use bytes::{BufMut, Bytes, BytesMut};
+use futures::Stream;
 use futures::future::{BoxFuture, Either, select};
+use futures::stream::BoxStream;
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+    VoteRequest, VoteResponse,
 };
 use openraft::storage::Snapshot;
 use openraft::{AsyncRuntime, OptionalSend};
@@ -165,6 +169,15 @@ pub(super) struct CopyClient<RT> {
     runtime: PhantomData<fn() -> RT>,
 }
 
+/// Answers to AppendEntries.
+type StreamAppend<'s, RT> = BoxFuture<
+    's,
+    Result<
+        BoxStream<'s, Result<StreamAppendResult<GroupTypes<RT>>, RPCError<GroupTypes<RT>>>>,
+        RPCError<GroupTypes<RT>>,
+    >,
+>;
+
 /// Shorthand.
 type Rpc<RT, T> = Result<T, RPCError<GroupTypes<RT>>>;
 
@@ -262,6 +275,16 @@ impl<RT: AsyncRuntime> RaftNetworkV2<GroupTypes<RT>> for CopyClient<RT> {
         let free = answer.u64().map_err(unreachable)?;
         self.partition.hear_free_bytes(self.address.to.node, free, clock::boot_ns());
         Ok(response)
+    }
+
+    fn stream_append<'s, S>(&'s mut self, input: S, option: RPCOption) -> StreamAppend<'s, RT>
+    where
+        S: Stream<Item = AppendEntriesRequest<GroupTypes<RT>>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            let answers: BoxStream<'s, _> = Box::pin(stream_append::run(self, input, option));
+            Ok(answers)
+        })
     }
 
     async fn vote(

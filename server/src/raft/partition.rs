@@ -258,7 +258,7 @@ impl PartitionState {
         self.clock = 0;
         self.keyspace.abandon_watches();
         let mut fresh = Keyspace::new(self.keyspace.seed());
-        fresh.set_policy(self.keyspace.policy());
+        fresh.succeed(&self.keyspace);
         std::mem::replace(&mut self.keyspace, fresh)
     }
 

@@ -10,12 +10,12 @@ use crate::clock::{self, Tick, UnixMs};
 use crate::commands::block::{self, CommandOptions};
 use crate::commands::maintenance;
 use crate::commands::spec::CommandSpec;
-use crate::keyspace::EvictionPolicy;
+use crate::keyspace::{EvictionOrder, EvictionPolicy, LfuParameters};
 use crate::telemetry::Stats;
 use bytes::BytesMut;
 use larder_protocol::Args;
 use parking_lot::RwLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -28,7 +28,9 @@ pub struct Upkeep {
     partitions: Arc<[Arc<Partition>]>,
     /// Partitions with an entry of ours in flight.
     busy: Vec<AtomicBool>,
-    policy: RwLock<EvictionPolicy>,
+    policy: RwLock<(EvictionPolicy, LfuParameters)>,
+    /// Which partitions are sampled.
+    dice: AtomicU64,
     room: Arc<Room>,
     stats: Arc<Stats>,
     runtime: tokio::runtime::Handle,
@@ -57,7 +59,8 @@ impl Upkeep {
         Arc::new_cyclic(|this| Self {
             busy: partitions.iter().map(|_| AtomicBool::new(false)).collect(),
             partitions,
-            policy: RwLock::new(EvictionPolicy::NoEviction),
+            policy: RwLock::default(),
+            dice: AtomicU64::new(0),
             room,
             stats,
             runtime,
@@ -65,15 +68,17 @@ impl Upkeep {
         })
     }
 
-    /// Sets limit (0: none) and policy.
-    pub fn configure(&self, limit_bytes: usize, policy: EvictionPolicy) {
+    /// Sets limit (0: none), policy and how LFU counts.
+    pub fn configure(&self, limit_bytes: usize, policy: EvictionPolicy, lfu: LfuParameters) {
         self.room.set_limit_bytes(limit_bytes);
         self.room.set_evicts(policy != EvictionPolicy::NoEviction);
         let mut now = self.policy.write();
-        if *now != policy {
-            *now = policy;
+        if *now != (policy, lfu) {
+            *now = (policy, lfu);
             for partition in self.partitions.iter() {
-                partition.lock().keyspace.set_policy(policy);
+                let mut state = partition.lock();
+                state.keyspace.set_policy(policy);
+                state.keyspace.set_lfu(lfu);
             }
         }
         drop(now);
@@ -87,7 +92,7 @@ impl Upkeep {
 
     /// The policy.
     pub fn policy(&self) -> EvictionPolicy {
-        *self.policy.read()
+        self.policy.read().0
     }
 
     /// Bytes in use that count against the limit.
@@ -115,13 +120,50 @@ impl Upkeep {
         }
     }
 
-    /// Evicts, oldest first over all partitions that this node may evict from, until the reserve is free again. Returns
-    /// whether evictions are in flight that will free more.
+    /// Evicts from the partitions that this node may evict from until the reserve is free again. Returns whether evictions
+    /// are in flight that will free more.
     fn evict(&self) -> bool {
         let policy = self.policy();
-        if policy == EvictionPolicy::NoEviction {
-            return false;
+        match policy.order() {
+            None => false,
+            Some(EvictionOrder::Recency | EvictionOrder::Deadline) => self.evict_in_order(policy),
+            Some(_) => self.evict_samples(policy),
         }
+    }
+
+    /// Evicts from partitions by chance, the larger the likelier: items are spread over them by their hash, so the worst
+    /// of a sample of one is as good as that of all.
+    fn evict_samples(&self, policy: EvictionPolicy) -> bool {
+        let mut pending = self.busy.iter().any(|busy| busy.load(Ordering::Acquire));
+        let mut proposed = 0;
+        let mut weights: Vec<usize> = self.partitions.iter().map(|partition| partition.memory_bytes()).collect();
+        loop {
+            let short = self.room.shortfall_bytes(clock::boot_ns()).saturating_sub(proposed);
+            let total: usize = weights.iter().sum();
+            if short == 0 || total == 0 {
+                return pending;
+            }
+            let mut chosen = random_below(total, self.dice.fetch_add(1, Ordering::Relaxed));
+            let index = weights.iter().position(|weight| {
+                let here = chosen < *weight;
+                chosen = chosen.saturating_sub(*weight);
+                here
+            });
+            let Some(index) = index else { return pending };
+            let Evicted { keys, in_flight } = match self.busy[index].load(Ordering::Acquire) {
+                true => Evicted::default(),
+                false => self.evict_from(index, policy, None, short),
+            };
+            pending |= in_flight > 0;
+            proposed += in_flight;
+            if keys == 0 {
+                weights[index] = 0;
+            }
+        }
+    }
+
+    /// Evicts what is first in order over all of them.
+    fn evict_in_order(&self, policy: EvictionPolicy) -> bool {
         let mut pending = self.busy.iter().any(|busy| busy.load(Ordering::Acquire));
         // What is proposed frees memory only when it is applied.
         let mut proposed = 0;
@@ -155,17 +197,19 @@ impl Upkeep {
                 }
             }
             let Some((_, index)) = best else { return pending };
-            let in_flight = self.evict_from(index, policy, second, short);
+            let Evicted { in_flight, .. } = self.evict_from(index, policy, second, short);
             pending |= in_flight > 0;
             proposed += in_flight;
         }
     }
 
-    /// Evicts from one partition up to `excess` bytes, while its items are not newer than `until`. Returns how many
-    /// bytes of that are still in flight.
-    fn evict_from(&self, index: usize, policy: EvictionPolicy, until: Option<Rank>, excess: usize) -> usize {
+    /// Evicts from one partition up to `excess` bytes, while its items are not newer than `until`.
+    fn evict_from(&self, index: usize, policy: EvictionPolicy, until: Option<Rank>, excess: usize) -> Evicted {
         let partition = &self.partitions[index];
         let mut state = partition.lock();
+        if !matches!(state.role, Role::Solo | Role::Leader) {
+            return Evicted::default();
+        }
         let mut keys: Vec<Vec<u8>> = Vec::new();
         let mut bytes = 0;
         // A victim's own size is not known here: the average will do.
@@ -184,14 +228,14 @@ impl Upkeep {
             Role::Solo => {
                 let removed = keys.iter().filter(|key| state.keyspace.remove(key)).count();
                 self.stats.evicted_keys.fetch_add(removed as u64, Ordering::Relaxed);
-                0
+                Evicted { keys: removed, in_flight: 0 }
             }
-            Role::Leader => {
+            _ if keys.is_empty() => Evicted::default(),
+            _ => {
                 drop(state);
                 self.propose(index, &maintenance::evict::EVICT, &keys);
-                bytes
+                Evicted { keys: keys.len(), in_flight: bytes }
             }
-            _ => 0,
         }
     }
 
@@ -267,6 +311,23 @@ impl Upkeep {
         }
         more
     }
+}
+
+/// What one look at a partition led to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Evicted {
+    /// Items that are gone or will be.
+    keys: usize,
+    /// Bytes, about, of those that are still on their way.
+    in_flight: usize,
+}
+
+/// A number below `end` that `seed` chooses.
+fn random_below(end: usize, seed: u64) -> usize {
+    // Fibonacci hashing, twice: consecutive seeds lie far apart.
+    let spread = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let spread = (spread ^ spread >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (u128::from(spread) * end as u128 >> 64) as usize
 }
 
 /// How soon an item is evicted: the smaller the sooner.

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, number};
-use crate::keyspace::ValueRef;
+use crate::keyspace::{EvictionOrder, ValueRef};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// OBJECT subcommand
@@ -77,6 +77,11 @@ const NO_FREQUENCY: CommandError = CommandError::text(
      between policies at runtime LRU and LFU data will take some time to adjust.",
 );
 
+const NO_IDLE_TIME: CommandError = CommandError::text(
+    "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at \
+     runtime LRU and LFU data will take some time to adjust.",
+);
+
 /// What Redis would call the value; a string as if it was fresh.
 fn encoding_of(value: ValueRef<'_>) -> &'static str {
     match value {
@@ -95,24 +100,28 @@ fn encoding(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) 
     Ok(())
 }
 
-/// Larder has no LFU policy, so this is Redis's answer under any other.
 fn freq(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
-    if context.peek(&args[2]).is_some() {
-        return Err(NO_FREQUENCY);
+    if context.peek(&args[2]).is_none() {
+        reply.null();
+        return Ok(());
     }
-    reply.null();
+    let counter = context.keyspace.frequency(&args[2], clock::tick_of(context.now)).ok_or(NO_FREQUENCY)?;
+    reply.integer(i64::from(counter));
     Ok(())
 }
 
 fn idletime(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
     let now = clock::tick_of(context.now);
-    let Some(item) = context.peek(&args[2]) else {
+    let Some(last_access) = context.peek(&args[2]).map(|item| item.last_access) else {
         reply.null();
         return Ok(());
     };
+    if context.keyspace.policy().order() == Some(EvictionOrder::Frequency) {
+        return Err(NO_IDLE_TIME);
+    }
     // A leader whose clock is behind the last one's may see an access in its future: half the circle is the past.
-    let idle = now.wrapping_sub(item.last_access);
-    let idle_ms = if idle.cast_signed() < 0 { 0 } else { clock::ticks_between_ms(now, item.last_access) };
+    let idle = now.wrapping_sub(last_access);
+    let idle_ms = if idle.cast_signed() < 0 { 0 } else { clock::ticks_between_ms(now, last_access) };
     reply.integer((idle_ms / 1000) as i64);
     Ok(())
 }

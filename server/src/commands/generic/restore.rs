@@ -54,8 +54,7 @@ struct Options {
     replace: bool,
     absolute: bool,
     idle_s: Option<u64>,
-    /// Checked, and without effect: there is no LFU policy.
-    frequency: bool,
+    frequency: Option<u8>,
 }
 
 fn parse(args: Args<'_>) -> Result<Options, CommandError> {
@@ -67,7 +66,7 @@ fn parse(args: Args<'_>) -> Result<Options, CommandError> {
         } else if word.eq_ignore_ascii_case(b"ABSTTL") {
             options.absolute = true;
         } else if word.eq_ignore_ascii_case(b"IDLETIME")
-            && !options.frequency
+            && options.frequency.is_none()
             && let Some(seconds) = words.next()
         {
             options.idle_s = Some(u64::try_from(number::integer(seconds)?).map_err(|_| BAD_IDLE_TIME)?);
@@ -75,8 +74,7 @@ fn parse(args: Args<'_>) -> Result<Options, CommandError> {
             && options.idle_s.is_none()
             && let Some(frequency) = words.next()
         {
-            u8::try_from(number::integer(frequency)?).map_err(|_| BAD_FREQUENCY)?;
-            options.frequency = true;
+            options.frequency = Some(u8::try_from(number::integer(frequency)?).map_err(|_| BAD_FREQUENCY)?);
         } else {
             return Err(CommandError::Syntax);
         }
@@ -109,6 +107,9 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
     }
     if let Some(idle_s) = options.idle_s {
         context.keyspace.set_last_access(key, clock::tick_of(context.now.saturating_sub(idle_s.saturating_mul(1000))));
+    }
+    if let Some(frequency) = options.frequency {
+        context.keyspace.set_frequency(key, frequency);
     }
     reply.ok();
     Ok(())
