@@ -35,10 +35,10 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         "bitfield" => &[&["RW", "access", "update", "variable_flags"]],
         "restore" | "restore-asking" => &[OVERWRITE],
         "sinterstore" => &[UPDATE, READ],
-        "sdiffstore" | "sunionstore" | "zrangestore" => &[OVERWRITE, READ],
+        "sdiffstore" | "sunionstore" | "zrangestore" | "geosearchstore" => &[OVERWRITE, READ],
         "smove" => &[&["RW", "access", "delete"], &["RW", "insert"]],
         "lmove" | "rpoplpush" => &[&["RW", "access", "delete"], &["RW", "insert"]],
-        "hset" | "hmset" | "hincrby" | "hincrbyfloat" | "zadd" | "zincrby" | "lset" => match name {
+        "hset" | "hmset" | "hincrby" | "hincrbyfloat" | "zadd" | "geoadd" | "zincrby" | "lset" => match name {
             "hincrby" | "hincrbyfloat" | "zincrby" => &[CHANGE],
             _ => &[UPDATE],
         },
@@ -74,6 +74,10 @@ pub(super) fn runs(spec: &CommandSpec) -> Vec<KeyRun> {
         KeySpec::StoreCounted { count } => {
             let run = |first, flags| KeyRun { first, last: 0, step: 1, flags };
             return vec![run(count - 1, OVERWRITE), run(count + 1, READ)];
+        }
+        KeySpec::WithStore { key, options, .. } => {
+            let run = |first, flags| KeyRun { first, last: 0, step: 1, flags };
+            return vec![run(key, READ), run(options, OVERWRITE)];
         }
     };
     if access.len() > 1 {
