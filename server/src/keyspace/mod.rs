@@ -151,6 +151,6 @@ mod tests;
 mod view;
 mod views;
 mod watch;
-pub use edits::{Built, WrongKind};
+pub use edits::{Built, Reaped, WrongKind};
 pub use store::Keyspace;
 pub use views::MalformedPiece;

@@ -10,7 +10,7 @@ use crate::clock::{self, Tick, UnixMs};
 use crate::commands::block::{self, CommandOptions};
 use crate::commands::maintenance;
 use crate::commands::spec::CommandSpec;
-use crate::keyspace::EvictionPolicy;
+use crate::keyspace::{EvictionPolicy, Reaped};
 use crate::telemetry::Stats;
 use bytes::BytesMut;
 use larder_protocol::Args;
@@ -258,7 +258,9 @@ impl Upkeep {
             }
             more |= due.len() == SLICE_ITEMS;
             if state.role == Role::Solo {
-                let removed = due.iter().filter(|key| state.keyspace.remove(key)).count();
+                let removed = due.iter().filter(|key| state.keyspace.reap(key, now) == Reaped::Item).count();
+                // Of a large hash some fields may be left.
+                more |= state.keyspace.next_deadline().is_some_and(|at| at <= now);
                 self.stats.expired_keys.fetch_add(removed as u64, Ordering::Relaxed);
             } else {
                 drop(state);

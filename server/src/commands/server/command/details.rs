@@ -136,7 +136,10 @@ fn tips(spec: &CommandSpec) -> Vec<&'static str> {
     if chosen || matches!(spec.name, "hscan" | "sscan" | "zscan") {
         tips.push("nondeterministic_output");
     }
-    let volatile = matches!(spec.name, "ttl" | "pttl" | "expiretime" | "pexpiretime" | "time" | "role" | "info");
+    let volatile = matches!(
+        spec.name,
+        "ttl" | "pttl" | "httl" | "hpttl" | "expiretime" | "pexpiretime" | "time" | "role" | "info"
+    );
     if volatile && tips.is_empty() {
         tips.push("nondeterministic_output");
     }

@@ -53,12 +53,13 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         "exists" | "touch" | "type" | "ttl" | "pttl" | "expiretime" | "pexpiretime" | "strlen" | "encoding"
         | "freq" | "idletime" | "refcount" | "usage" | "watch" => &[LOOK],
         "del" | "unlink" => &[REMOVE],
-        "getdel" => &[&["RW", "access", "delete"]],
+        "getdel" | "hgetdel" => &[&["RW", "access", "delete"]],
         "set" => &[&["RW", "access", "update", "variable_flags"]],
         "setnx" | "msetnx" => &[INSERT],
         "setex" | "psetex" | "mset" => &[OVERWRITE],
         "append" | "pfadd" => &[&["RW", "insert"]],
         "expire" | "pexpire" | "expireat" | "pexpireat" | "persist" | "setrange" => &[UPDATE],
+        "hexpire" | "hpexpire" | "hexpireat" | "hpexpireat" | "hpersist" | "hgetex" | "hsetex" => &[UPDATE],
         _ if writes => &[CHANGE],
         _ => &[READ],
     }
