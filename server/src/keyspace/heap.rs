@@ -56,11 +56,14 @@ impl Heap {
     }
 
     /// When the first of an item's fields is due, if it is a hash of which some field has a deadline.
+    #[inline]
     pub(super) fn field_deadline(&self, at: Ref) -> Option<UnixMs> {
         let (chunk, parts) = self.parts(at);
-        if !parts.is_collection() {
-            return None;
-        }
+        if parts.is_collection() { self.collection_field_deadline(chunk, parts) } else { None }
+    }
+
+    #[inline(never)]
+    fn collection_field_deadline(&self, chunk: &[u8], parts: Parts) -> Option<UnixMs> {
         if !parts.is_outside() {
             return collections::first_field_deadline(parts.value(chunk));
         }

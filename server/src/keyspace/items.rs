@@ -111,6 +111,7 @@ impl Items {
     }
 
     /// Puts the soonest deadline of an item's fields into the index, if they have one.
+    #[inline]
     fn index_fields(&mut self, at: Ref) {
         if let Some(deadline) = self.heap.field_deadline(at) {
             self.field_deadlines.insert(deadline, at);
@@ -118,8 +119,11 @@ impl Items {
     }
 
     /// Takes it out, before the item's content changes. Does nothing where it was taken out already.
+    #[inline]
     pub(super) fn unindex_fields(&mut self, at: Ref) {
-        if let Some(deadline) = self.heap.field_deadline(at) {
+        if self.field_deadlines.len() > 0
+            && let Some(deadline) = self.heap.field_deadline(at)
+        {
             self.field_deadlines.remove_if_there(deadline, at);
         }
     }
@@ -336,7 +340,8 @@ impl Items {
             self.deadlines.moved(deadline, moved, at);
         }
         // An item that is being written is not in the index.
-        if let Some(deadline) = self.heap.field_deadline(at)
+        if self.field_deadlines.len() > 0
+            && let Some(deadline) = self.heap.field_deadline(at)
             && self.field_deadlines.remove_if_there(deadline, moved)
         {
             self.field_deadlines.insert(deadline, at);

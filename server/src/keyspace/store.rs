@@ -62,6 +62,11 @@ impl Keyspace {
         self.items.deadlines.len()
     }
 
+    /// How many hashes have fields with deadlines, for INFO's `subexpiry`.
+    pub fn subexpiry(&self) -> usize {
+        self.items.field_deadlines.len()
+    }
+
     /// Mean of (deadline - now) of the items with a deadline, for INFO's `avg_ttl`.
     pub fn average_ttl_ms(&self, now: UnixMs) -> u64 {
         let mean = self.items.deadlines.sum().checked_div(self.expires() as u128);
