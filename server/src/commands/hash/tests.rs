@@ -246,19 +246,35 @@ impl World {
         assert_eq!(one.keyspace.digest(), other.keyspace.digest());
         let mut loaded = Keyspace::new(HashSeed::default());
         one.keyspace.open_view();
-        loop {
-            let mut piece = BytesMut::new();
-            let more = one.keyspace.read_view(2000, &mut piece);
-            loaded.load_piece(&piece, 1).expect("a piece");
-            if !more {
-                break;
-            }
-        }
-        drop(one.keyspace.close_view());
+        read_view(&mut one.keyspace, &mut loaded);
         loaded.check_invariants();
         assert_eq!(loaded.digest(), one.keyspace.digest());
         assert_eq!(loaded.next_deadline(), one.keyspace.next_deadline());
     }
+
+    /// A snapshot is that of the instant at which it was begun, whatever changes and goes until it is read.
+    fn snapshot(&mut self) {
+        let digest = self.copies[0].keyspace.digest();
+        self.copies[0].keyspace.open_view();
+        (0..40).for_each(|_| self.step());
+        self.reap();
+        let mut loaded = Keyspace::new(HashSeed::default());
+        read_view(&mut self.copies[0].keyspace, &mut loaded);
+        assert_eq!(loaded.digest(), digest);
+    }
+}
+
+/// Loads what is left of the view that is open.
+fn read_view(from: &mut Keyspace, into: &mut Keyspace) {
+    loop {
+        let mut piece = BytesMut::new();
+        let more = from.read_view(2000, &mut piece);
+        into.load_piece(&piece, 1).expect("a piece");
+        if !more {
+            break;
+        }
+    }
+    drop(from.close_view());
 }
 
 proptest! {
@@ -280,6 +296,7 @@ proptest! {
                 world.copies.iter_mut().for_each(|copy| copy.now += 300);
             }
             world.look();
+            world.snapshot();
         }
         // In the end all that had deadlines goes, in slices.
         world.copies.iter_mut().for_each(|copy| copy.now += 1000);

@@ -59,7 +59,7 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         "setex" | "psetex" | "mset" => &[OVERWRITE],
         "append" | "pfadd" => &[&["RW", "insert"]],
         "expire" | "pexpire" | "expireat" | "pexpireat" | "persist" | "setrange" => &[UPDATE],
-        "hexpire" | "hpexpire" | "hexpireat" | "hpexpireat" | "hpersist" | "hgetex" | "hsetex" => &[UPDATE],
+        "hexpire" | "hpexpire" | "hexpireat" | "hpexpireat" | "hpersist" | "hsetex" => &[UPDATE],
         _ if writes => &[CHANGE],
         _ => &[READ],
     }
