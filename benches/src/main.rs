@@ -1,8 +1,10 @@
-//! The load tool: `cargo run --release -p benches -- compare`, `-- cluster`.
+//! The load tool: `cargo run --release -p benches -- compare`, `-- cluster`, `-- hitratio`.
 #![allow(clippy::print_stdout, reason = "its results are what it prints")]
 
 use benches::cluster;
 use benches::compare::{self, Effort};
+use benches::hitratio::trace::{Synthetic, Trace};
+use benches::hitratio::{self, Contestant};
 use benches::target::{Target, resolve};
 use clap::{Args, Parser, Subcommand};
 use cluster_tests::process::Cluster;
@@ -26,6 +28,30 @@ enum Command {
     Compare(Compare),
     /// Runs SET through the cluster port against the leaders of a cluster
     Cluster(ClusterArguments),
+    /// Replays a trace as a look-aside cache and prints hit ratios at equal resident memory
+    Hitratio(HitRatio),
+}
+
+#[derive(Args)]
+struct HitRatio {
+    /// A trace: `key size` a line, or libCacheSim's CSV
+    #[arg(required_unless_present = "synthetic")]
+    trace: Option<PathBuf>,
+    /// A trace that comes with the tool, instead
+    #[arg(long, value_enum, conflicts_with = "trace")]
+    synthetic: Option<Synthetic>,
+    /// Requests: of a file at most so many, of a synthetic trace this many
+    #[arg(long, default_value_t = 2_000_000)]
+    requests: usize,
+    /// Keys of a synthetic trace
+    #[arg(long, default_value_t = 1_000_000)]
+    keys: u32,
+    /// Resident memory that a server may reach, MiB
+    #[arg(long, default_value_t = 64)]
+    rss: u64,
+    /// Also write everything that was measured to FILE
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -70,6 +96,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Compare(arguments) => compare(&arguments),
         Command::Cluster(arguments) => cluster(&arguments),
+        Command::Hitratio(arguments) => hit_ratio(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -131,6 +158,27 @@ fn cluster(arguments: &ClusterArguments) -> Result<(), Box<dyn Error>> {
             cluster::cluster(&seeds, arguments.rounds.max(1))?
         }
     };
+    show(&report, arguments.json.as_deref())
+}
+
+fn hit_ratio(arguments: &HitRatio) -> Result<(), Box<dyn Error>> {
+    let trace = match (&arguments.trace, arguments.synthetic) {
+        (Some(path), _) => {
+            Trace::read(path, arguments.requests).map_err(|error| format!("{}: {error}", path.display()))?
+        }
+        (None, Some(synthetic)) => Trace::make(synthetic, arguments.requests, arguments.keys),
+        (None, None) => return Err("no trace".into()),
+    };
+    let larder = |policy| Contestant { spawn: Target::spawn_larder, policy };
+    let redis = |policy| Contestant { spawn: Target::spawn_redis, policy };
+    let contestants = [
+        larder("allkeys-lru"),
+        larder("allkeys-lfu"),
+        larder("allkeys-gdsf"),
+        redis("allkeys-lru"),
+        redis("allkeys-lfu"),
+    ];
+    let report = hitratio::run(&trace, &contestants, arguments.rss << 20)?;
     show(&report, arguments.json.as_deref())
 }
 

@@ -3,6 +3,8 @@
 //! They follow `COMMAND INFO` (<https://redis.io/docs/latest/commands/command/>), from which cluster clients learn
 //! where the keys of a command stand.
 
+use crate::Args;
+
 /// How many arguments a command takes, its own name included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arity {
@@ -125,6 +127,17 @@ pub enum KeySpec {
         /// Position of the count.
         count: u16,
     },
+    /// One key at a fixed place, and one after each of some words among the options (SORT, GEORADIUS).
+    WithStore {
+        /// Position of the key that is always there.
+        key: u16,
+        /// Position of the first option.
+        options: u16,
+        /// Options that a key follows.
+        words: &'static [&'static str],
+        /// Other options that take words along, and how many.
+        takes: &'static [(&'static str, u16)],
+    },
 }
 
 impl KeySpec {
@@ -138,7 +151,8 @@ impl KeySpec {
         Self::Range { first, last: -1, step }
     }
 
-    /// The positions of the keys among `argc` arguments, `count` being the parsed number for [`KeySpec::Counted`].
+    /// The positions of the keys among `argc` arguments, `count` being the parsed number for [`KeySpec::Counted`]. Those of
+    /// [`KeySpec::stores`] come after them.
     pub fn positions(self, argc: usize, count: impl FnOnce(usize) -> Option<usize>) -> impl Iterator<Item = usize> {
         let mut destination = None;
         let (first, end, step) = match self {
@@ -147,6 +161,7 @@ impl KeySpec {
                 let end = if last < 0 { argc as i64 + i64::from(last) } else { i64::from(last).min(argc as i64 - 1) };
                 (usize::from(first), (end + 1).max(0) as usize, usize::from(step))
             }
+            Self::WithStore { key, .. } => (usize::from(key), usize::from(key) + 1, 1),
             Self::Counted { count: at } | Self::StoreCounted { count: at } => {
                 let at = usize::from(at);
                 if matches!(self, Self::StoreCounted { .. }) {
@@ -159,12 +174,32 @@ impl KeySpec {
         destination.into_iter().chain((first..end).step_by(step))
     }
 
+    /// The positions of the keys that options name; none but for [`KeySpec::WithStore`].
+    pub fn stores(self, args: Args<'_>) -> Vec<usize> {
+        let Self::WithStore { options, words, takes, .. } = self else { return Vec::new() };
+        let (mut at, mut stores) = (usize::from(options), Vec::new());
+        while let Some(word) = args.get(at) {
+            at += 1;
+            if words.iter().any(|store| word.eq_ignore_ascii_case(store.as_bytes())) {
+                if at < args.len() {
+                    stores.push(at);
+                }
+                at += 1;
+            } else if let Some((_, count)) = takes.iter().find(|(other, _)| word.eq_ignore_ascii_case(other.as_bytes()))
+            {
+                at += usize::from(*count);
+            }
+        }
+        stores
+    }
+
     /// `(first, last, step)` as the legacy part of `COMMAND INFO` prints them.
     pub const fn wire(self) -> (i64, i64, i64) {
         match self {
             Self::None | Self::Counted { .. } => (0, 0, 0),
             Self::Range { first, last, step } => (first as i64, last as i64, step as i64),
             Self::StoreCounted { count } => (count as i64 - 1, count as i64 - 1, 1),
+            Self::WithStore { key, .. } => (key as i64, key as i64, 1),
         }
     }
 }
@@ -182,5 +217,23 @@ mod tests {
         assert_eq!(keys(KeySpec::Counted { count: 1 }, 5), [2, 3]);
         assert_eq!(keys(KeySpec::StoreCounted { count: 2 }, 6), [1, 3, 4]);
         assert_eq!(keys(KeySpec::at(2), 2), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn options_name_keys() {
+        let spec = KeySpec::WithStore { key: 1, options: 2, words: &["STORE"], takes: &[("BY", 1), ("LIMIT", 2)] };
+        let stores = |line: &str| {
+            let mut end = 0;
+            let words: Vec<&str> = line.split(' ').collect();
+            let range = |word: &&str| {
+                end += word.len() as u32;
+                (end - word.len() as u32, end)
+            };
+            let ranges: Vec<(u32, u32)> = words.iter().map(range).collect();
+            spec.stores(Args::new(words.concat().as_bytes(), &ranges))
+        };
+        assert_eq!(stores("SORT k"), Vec::<usize>::new());
+        assert_eq!(stores("SORT k ASC store d STORE e STORE"), [4, 6]);
+        assert_eq!(stores("SORT k BY STORE LIMIT STORE STORE STORE d"), [8]);
     }
 }

@@ -18,6 +18,8 @@ mod redis;
 mod reply;
 #[path = "golden/shapes.rs"]
 mod shapes;
+#[path = "golden/sort.rs"]
+mod sort;
 
 use compare::{Mask, check};
 use generate::Generator;
@@ -114,6 +116,24 @@ fn lists_are_answered_alike() {
 fn sorted_sets_are_answered_alike() {
     sequences(&shapes::SORTED_SETS);
     sequences(&shapes::LEXICAL_SETS);
+}
+
+#[test]
+fn places_are_answered_alike() {
+    sequences(&shapes::PLACES);
+}
+
+#[test]
+fn sorting_is_answered_alike() {
+    rounds(400, |server, local, seed| {
+        let mut generator = Generator::new(seed);
+        let mut commands = sort::fill(&mut generator);
+        (0..40).for_each(|_| commands.extend(sort::next(&mut generator)));
+        for at in 0..commands.len() {
+            let (theirs, ours) = (server.call(&commands[at]), local.call(&commands[at]));
+            check(&commands[at], Mask::Exact, &theirs, &ours, seed, &commands[..=at]);
+        }
+    });
 }
 
 #[test]

@@ -114,6 +114,7 @@ fn data(page: &mut Page, node: &Node) {
     page.counter("keyspace_hits_total", "Lookups that found a key.", &node.stats.keyspace_hits);
     page.counter("keyspace_misses_total", "Lookups that found none.", &node.stats.keyspace_misses);
     page.counter("expired_keys_total", "Items removed because they were due.", &node.stats.expired_keys);
+    page.counter("expired_fields_total", "Fields of hashes removed because they were due.", &node.stats.expired_fields);
     page.counter("evicted_keys_total", "Items removed because memory was short.", &node.stats.evicted_keys);
     page.gauge("keys", "Items of the partitions that are here.", keyspace.keys);
     page.gauge("keys_with_deadline", "Items that have a deadline.", keyspace.expires);

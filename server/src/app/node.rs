@@ -134,6 +134,7 @@ impl NodePort for Node {
             let expires = state.keyspace.expires() as u64;
             sum.keys += state.keyspace.len() as u64;
             sum.expires += expires;
+            sum.subexpiry += state.keyspace.subexpiry() as u64;
             sum.bytes += state.keyspace.memory_bytes() as u64;
             ttl_ms += u128::from(state.keyspace.average_ttl_ms(now)) * u128::from(expires);
         }

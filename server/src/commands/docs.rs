@@ -38,7 +38,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("config|set", "`maxmemory-policy` has allkeys-gdsf and volatile-gdsf besides Redis's."),
     ("copy", "The only database is 0; any other is answered `ERR DB index is out of range`."),
     ("del", "Keys of several slots are split on the client port; not atomic across slots then."),
-    ("dump", "Writes version 10 of the format, so that servers since Redis 7.0 take it; RESTORE reads up to 12."),
+    (
+        "dump",
+        "Writes version 10 of the format, so that servers since Redis 7.0 take it, and 12 where fields of a hash have deadlines; RESTORE reads up to 12.",
+    ),
     ("exists", "Keys of several slots are split on the client port."),
     (
         "flushall",
@@ -46,8 +49,16 @@ const DIFFERENCES: &[(&str, &str)] = &[
                   not atomic across partitions.",
     ),
     ("flushdb", "As FLUSHALL: the only database is 0."),
+    (
+        "geosearchstore",
+        "STOREDIST computes with the same functions on every machine: the last digit may differ from that of a Redis, whose library of C decides.",
+    ),
+    ("hgetdel", "As in Redis 8.0."),
+    ("hgetex", "As in Redis 8.0."),
     ("hincrbyfloat", "As INCRBYFLOAT."),
+    ("hlen", "Fields that are due are never counted, where Redis counts them until it removes them."),
     ("hrandfield", "With repetitions, at most 67,108,864."),
+    ("hsetex", "As in Redis 8.0."),
     ("hscan", "The cursor names a place in the order of the fields' hashes: it holds on every copy."),
     ("incrbyfloat", "Computes in x87's 80-bit format on every machine, as Redis does on x86-64."),
     (
@@ -94,6 +105,11 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "shutdown",
         "SAVE is an error: no data is kept on disk. Waits for leave to stop, so that partitions keep their majorities; FORCE does not.",
     ),
+    (
+        "sort",
+        "BY and GET lead to keys in the slot of the key alone, as in a Redis Cluster, on every port. Texts are compared as bytes.",
+    ),
+    ("sort_ro", "As SORT."),
     ("touch", "Keys of several slots are split on the client port."),
     ("unlink", "Keys of several slots are split on the client port; not atomic across slots then."),
     ("zrandmember", "With repetitions, at most 67,108,864."),
@@ -106,6 +122,7 @@ const FAMILIES: &[Family] = &[
     Family::String,
     Family::Bitmap,
     Family::HyperLogLog,
+    Family::Geo,
     Family::Hash,
     Family::List,
     Family::Set,

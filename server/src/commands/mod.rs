@@ -16,12 +16,14 @@ mod docs;
 mod error;
 mod extended;
 pub mod generic;
+pub mod geo;
 pub mod glob;
 pub mod hash;
 pub mod hyperloglog;
 pub mod list;
 pub mod maintenance;
 pub mod number;
+mod partial_sort;
 pub mod port;
 #[cfg(test)]
 pub(crate) mod port_stub;

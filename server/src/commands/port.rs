@@ -52,6 +52,8 @@ pub struct KeyspaceFigures {
     pub keys: u64,
     /// Those with a deadline.
     pub expires: u64,
+    /// Hashes of which some field has a deadline.
+    pub subexpiry: u64,
     /// Average time to the deadline.
     pub average_ttl_ms: u64,
     /// Bytes that the partitions hold.

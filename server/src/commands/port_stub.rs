@@ -135,7 +135,7 @@ impl NodePort for StubNode {
         &self.facts
     }
     fn keyspace(&self) -> KeyspaceFigures {
-        KeyspaceFigures { keys: 3, expires: 1, average_ttl_ms: 500, bytes: 300 }
+        KeyspaceFigures { keys: 3, expires: 1, subexpiry: 0, average_ttl_ms: 500, bytes: 300 }
     }
     fn memory(&self) -> MemoryFigures {
         MemoryFigures { used: 2048, peak: 4096, dataset: 300, resident: Some(8192), ..MemoryFigures::default() }

@@ -103,6 +103,8 @@ pub enum Family {
     Bitmap,
     /// `hyperloglog`
     HyperLogLog,
+    /// `geo`
+    Geo,
     /// `hash`
     Hash,
     /// `list`
@@ -129,6 +131,7 @@ impl Family {
             Self::String => "string",
             Self::Bitmap => "bitmap",
             Self::HyperLogLog => "hyperloglog",
+            Self::Geo => "geo",
             Self::Hash => "hash",
             Self::List => "list",
             Self::Set => "set",

@@ -2,7 +2,7 @@
 
 use super::spec::{CommandSpec, Handler};
 use super::{
-    bitmap, cluster, connection, generic, hash, hyperloglog, list, maintenance, server, set, sorted_set, string,
+    bitmap, cluster, connection, generic, geo, hash, hyperloglog, list, maintenance, server, set, sorted_set, string,
     transactions,
 };
 use std::sync::LazyLock;
@@ -13,6 +13,7 @@ pub static FAMILIES: &[&[&CommandSpec]] = &[
     string::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
+    geo::COMMANDS,
     hash::COMMANDS,
     list::COMMANDS,
     set::COMMANDS,

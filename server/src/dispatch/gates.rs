@@ -128,7 +128,8 @@ pub(super) fn key_positions(entry: &Entry, args: Args<'_>) -> Result<impl Iterat
         stand_in = (counted.is_none() && at < args.len()).then_some(at);
     }
     let spec = if stand_in.is_some() { KeySpec::None } else { spec };
-    Ok(stand_in.into_iter().chain(spec.positions(args.len(), move |_| counted)))
+    let positions = spec.positions(args.len(), move |_| counted);
+    Ok(stand_in.into_iter().chain(positions).chain(spec.stores(args)))
 }
 
 fn parse_count(digits: &[u8]) -> Option<usize> {

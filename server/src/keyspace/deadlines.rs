@@ -92,9 +92,14 @@ impl Deadlines {
     }
 
     pub(super) fn remove(&mut self, deadline: UnixMs, at: Ref) {
+        assert!(self.remove_if_there(deadline, at), "every deadline is in the index");
+    }
+
+    /// Removes an entry; false where there is none.
+    pub(super) fn remove_if_there(&mut self, deadline: UnixMs, at: Ref) -> bool {
         let entry = Entry::new(deadline, at);
         let run = self.run_of(entry);
-        let place = self.runs[run].binary_search(&entry).expect("every deadline is in the index");
+        let Some(Ok(place)) = self.runs.get(run).map(|run| run.binary_search(&entry)) else { return false };
         self.len -= 1;
         self.sum -= u128::from(deadline);
         self.runs[run].remove(place);
@@ -113,6 +118,16 @@ impl Deadlines {
                 self.drop_run(left + 1);
             }
         }
+        true
+    }
+
+    /// How many are at or before `now`.
+    pub(super) fn due(&self, now: UnixMs) -> usize {
+        let last = Entry::new(now, Ref::MAX);
+        let run = self.run_of(last);
+        let Some(run_of_last) = self.runs.get(run) else { return 0 };
+        let before: usize = self.runs[..run].iter().map(Vec::len).sum();
+        before + run_of_last.partition_point(|entry| *entry <= last)
     }
 
     fn drop_run(&mut self, run: usize) {
@@ -187,6 +202,8 @@ mod tests {
                 if step % 97 == 0 {
                     index.check();
                     prop_assert!(index.soonest_first().eq(model.iter().copied()));
+                    let now = u64::from(dice()) << (dice() % 30);
+                    prop_assert_eq!(index.due(now), model.range(..=(now, u32::MAX)).count());
                 }
             }
             while let Some(entry) = model.pop_last() {

@@ -1,6 +1,7 @@
 //! Collections: changing them in place, and storing whole ones.
 
 use super::arena::{CHUNK_BYTES_MAX, Ref};
+use super::collections::hash::HashMut;
 use super::collections::{CollectionKind, Edit, Stored, compact_ref, encoding, kind_of, large_ref};
 use super::items::{Content, Items};
 use super::outside::Body;
@@ -11,6 +12,17 @@ use crate::clock::{Tick, UnixMs};
 /// The key holds another type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrongKind;
+
+/// What [`Keyspace::reap`] removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reaped {
+    /// Nothing: nothing was due.
+    Nothing,
+    /// The item.
+    Item,
+    /// So many fields of a hash.
+    Fields(usize),
+}
 
 /// A collection that is not in the keyspace yet, or not any more.
 pub struct Built(pub(super) Stored);
@@ -49,7 +61,7 @@ impl Keyspace {
         let hash = self.hash(key);
         let mut found = self.items.find(hash, key);
         if let Some((_, at)) = found
-            && is_due(self.items.heap.deadline(at), now)
+            && self.items.heap.is_due(at, now)
         {
             self.remove(key);
             found = None;
@@ -60,8 +72,8 @@ impl Keyspace {
                 return Ok(None);
             }
             let mut stored = Stored::empty(kind);
-            let result = edit(&mut Edit { stored: &mut stored, seed, changed: false });
-            if !stored.is_empty() {
+            let result = edit(&mut Edit { stored: &mut stored, seed, now, changed: false });
+            if !stored.is_spent(now) {
                 self.watches.signal(key);
                 self.insert_collection(hash, key, stored, None, touch);
             }
@@ -73,14 +85,17 @@ impl Keyspace {
         self.preserve(hash, at);
         let deadline = self.items.heap.deadline(at);
         let mut stored = self.items.take(at);
-        let mut edited = Edit { stored: &mut stored, seed, changed: false };
+        let mut edited = Edit { stored: &mut stored, seed, now, changed: false };
         let result = edit(&mut edited);
         if edited.changed {
             self.watches.signal(key);
         }
         self.tick = touch.unwrap_or(self.tick);
-        if stored.is_empty() {
+        if stored.is_spent(now) {
             self.items.remove(hash, (place, at));
+            if let Stored::Large(large) = stored {
+                large.drop_lazily();
+            }
         } else if self.items.heap.outside(at).is_some() {
             self.items.give_back(at, stored);
             self.items.write((place, at), key, Content::Kept, deadline, touch, |_| {});
@@ -103,14 +118,33 @@ impl Keyspace {
     /// Looks `key` up, and changes nothing: several items may be looked at together. One that is due at `now` is not there.
     pub fn peek(&self, key: &[u8], now: UnixMs) -> Option<ItemRef<'_>> {
         let (_, at) = self.items.find(self.hash(key), key)?;
-        let item = self.items.heap.item(at);
-        (!is_due(item.deadline, now)).then_some(item)
+        (!self.items.heap.is_due(at, now)).then(|| self.items.heap.item_at(at, now))
     }
+
+    /// Removes what is due at `now` of the item at `key`: the item, or, of a hash of which only fields are, up to
+    /// [`Keyspace::REAPED_FIELDS_MAX`] of those.
+    pub fn reap(&mut self, key: &[u8], now: UnixMs) -> Reaped {
+        let Some((_, at)) = self.items.find(self.hash(key), key) else { return Reaped::Nothing };
+        if self.items.heap.is_due(at, now) {
+            self.remove(key);
+            return Reaped::Item;
+        }
+        if !is_due(self.items.heap.field_deadline(at), now) {
+            return Reaped::Nothing;
+        }
+        let dropped = self.edit_collection(key, now, CollectionKind::Hash, false, None, |edit| {
+            HashMut(edit).drop_due(Self::REAPED_FIELDS_MAX)
+        });
+        Reaped::Fields(dropped.ok().flatten().unwrap_or(0))
+    }
+
+    /// Fields of one large hash that [`Keyspace::reap`] removes at once.
+    pub const REAPED_FIELDS_MAX: usize = 256;
 
     /// A collection that is not in the keyspace, as `edit` makes it.
     pub fn build(&self, kind: CollectionKind, edit: impl FnOnce(&mut Edit<'_>)) -> Built {
         let mut stored = Stored::empty(kind);
-        edit(&mut Edit { stored: &mut stored, seed: self.seed(), changed: false });
+        edit(&mut Edit { stored: &mut stored, seed: self.seed(), now: 0, changed: false });
         Built(stored)
     }
 
@@ -204,6 +238,7 @@ impl Items {
     /// Takes the collection out of an item to be changed: what is outside is moved, what is in the chunk is copied. Until it
     /// is put back, what the item has outside is empty.
     fn take(&mut self, at: Ref) -> Stored {
+        self.unindex_fields(at);
         let (chunk, parts) = self.heap.parts(at);
         if parts.is_outside() {
             let name = parts.outside(chunk);
@@ -240,10 +275,10 @@ impl Items {
 impl ValueRef<'_> {
     /// Checks the structures of a large collection.
     pub(super) fn check(&self) {
-        use super::collections::{hash::HashRef, list::ListRef, set::SetRef, sorted_set::SortedSetRef};
+        use super::collections::{list::ListRef, set::SetRef, sorted_set::SortedSetRef};
         match self {
             ValueRef::String(_) => {}
-            ValueRef::Hash(HashRef::Large(hash)) => hash.check(),
+            ValueRef::Hash(hash) if hash.check() => {}
             ValueRef::List(ListRef::Large(list)) => list.check(),
             ValueRef::Set(SetRef::Large(set)) => set.check(),
             ValueRef::SortedSet(SortedSetRef::Large(set)) => set.check(),

@@ -2,7 +2,9 @@
 
 use super::arena::{Arena, Ref};
 use super::chunk::{self, Parts, Shape};
+use super::collections::Large;
 use super::outside::{Body, Outside, Outsides};
+use super::store::is_due;
 use super::{HashSeed, ItemRef, ValueRef, collections};
 use crate::clock::{Tick, UnixMs};
 use siphasher::sip::SipHasher13;
@@ -51,6 +53,51 @@ impl Heap {
     pub(super) fn deadline(&self, at: Ref) -> Option<UnixMs> {
         let (chunk, parts) = self.parts(at);
         parts.deadline(chunk)
+    }
+
+    /// When the first of an item's fields is due, if it is a hash of which some field has a deadline.
+    #[inline]
+    pub(super) fn field_deadline(&self, at: Ref) -> Option<UnixMs> {
+        let (chunk, parts) = self.parts(at);
+        if parts.is_collection() { self.collection_field_deadline(chunk, parts) } else { None }
+    }
+
+    #[inline(never)]
+    fn collection_field_deadline(&self, chunk: &[u8], parts: Parts) -> Option<UnixMs> {
+        if !parts.is_outside() {
+            return collections::first_field_deadline(parts.value(chunk));
+        }
+        match &self.outsides.get(parts.outside(chunk)).body {
+            Body::Bytes(bytes) => collections::first_field_deadline(bytes),
+            Body::Large(large) => match &**large {
+                Large::Hash(hash) => hash.first_deadline(),
+                _ => None,
+            },
+        }
+    }
+
+    /// Whether an item is not there at `now`: its deadline has passed, or those of all its fields.
+    #[inline]
+    pub(super) fn is_due(&self, at: Ref, now: UnixMs) -> bool {
+        let (chunk, parts) = self.parts(at);
+        is_due(parts.deadline(chunk), now) || (parts.is_collection() && self.is_spent(at, now))
+    }
+
+    /// Whether an item is a hash whose fields are all due at `now`.
+    #[inline(never)]
+    fn is_spent(&self, at: Ref, now: UnixMs) -> bool {
+        is_due(self.field_deadline(at), now)
+            && matches!(self.item(at).value, ValueRef::Hash(hash) if hash.at_instant(now).is_empty())
+    }
+
+    /// An item as it is at `now`.
+    #[inline]
+    pub(super) fn item_at(&self, at: Ref, now: UnixMs) -> ItemRef<'_> {
+        let item = self.item(at);
+        match item.value {
+            ValueRef::Hash(hash) => ItemRef { value: ValueRef::Hash(hash.at_instant(now)), ..item },
+            _ => item,
+        }
     }
 
     pub(super) fn last_access(&self, at: Ref) -> Tick {

@@ -54,6 +54,8 @@ pub(super) struct Items {
     /// How LFU counts, where uses are counted.
     pub(super) lfu: LfuParameters,
     dice: u64,
+    /// The soonest deadlines of fields, of hashes that have some.
+    pub(super) field_deadlines: Deadlines,
     /// Where a short value waits while its item moves to a chunk of another size.
     pub(super) scratch: Vec<u8>,
 }
@@ -67,6 +69,7 @@ impl Items {
             deadlines: Deadlines::default(),
             lfu: LfuParameters::default(),
             dice: 0,
+            field_deadlines: Deadlines::default(),
             scratch: Vec::new(),
         }
     }
@@ -77,6 +80,7 @@ impl Items {
             + self.heap.outsides.bytes()
             + self.table.bytes()
             + self.deadlines.bytes()
+            + self.field_deadlines.bytes()
             + self.recency.bytes()
             + self.scratch.capacity()
     }
@@ -108,8 +112,27 @@ impl Items {
         if let Some(deadline) = deadline {
             self.deadlines.insert(deadline, at);
         }
+        self.index_fields(at);
         let heap = &self.heap;
         self.table.insert(hash, at, |at| heap.hash_at(at));
+    }
+
+    /// Puts the soonest deadline of an item's fields into the index, if they have one.
+    #[inline]
+    fn index_fields(&mut self, at: Ref) {
+        if let Some(deadline) = self.heap.field_deadline(at) {
+            self.field_deadlines.insert(deadline, at);
+        }
+    }
+
+    /// Takes it out, before the item's content changes. Does nothing where it was taken out already.
+    #[inline]
+    pub(super) fn unindex_fields(&mut self, at: Ref) {
+        if self.field_deadlines.len() > 0
+            && let Some(deadline) = self.heap.field_deadline(at)
+        {
+            self.field_deadlines.remove_if_there(deadline, at);
+        }
     }
 
     /// Allocates and fills a chunk for a content that comes with its bytes.
@@ -191,6 +214,7 @@ impl Items {
             Content::Kept => self.heap.shape_wanted(at, deadline),
             _ => content.shape(key.len(), deadline),
         };
+        self.unindex_fields(at);
         let old_shape = self.heap.shape(at);
         let old_deadline = self.heap.deadline(at);
         if old_deadline != deadline {
@@ -204,6 +228,7 @@ impl Items {
             self.write_anew((place, at), key, &shape, content, deadline)
         };
         edit(self.heap.value_mut(at));
+        self.index_fields(at);
         if let Some(tick) = touch {
             self.touch(at, tick);
         }
@@ -363,12 +388,20 @@ impl Items {
         if let Some(deadline) = deadline {
             self.deadlines.moved(deadline, moved, at);
         }
+        // An item that is being written is not in the index.
+        if self.field_deadlines.len() > 0
+            && let Some(deadline) = self.heap.field_deadline(at)
+            && self.field_deadlines.remove_if_there(deadline, moved)
+        {
+            self.field_deadlines.insert(deadline, at);
+        }
         Some(moved)
     }
 
     /// Removes an item.
     pub(super) fn remove(&mut self, hash: u64, (place, at): (Place, Ref)) {
         self.recency.settle(&mut self.heap.arena);
+        self.unindex_fields(at);
         let deadline = self.heap.deadline(at);
         let heap = &self.heap;
         self.table.remove(hash, place, |at| heap.hash_at(at));
@@ -438,9 +471,15 @@ impl Items {
             self.table.items().filter_map(|at| self.heap.deadline(at).map(|deadline| (deadline, at))).collect();
         expected.sort_unstable();
         assert!(self.deadlines.soonest_first().eq(expected));
+        self.field_deadlines.check();
+        let mut expected: Vec<_> =
+            self.table.items().filter_map(|at| self.heap.field_deadline(at).map(|deadline| (deadline, at))).collect();
+        expected.sort_unstable();
+        assert!(self.field_deadlines.soonest_first().eq(expected));
         self.table.items().for_each(|at| self.heap.item(at).value.check());
         let outside = self.table.items().filter(|at| self.heap.outside(*at).is_some()).count();
         assert_eq!(outside, owners.len());
-        arena + outsides + table + self.deadlines.bytes() + self.recency.bytes() + self.scratch.capacity()
+        let deadlines = self.deadlines.bytes() + self.field_deadlines.bytes();
+        arena + outsides + table + deadlines + self.recency.bytes() + self.scratch.capacity()
     }
 }

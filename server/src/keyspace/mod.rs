@@ -206,7 +206,7 @@ mod tests;
 mod view;
 mod views;
 mod watch;
-pub use edits::{Built, WrongKind};
+pub use edits::{Built, Reaped, WrongKind};
 pub use frequency::LfuParameters;
 pub use store::Keyspace;
 pub use views::MalformedPiece;

@@ -2,6 +2,7 @@
 
 use super::arena::Ref;
 use super::chunk;
+use super::deadlines::Deadlines;
 use super::frequency::{Counts, SAMPLES};
 use super::heap::Heap;
 use super::items::{Content, Items};
@@ -64,6 +65,11 @@ impl Keyspace {
         self.items.deadlines.len()
     }
 
+    /// How many hashes have fields with deadlines, for INFO's `subexpiry`.
+    pub fn subexpiry(&self) -> usize {
+        self.items.field_deadlines.len()
+    }
+
     /// Mean of (deadline - now) of the items with a deadline, for INFO's `avg_ttl`.
     pub fn average_ttl_ms(&self, now: UnixMs) -> u64 {
         let mean = self.items.deadlines.sum().checked_div(self.expires() as u128);
@@ -82,8 +88,9 @@ impl Keyspace {
     }
 
     fn bytes_at(&self, at: Ref) -> usize {
-        let deadline = self.items.heap.deadline(at).map_or(0, |_| super::deadlines::Deadlines::ENTRY_BYTES);
-        self.items.heap.item_bytes(at) + Table::ITEM_BYTES + deadline
+        let heap = &self.items.heap;
+        let entries = usize::from(heap.deadline(at).is_some()) + usize::from(heap.field_deadline(at).is_some());
+        heap.item_bytes(at) + Table::ITEM_BYTES + entries * Deadlines::ENTRY_BYTES
     }
 
     /// Asks for the memory where a lookup of this hash begins. Changes nothing.
@@ -98,7 +105,8 @@ impl Keyspace {
         self.items.prefetch_chunk(hash);
     }
 
-    /// Looks `key` up. An item that is due at `now` is not there. `touch` renews its recency.
+    /// Looks `key` up. An item that is due at `now` is not there, and neither is a field of a hash that is. `touch` renews
+    /// its recency.
     #[inline]
     pub fn get(&mut self, key: &[u8], now: UnixMs, touch: Option<Tick>) -> Option<ItemRef<'_>> {
         self.get_hashed(self.hash(key), key, now, touch)
@@ -108,8 +116,7 @@ impl Keyspace {
     #[inline]
     pub fn get_hashed(&mut self, hash: u64, key: &[u8], now: UnixMs, touch: Option<Tick>) -> Option<ItemRef<'_>> {
         let (_, at) = self.items.find(hash, key)?;
-        let deadline = self.items.heap.deadline(at);
-        if is_due(deadline, now) {
+        if self.items.heap.is_due(at, now) {
             return None;
         }
         let last_access = self.items.heap.last_access(at);
@@ -117,12 +124,12 @@ impl Keyspace {
             self.tick = tick;
             self.items.touch(at, tick);
         }
-        Some(ItemRef { last_access, ..self.items.heap.item(at) })
+        Some(ItemRef { last_access, ..self.items.heap.item_at(at, now) })
     }
 
     /// Whether an item that is due at `now` (and so hidden) is stored at `key`.
     pub fn is_due(&self, key: &[u8], now: UnixMs) -> bool {
-        self.items.find(self.hash(key), key).is_some_and(|(_, at)| is_due(self.items.heap.deadline(at), now))
+        self.items.find(self.hash(key), key).is_some_and(|(_, at)| self.items.heap.is_due(at, now))
     }
 
     /// Stores a string, whatever was there. The caller has dealt with an item that was due: with [`Deadline::Keep`] the
@@ -230,7 +237,7 @@ impl Keyspace {
         let mut looked_at = 0;
         let mut look = |at: Ref| {
             looked_at += 1;
-            if !is_due(self.items.heap.deadline(at), now) {
+            if !self.items.heap.is_due(at, now) {
                 window.push(at);
             }
             window.len() < Self::RANDOM_WINDOW && looked_at < LOOKED_AT_MAX
@@ -284,9 +291,8 @@ impl Keyspace {
             }
             last = Some(position);
             seen += 1;
-            let item = self.items.heap.item(at);
-            if !is_due(item.deadline, now) {
-                visit(self.items.heap.key(at), item);
+            if !self.items.heap.is_due(at, now) {
+                visit(self.items.heap.key(at), self.items.heap.item_at(at, now));
             }
             true
         });
@@ -296,15 +302,22 @@ impl Keyspace {
     /// Bits of a scan position.
     pub const SCAN_BITS: u32 = 49;
 
-    /// Keys whose deadline is at or before `now`, at most `limit`, soonest first.
+    /// Keys of which something is due at `now`, at most `limit`: items, soonest first, then hashes with fields that are. For
+    /// [`Keyspace::reap`].
     pub fn due(&self, now: UnixMs, limit: usize) -> Vec<Vec<u8>> {
-        let due = self.items.deadlines.soonest_first().take_while(|(deadline, _)| *deadline <= now).take(limit);
-        due.map(|(_, at)| self.items.heap.key(at).to_vec()).collect()
+        let due = |index: &Deadlines, limit: usize| -> Vec<Vec<u8>> {
+            let due = index.soonest_first().take_while(|(deadline, _)| *deadline <= now).take(limit);
+            due.map(|(_, at)| self.items.heap.key(at).to_vec()).collect()
+        };
+        let mut keys = due(&self.items.deadlines, limit);
+        keys.append(&mut due(&self.items.field_deadlines, limit - keys.len()));
+        keys
     }
 
-    /// The soonest deadline of all.
+    /// The soonest deadline of all, of items and of fields.
     pub fn next_deadline(&self) -> Option<UnixMs> {
-        self.items.deadlines.soonest_first().next().map(|(deadline, _)| deadline)
+        let first = |index: &Deadlines| index.soonest_first().next().map(|(deadline, _)| deadline);
+        [&self.items.deadlines, &self.items.field_deadlines].into_iter().filter_map(first).min()
     }
 
     /// Selects what [`Keyspace::victims`] offers. Switching to or from [`EvictionPolicy::VolatileLru`], or a policy that
@@ -496,7 +509,7 @@ pub(super) fn mix(seed: u64) -> u64 {
 #[cfg(test)]
 impl Keyspace {
     /// Checks that every structure agrees with the others, and that the account is what adding up gives.
-    pub(super) fn check_invariants(&mut self) {
+    pub(crate) fn check_invariants(&mut self) {
         let view = self.view.as_mut().map_or(0, |view| size_of::<View>() + view.check());
         let items = self.items.check();
         assert_eq!(self.memory_bytes(), size_of::<Self>() + items + view);

@@ -7,6 +7,8 @@ use crate::commands::table;
 use crate::ids::{CopyId, Incarnation, NodeNo, PartitionId};
 use crate::keyspace::{EvictionPolicy, HashSeed};
 use crate::raft::codec::Reader;
+use crate::raft::upkeep::Upkeep;
+use crate::telemetry::Stats;
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use larder_protocol::Args;
@@ -237,10 +239,13 @@ async fn followers_evict_in_the_order_in_which_the_leader_was_read() {
     for group in [&first, &second] {
         group.partition().lock().keyspace.set_policy(EvictionPolicy::AllKeysLru);
     }
+    // What a new leader holds when it takes its role counts as told.
+    until(|| (first.partition().lock().role == Role::Leader).then_some(())).await;
     for number in 0..1000 {
         apply(&first, &["set", &format!("key:{number}"), "value"]).await;
     }
-    let tick = clock::tick_of(clock::unix_ms());
+    // After all writes, whatever the clock of their entries.
+    let tick = clock::tick_of(clock::unix_ms()) + 100;
     for number in (0..1000).rev().filter(|number| number % 3 > 0) {
         let key = format!("key:{number}");
         first.partition().lock().keyspace.get(key.as_bytes(), 0, Some(tick)).expect("it is there");
@@ -261,4 +266,51 @@ async fn followers_evict_in_the_order_in_which_the_leader_was_read() {
     .await;
     first.stop().await;
     second.stop().await;
+}
+
+/// Keeps a copy's partition in order until dropped.
+fn upkeep(partition: &Arc<Partition>) -> Arc<Upkeep> {
+    let partitions: Arc<[Arc<Partition>]> = Arc::new([Arc::clone(partition)]);
+    let (room, stats) = (Room::new(&partitions), Arc::new(Stats::new(table::named().len())));
+    let upkeep = Upkeep::new(partitions, room, stats, tokio::runtime::Handle::current());
+    tokio::spawn(Arc::clone(&upkeep).run());
+    upkeep
+}
+
+/// Fields of hashes that are due leave every copy by entries of the leader, in slices, without anybody's asking.
+#[tokio::test]
+async fn due_fields_leave_every_copy() {
+    let wire = Arc::new(Wire::default());
+    let first = start(&wire, copy(1, 1), partition(Role::Solo), Start::Alone).await;
+    until(|| first.leads().then_some(())).await;
+    let second = start(&wire, copy(2, 1), partition(Role::Absent), Start::Empty).await;
+    let third = start(&wire, copy(3, 1), partition(Role::Absent), Start::Empty).await;
+    for number in 0..700 {
+        let field = format!("field:{number}");
+        apply(&first, &["hsetex", "large", "px", "1", "fields", "1", &field, "value"]).await;
+        apply(&first, &["hset", "large", &format!("stays:{}", number % 40), "value"]).await;
+    }
+    apply(&first, &["hsetex", "small", "px", "1", "fields", "1", "a", "1"]).await;
+    apply(&first, &["hsetex", "later", "px", "1000000", "fields", "1", "a", "1"]).await;
+    reshape(&first, &BTreeSet::from([1, 2, 3].map(|node| copy(node, 1)))).await;
+    let groups = [first, second, third];
+    let kept = groups.each_ref().map(|group| upkeep(group.partition()));
+    for group in &groups {
+        until(|| {
+            let state = group.partition().lock();
+            (state.keyspace.len() == 2 && state.keyspace.due(clock::unix_ms(), 1).is_empty()).then_some(())
+        })
+        .await;
+    }
+    let digests = groups.each_ref().map(|group| group.partition().lock().keyspace.digest());
+    assert_eq!(digests, [digests[0]; 3]);
+    {
+        let state = groups[0].partition().lock();
+        let large = state.keyspace.peek(b"large", 0).map(|item| item.value);
+        assert!(matches!(large, Some(crate::keyspace::ValueRef::Hash(hash)) if hash.len() == 40), "{large:?}");
+    }
+    drop(kept);
+    for group in groups {
+        group.stop().await;
+    }
 }

@@ -10,7 +10,7 @@ use crate::clock::{self, Tick, UnixMs};
 use crate::commands::block::{self, CommandOptions};
 use crate::commands::maintenance;
 use crate::commands::spec::CommandSpec;
-use crate::keyspace::{EvictionOrder, EvictionPolicy, LfuParameters};
+use crate::keyspace::{EvictionOrder, EvictionPolicy, LfuParameters, Reaped};
 use crate::telemetry::Stats;
 use bytes::BytesMut;
 use larder_protocol::Args;
@@ -256,15 +256,17 @@ impl Upkeep {
         let Some(this) = self.this.upgrade() else { return };
         self.runtime.spawn(async move {
             if let Ok(ShareOutcome::Applied(replies)) = outcome.await {
-                // An integer reply: how many were removed.
-                let removed =
-                    std::str::from_utf8(replies.get(0)).ok().and_then(|text| text[1..].trim_end().parse().ok());
-                let counter = if spec.id == maintenance::evict::EVICT.id {
-                    &this.stats.evicted_keys
-                } else {
-                    &this.stats.expired_keys
+                // Integers: how many items were removed, and, by REAP, how many fields of others.
+                let mut removed = integers(replies.get(0));
+                let mut count = |counter: &AtomicU64| {
+                    counter.fetch_add(removed.next().unwrap_or(0), Ordering::Relaxed);
                 };
-                counter.fetch_add(removed.unwrap_or(0), Ordering::Relaxed);
+                if spec.id == maintenance::evict::EVICT.id {
+                    count(&this.stats.evicted_keys);
+                } else {
+                    count(&this.stats.expired_keys);
+                    count(&this.stats.expired_fields);
+                }
             }
             this.busy[index].store(false, Ordering::Release);
             this.room.press();
@@ -302,8 +304,16 @@ impl Upkeep {
             }
             more |= due.len() == SLICE_ITEMS;
             if state.role == Role::Solo {
-                let removed = due.iter().filter(|key| state.keyspace.remove(key)).count();
-                self.stats.expired_keys.fetch_add(removed as u64, Ordering::Relaxed);
+                for key in &due {
+                    let (counter, count) = match state.keyspace.reap(key, now) {
+                        Reaped::Nothing => continue,
+                        Reaped::Item => (&self.stats.expired_keys, 1),
+                        Reaped::Fields(count) => (&self.stats.expired_fields, count as u64),
+                    };
+                    counter.fetch_add(count, Ordering::Relaxed);
+                }
+                // Of a large hash some fields may be left.
+                more |= state.keyspace.next_deadline().is_some_and(|at| at <= now);
             } else {
                 drop(state);
                 self.propose(index, &maintenance::reap::REAP, &due);
@@ -328,6 +338,12 @@ fn random_below(end: usize, seed: u64) -> usize {
     let spread = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let spread = (spread ^ spread >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (u128::from(spread) * end as u128 >> 64) as usize
+}
+
+/// The integers in a reply, whether it is one or an array of them.
+fn integers(reply: &[u8]) -> impl Iterator<Item = u64> {
+    let lines = reply.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| std::str::from_utf8(line.strip_prefix(b":")?).ok()?.trim_end().parse().ok())
 }
 
 /// How soon an item is evicted: the smaller the sooner.

@@ -14,7 +14,7 @@ mod payload;
 mod read;
 mod write;
 
-pub use payload::{VERSION_READ_MAX, VERSION_WRITTEN, open, seal};
+pub use payload::{VERSION_OF_TIMED_HASHES, VERSION_READ_MAX, VERSION_WRITTEN, open, seal, seal_as};
 pub use read::Reader;
 pub use write::Writer;
 
@@ -38,6 +38,16 @@ pub const TYPE_SORTED_SET_LISTPACK: u8 = 17;
 pub const TYPE_LIST_QUICKLIST: u8 = 18;
 /// Type byte of a set as a listpack (Redis 7.2).
 pub const TYPE_SET_LISTPACK: u8 = 20;
+/// Type byte of a hash whose fields may have deadlines, as release candidates of Redis 7.4 wrote it: a count, then deadline (0: none),
+/// field and value.
+pub const TYPE_HASH_METADATA_PRE_GA: u8 = 22;
+/// Type byte of a listpack of fields, values and deadlines, as release candidates of Redis 7.4 wrote it.
+pub const TYPE_HASH_LISTPACK_EX_PRE_GA: u8 = 23;
+/// Type byte of a hash whose fields may have deadlines (Redis 7.4): the soonest deadline (u64), a count, then how much later the
+/// field's is, and 1 more (0: none), field and value.
+pub const TYPE_HASH_METADATA: u8 = 24;
+/// Type byte of such a hash as a listpack (Redis 7.4): the soonest deadline (u64), then fields, values and deadlines (0: none).
+pub const TYPE_HASH_LISTPACK_EX: u8 = 25;
 
 /// The bytes are no value of a type that is known.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]

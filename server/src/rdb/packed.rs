@@ -42,6 +42,14 @@ pub fn listpack(bytes: &[u8]) -> Result<Elements<'_>, Malformed> {
     if counted && reader.rest().is_empty() { Ok(elements) } else { Err(Malformed) }
 }
 
+/// A listpack of so many entries, which are Redis's already.
+pub fn frame(count: usize, entries: &[u8]) -> Vec<u8> {
+    const HEADER_BYTES: usize = 6;
+    let total = (HEADER_BYTES + entries.len() + 1) as u32;
+    let count = u16::try_from(count).unwrap_or(MANY);
+    [&total.to_le_bytes()[..], &count.to_le_bytes(), entries, &[END]].concat()
+}
+
 fn element<'a>(reader: &mut Reader<'a>, first: u8) -> Result<Cow<'a, [u8]>, Malformed> {
     let number = match first {
         0x00..=0x7F => i64::from(first),

@@ -11,10 +11,18 @@ pub const VERSION_WRITTEN: u16 = 10;
 
 const FOOTER_BYTES: usize = 10;
 
+/// The version in which deadlines of fields are written: Redis 7.4's.
+pub const VERSION_OF_TIMED_HASHES: u16 = 12;
+
 /// The payload: what was written, version and checksum.
 pub fn seal(writer: Writer) -> Vec<u8> {
+    seal_as(VERSION_WRITTEN, writer)
+}
+
+/// The payload, of what only servers of this version and later read.
+pub fn seal_as(version: u16, writer: Writer) -> Vec<u8> {
     let mut bytes = writer.into_bytes();
-    bytes.extend_from_slice(&VERSION_WRITTEN.to_le_bytes());
+    bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&crc64(&bytes).to_le_bytes());
     bytes
 }

@@ -64,6 +64,11 @@ impl Writer {
         self.bytes.extend_from_slice(&score.to_le_bytes());
     }
 
+    /// A deadline: milliseconds, eight bytes, little-endian.
+    pub fn milliseconds(&mut self, at: u64) {
+        self.bytes.extend_from_slice(&at.to_le_bytes());
+    }
+
     fn integer(&mut self, number: i32) {
         if let Ok(number) = i8::try_from(number) {
             self.bytes.extend_from_slice(&[0xC0, number.cast_unsigned()]);

@@ -59,6 +59,8 @@ counters! {
     keyspace_misses,
     /// Items removed because they were due.
     expired_keys,
+    /// Fields of hashes removed because they were due, while others of the hash were not.
+    expired_fields,
     /// Items removed because memory was short.
     evicted_keys,
     /// Clients closed because they read too slowly.

@@ -14,6 +14,8 @@ pub enum Mask {
     ScanOrder,
     /// A number that follows the clock: by as much as this test may be delayed, in its unit.
     Near(i64),
+    /// The last digits of numbers in an array.
+    Digits,
     /// Which elements: how many is the same.
     Size,
     /// Everything but the kind of reply.
@@ -57,6 +59,14 @@ fn alike(mask: Mask, theirs: &[u8], ours: &[u8]) -> bool {
             (Some(theirs), Some(ours)) => theirs >= 0 && ours >= 0 && (theirs - ours).abs() <= tolerance,
             _ => false,
         },
+        Mask::Digits => {
+            let (theirs, ours) = (reply::leaves(theirs), reply::leaves(ours));
+            let near = |(theirs, ours): (&&[u8], &&[u8])| match (reply::double(theirs), reply::double(ours)) {
+                (Some(theirs), Some(ours)) => (theirs - ours).abs() <= theirs.abs() * 1e-12,
+                _ => theirs == ours,
+            };
+            theirs.len() == ours.len() && theirs.iter().zip(&ours).all(near)
+        }
         Mask::Size => alike(Mask::Kind, theirs, ours) && reply::elements(theirs).len() == reply::elements(ours).len(),
         Mask::Kind => {
             let null = |bytes: &[u8]| bytes.starts_with(b"$-1") || bytes.starts_with(b"_");

@@ -253,6 +253,7 @@ impl Generator {
             'v' => self.pick(VALUES).to_vec(),
             'i' => self.pick(INTEGERS).as_bytes().to_vec(),
             'f' => self.float(),
+            'O' | 'A' | 'R' | 'U' => self.geographic(shape).into_bytes(),
             'r' if self.one_in(10) => self.pick(INTEGERS).as_bytes().to_vec(),
             'r' => (self.below(30) as i64 - 12).to_string().into_bytes(),
             's' => self.time(1000, false),
@@ -262,6 +263,31 @@ impl Generator {
             'g' => self.text(b"abkey:12{tag}x*?[]^-\\", 6),
             literal => literal.to_string().into_bytes(),
         }
+    }
+
+    /// A longitude, latitude, radius or unit: many near each other, some at edges, some wrong.
+    fn geographic(&mut self, shape: char) -> String {
+        let odd = self.one_in(25);
+        match shape {
+            'O' if odd => self.pick(&["180", "-180", "180.1", "x", "nan", "inf", "0", "-0", "179.9999"]).into(),
+            'A' if odd => self.pick(&["85.05112878", "-85.05112878", "85.06", "90", "", "0", "84.9", "-inf"]).into(),
+            'R' if odd => self.pick(&["0", "-1", "x", "inf", "1e300", "1e-300", "nan"]).into(),
+            'U' if odd => self.pick(&["yd", "", "M", "Km"]).into(),
+            'O' if self.one_in(3) => format!("{:.4}", self.fraction() * 360.0 - 180.0),
+            'A' if self.one_in(3) => format!("{:.4}", self.fraction() * 170.1 - 85.05),
+            'O' => format!("{:.4}", self.fraction() * 4.0 + 10.0),
+            'A' => format!("{:.4}", self.fraction() * 4.0 + 48.0),
+            'R' => {
+                let most = 10f64.powi(self.below(8) as i32);
+                format!("{:.2}", self.fraction() * most)
+            }
+            _ => self.pick(&["m", "km", "km", "ft", "mi"]).into(),
+        }
+    }
+
+    /// A number from 0 to 1.
+    fn fraction(&mut self) -> f64 {
+        self.below(1 << 30) as f64 / (1u64 << 30) as f64
     }
 
     /// A word in upper or lower case.
@@ -280,7 +306,7 @@ impl Generator {
             let option = self.pick(known);
             for (at, word) in option.split(' ').enumerate() {
                 let word = match word {
-                    "s" | "m" | "S" | "M" | "i" | "g" | "n" | "x" | "F" if at > 0 => {
+                    "s" | "m" | "S" | "M" | "i" | "g" | "n" | "x" | "F" | "k" | "O" | "A" | "R" | "U" if at > 0 => {
                         self.word(word.chars().next().unwrap_or('i'))
                     }
                     "hash" | "string" => word.as_bytes().to_vec(),
@@ -316,6 +342,17 @@ impl Generator {
             _ => ("", plain),
         };
         for shape in once.chars().chain((0..times).flat_map(|_| again.chars())) {
+            // The centre and the shape of a GEOSEARCH.
+            if matches!(shape, 'G' | 'X') {
+                let [one, other] =
+                    if shape == 'G' { ["FROMMEMBER F", "FROMLONLAT O A"] } else { ["BYRADIUS R U", "BYBOX R R U"] };
+                for word in self.pick(&[one, other]).split(' ') {
+                    let letter = word.chars().next().filter(|_| word.len() == 1);
+                    let word = letter.map_or_else(|| word.as_bytes().to_vec(), |letter| self.word(letter));
+                    command.push(word);
+                }
+                continue;
+            }
             if shape == 'N' {
                 let count = 1 + self.below(3);
                 command.push(if self.one_in(20) { self.word('i') } else { count.to_string().into_bytes() });
@@ -391,6 +428,9 @@ fn mask_of(family: &Family, command: &Command) -> Option<Mask> {
     }
     if is(family.unordered) {
         return Some(if scans { Mask::ScanOrder } else { Mask::Unordered });
+    }
+    if name == "ZRANGE" && family.fill.0 == "GEOADD" {
+        return Some(Mask::Digits);
     }
     (name == "OBJECT" && !family.encodings).then_some(Mask::Kind)
 }

@@ -39,3 +39,19 @@ pub fn elements(bytes: &[u8]) -> Vec<&[u8]> {
 pub fn integer(bytes: &[u8]) -> Option<i64> {
     std::str::from_utf8(bytes.strip_prefix(b":")?.strip_suffix(b"\r\n")?).ok()?.parse().ok()
 }
+
+/// All that is no array, in arrays of arrays.
+pub fn leaves(bytes: &[u8]) -> Vec<&[u8]> {
+    if !matches!(bytes.first(), Some(b'*' | b'%' | b'~')) {
+        return vec![bytes];
+    }
+    elements(bytes).into_iter().flat_map(leaves).collect()
+}
+
+/// The number of a double, or of a text that is one.
+pub fn double(bytes: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(bytes).ok()?.strip_suffix("\r\n")?;
+    let bulk = || text.strip_prefix('$')?.split_once("\r\n").map(|(_, text)| text);
+    let text = text.strip_prefix(',').or_else(bulk)?;
+    text.parse().ok()
+}

@@ -1,7 +1,7 @@
 //! Commands on collections, by the shape of their arguments.
 //!
 //! `F` field or member, `n` small number, `x` score, `B` bound of scores, `L` bound of texts, `N` a number of keys and
-//! then so many; the other letters are those of `generate`.
+//! then so many, `O` longitude, `A` latitude, `R` radius, `U` its unit; the other letters are those of `generate`.
 
 /// What is drawn from in one test.
 pub struct Family {
@@ -139,6 +139,32 @@ pub const LEXICAL_SETS: Family = Family {
         ("ZREVRANGEBYLEX", &["LIMIT n n", "LIMIT n n", "LIMIT n"]),
     ],
     fill: ("ZADD", "0F"),
+    unordered: &[],
+    random: &[],
+    encodings: true,
+};
+
+#[rustfmt::skip]
+pub const PLACES: Family = Family {
+    shapes: &[
+        ("GEOADD", "kOAF*"), ("GEOADD", "kOAF*"), ("GEOADD", "kOAF*"), ("GEOADD", "k?OAF"), ("GEODIST", "kFF?"), ("GEODIST", "kFF"),
+        ("GEOHASH", "kF*"), ("GEOPOS", "kF*"), ("GEOPOS", "k"), ("ZREM", "kF"), ("DEL", "k"), ("ZADD", "kxF"),
+        ("GEORADIUS", "kOARU?"), ("GEORADIUS", "kOARU?"), ("GEORADIUSBYMEMBER", "kFRU?"), ("GEORADIUS_RO", "kOARU?"),
+        ("GEORADIUSBYMEMBER_RO", "kFRU?"), ("GEOSEARCH", "kGX?"), ("GEOSEARCH", "kGX?"), ("GEOSEARCH", "k?"),
+        ("GEOSEARCHSTORE", "kkGX?"), ("GEOSEARCHSTORE", "kkGX?"), ("ZRANGE", "krr?"), ("ZRANGE", "krr?"),
+    ],
+    options: &[
+        ("GEOADD", &["NX", "XX", "CH", "FOO"]),
+        ("GEODIST", &["m", "KM", "ft", "mi", "yd"]),
+        ("GEORADIUS", &["WITHDIST", "WITHHASH", "WITHCOORD", "ASC", "DESC", "COUNT n", "COUNT 3", "ANY", "COUNT", "STORE k", "STOREDIST k", "FOO"]),
+        ("GEORADIUSBYMEMBER", &["WITHDIST", "WITHHASH", "WITHCOORD", "ASC", "DESC", "COUNT n", "COUNT 3", "ANY", "STORE k", "STOREDIST k"]),
+        ("GEORADIUS_RO", &["WITHDIST", "WITHHASH", "WITHCOORD", "ASC", "DESC", "COUNT n", "COUNT 9", "ANY", "STORE k"]),
+        ("GEORADIUSBYMEMBER_RO", &["WITHDIST", "WITHHASH", "WITHCOORD", "ASC", "DESC", "COUNT n", "COUNT 3", "ANY"]),
+        ("GEOSEARCH", &["WITHDIST", "WITHHASH", "WITHCOORD", "ASC", "DESC", "COUNT n", "COUNT 3", "COUNT 20", "ANY", "BYRADIUS R U", "FROMMEMBER F", "FROMLONLAT O A", "BYBOX R R U", "STOREDIST", "FOO"]),
+        ("GEOSEARCHSTORE", &["ASC", "DESC", "COUNT n", "COUNT 3", "ANY", "STOREDIST", "STOREDIST", "WITHDIST", "BYBOX R R U"]),
+        ("ZRANGE", &["WITHSCORES"]),
+    ],
+    fill: ("GEOADD", "OAF"),
     unordered: &[],
     random: &[],
     encodings: true,

@@ -34,6 +34,21 @@ fn keys_of_many_partitions_are_split_on_the_client_port_alone() {
     wire.ask(b"dbsize\r\n", b":0\r\n");
 }
 
+#[test]
+fn keys_that_options_name_are_keys() {
+    let node = Node::start(&[]);
+    for mut wire in [node.connect(), node.connect_cluster()] {
+        for line in ["sort key1 limit 0 1 store key2", "georadius key1 1 1 1 m count 5 storedist key2"] {
+            wire.ask(format!("{line}\r\n").as_bytes(), CROSSSLOT);
+        }
+        wire.ask(
+            b"rpush {t}l 2 1\r\nsort {t}l by store limit 0 1 store {t}d\r\nlrange {t}d 0 -1\r\n",
+            b":2\r\n:1\r\n*1\r\n$1\r\n2\r\n",
+        );
+        wire.ask(b"georadiusbymember {t}g m 1 m store {t}d\r\nexists {t}d\r\ndel {t}l\r\n", b":0\r\n:0\r\n:1\r\n");
+    }
+}
+
 fn scan(wire: &mut Wire, options: &str) -> (Vec<String>, usize) {
     let (mut cursor, mut keys, mut steps) = (String::from("0"), Vec::new(), 0);
     loop {

@@ -2,6 +2,7 @@
 
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler};
 use crate::keyspace::ValueRef;
+use crate::keyspace::collections::hash::HashRef;
 use crate::keyspace::collections::listpack::Text;
 use crate::rdb::{self, Writer};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
@@ -42,6 +43,9 @@ fn payload(value: ValueRef<'_>) -> Vec<u8> {
             set.members().for_each(|member| writer.string(member.bytes(&mut text)));
             writer
         }
+        ValueRef::Hash(hash) if hash.timed_pairs().any(|(_, _, deadline)| deadline.is_some()) => {
+            return rdb::seal_as(rdb::VERSION_OF_TIMED_HASHES, timed_hash(hash));
+        }
         ValueRef::Hash(hash) => {
             let mut writer = begin(rdb::TYPE_HASH, hash.len());
             hash.pairs().for_each(|(field, value)| {
@@ -60,6 +64,27 @@ fn payload(value: ValueRef<'_>) -> Vec<u8> {
             writer
         }
     })
+}
+
+/// A hash with deadlines of fields, as Redis 7.4 writes it.
+fn timed_hash(hash: HashRef<'_>) -> Writer {
+    let soonest = hash.timed_pairs().filter_map(|(_, _, deadline)| deadline).min().unwrap_or(0);
+    if let Some((count, entries)) = hash.listpackex() {
+        let mut writer = Writer::new(rdb::TYPE_HASH_LISTPACK_EX);
+        writer.milliseconds(soonest);
+        writer.string(&rdb::packed::frame(count, entries));
+        return writer;
+    }
+    let mut writer = Writer::new(rdb::TYPE_HASH_METADATA);
+    writer.milliseconds(soonest);
+    writer.length(hash.len() as u64);
+    let mut text = Text::default();
+    for (field, value, deadline) in hash.timed_pairs() {
+        writer.length(deadline.map_or(0, |deadline| deadline - soonest + 1));
+        writer.string(field.bytes(&mut text));
+        writer.string(value.bytes(&mut text));
+    }
+    writer
 }
 
 fn begin(type_byte: u8, count: usize) -> Writer {

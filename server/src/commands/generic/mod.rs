@@ -18,6 +18,7 @@ pub mod randomkey;
 pub mod rename;
 pub mod restore;
 pub mod scan;
+pub mod sort;
 pub mod touch;
 pub mod ttl;
 pub mod type_;
@@ -49,6 +50,8 @@ pub static COMMANDS: &[&CommandSpec] = &[
     &restore::RESTORE,
     &restore::RESTORE_ASKING,
     &scan::SCAN,
+    &sort::SORT,
+    &sort::SORT_RO,
     &touch::TOUCH,
     &ttl::TTL,
     &type_::TYPE,

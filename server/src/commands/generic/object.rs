@@ -180,6 +180,8 @@ mod tests {
             assert_eq!(bench.call(&ENCODING, "OBJECT ENCODING k"), encoding, "{value}");
         }
         assert_eq!(bench.call(&ENCODING, "OBJECT ENCODING x"), "$-1|");
+        bench.expect(&[("HSETEX h EX 5 FIELDS 1 a 1", ":1|"), ("HPERSIST h FIELDS 1 a", "*1|:1|")]);
+        assert_eq!(bench.call(&ENCODING, "OBJECT ENCODING h"), "$10|listpackex|");
         assert_eq!(bench.call(&REFCOUNT, "OBJECT REFCOUNT k"), ":1|");
         assert_eq!(bench.call(&FREQ, "OBJECT FREQ x"), "$-1|");
         assert!(bench.call(&FREQ, "OBJECT FREQ k").starts_with("-ERR An LFU maxmemory policy is not selected"));

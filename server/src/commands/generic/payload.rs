@@ -7,6 +7,9 @@ use crate::rdb::{self, Malformed, Reader, packed};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+/// A field, its value, and its deadline if it has one.
+type TimedField<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>, Option<u64>);
+
 /// A value on its way in.
 pub(super) enum Value<'a> {
     /// A string.
@@ -17,6 +20,8 @@ pub(super) enum Value<'a> {
     Set(packed::Elements<'a>),
     /// Fields, all different, and their values, in turn.
     Hash(packed::Elements<'a>),
+    /// Fields, all different, their values, and their deadlines.
+    TimedHash(Vec<TimedField<'a>>),
     /// Members, all different, and their scores, which are numbers.
     SortedSet(Vec<(Cow<'a, [u8]>, f64)>),
 }
@@ -42,6 +47,16 @@ impl<'a> Value<'a> {
             rdb::TYPE_HASH => plain(&mut reader, 2).and_then(|pairs| different(pairs, 2)).map(Self::Hash),
             rdb::TYPE_HASH_LISTPACK => {
                 unpacked(&mut reader, packed::listpack).and_then(|pairs| different(pairs, 2)).map(Self::Hash)
+            }
+            rdb::TYPE_HASH_METADATA_PRE_GA => timed(&mut reader, None),
+            rdb::TYPE_HASH_METADATA => {
+                let soonest = reader.milliseconds()?;
+                timed(&mut reader, Some(soonest))
+            }
+            rdb::TYPE_HASH_LISTPACK_EX_PRE_GA => timed_listpack(&mut reader),
+            rdb::TYPE_HASH_LISTPACK_EX => {
+                reader.milliseconds()?;
+                timed_listpack(&mut reader)
             }
             rdb::TYPE_SORTED_SET => {
                 let count = reader.length()?;
@@ -80,6 +95,12 @@ impl<'a> Value<'a> {
             Self::Hash(pairs) => context.build_hash(|hash| {
                 for pair in pairs.chunks_exact(2) {
                     hash.set(&pair[0], &pair[1]);
+                }
+            }),
+            Self::TimedHash(fields) => context.build_hash(|hash| {
+                for (field, value, deadline) in &fields {
+                    hash.set(field, value);
+                    hash.set_deadline(field, *deadline);
                 }
             }),
             Self::SortedSet(pairs) => context.build_sorted_set(|set| {
@@ -141,6 +162,44 @@ fn different(elements: packed::Elements<'_>, each: usize) -> Result<packed::Elem
     let fine = elements.len().is_multiple_of(each) && elements.iter().step_by(each).all(|element| seen.insert(element));
     drop(seen);
     if fine { Ok(elements) } else { Err(Malformed) }
+}
+
+/// A count, and so many times deadline, field and value. Deadlines are counted from the soonest on, where one is given.
+fn timed<'a>(reader: &mut Reader<'a>, soonest: Option<u64>) -> Result<Value<'a>, Malformed> {
+    let count = reader.length()?;
+    let mut fields = Vec::new();
+    for _ in 0..count {
+        let deadline = match (reader.length()?, soonest) {
+            (0, _) => None,
+            (later, Some(soonest)) => Some(soonest.checked_add(later - 1).ok_or(Malformed)?),
+            (at, None) => Some(at),
+        };
+        fields.push((reader.string()?, reader.string()?, deadline));
+    }
+    timed_fields(fields)
+}
+
+/// A listpack of fields, values and deadlines.
+fn timed_listpack<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, Malformed> {
+    let mut elements = different(unpacked(reader, packed::listpack)?, 3)?.into_iter();
+    let mut fields = Vec::new();
+    while let (Some(field), Some(value), Some(deadline)) = (elements.next(), elements.next(), elements.next()) {
+        let deadline: u64 = std::str::from_utf8(&deadline).ok().and_then(|text| text.parse().ok()).ok_or(Malformed)?;
+        fields.push((field, value, Some(deadline).filter(|deadline| *deadline != 0)));
+    }
+    timed_fields(fields)
+}
+
+/// Redis's own deadlines fit into 48 bits.
+fn timed_fields(fields: Vec<TimedField<'_>>) -> Result<Value<'_>, Malformed> {
+    const DEADLINE_MAX: u64 = (1 << 48) - 1;
+    let mut seen = HashSet::with_capacity(fields.len());
+    let fine = !fields.is_empty()
+        && fields.iter().all(|(field, _, deadline)| {
+            seen.insert(field) && deadline.is_none_or(|deadline| (1..=DEADLINE_MAX).contains(&deadline))
+        });
+    drop(seen);
+    if fine { Ok(Value::TimedHash(fields)) } else { Err(Malformed) }
 }
 
 fn scored<'a>(pairs: Vec<(Cow<'a, [u8]>, f64)>) -> Result<Value<'a>, Malformed> {
@@ -208,6 +267,67 @@ mod tests {
         }
     }
 
+    /// Types 22 to 25, put together as `rdbSaveObject` of Redis 7.4 and of its release candidates does.
+    #[test]
+    fn deadlines_of_fields_are_read_in_every_spelling() {
+        const AT: u64 = 1_700_000_005_000;
+        let timed = |type_byte: u8, soonest: Option<u64>, deadlines: [u64; 3]| {
+            let mut writer = rdb::Writer::new(type_byte);
+            soonest.iter().for_each(|at| writer.milliseconds(*at));
+            writer.length(3);
+            for (deadline, field) in deadlines.into_iter().zip([b"a", b"b", b"c"]) {
+                writer.length(deadline);
+                writer.string(field);
+                writer.string(b"v");
+            }
+            rdb::seal_as(rdb::VERSION_OF_TIMED_HASHES, writer)
+        };
+        let packed = |type_byte: u8, soonest: Option<u64>| {
+            let mut entries = Vec::new();
+            for (field, deadline) in [(b'a', AT), (b'b', AT + 7), (b'c', 0)] {
+                entries.extend_from_slice(&[0x81, field, 2, 0x81, b'v', 2]);
+                if deadline == 0 {
+                    entries.extend_from_slice(&[0, 1]);
+                } else {
+                    entries.push(0xF4);
+                    entries.extend_from_slice(&deadline.to_le_bytes());
+                    entries.push(9);
+                }
+            }
+            let mut writer = rdb::Writer::new(type_byte);
+            soonest.iter().for_each(|at| writer.milliseconds(*at));
+            writer.string(&rdb::packed::frame(9, &entries));
+            rdb::seal_as(rdb::VERSION_OF_TIMED_HASHES, writer)
+        };
+        for payload in [
+            timed(rdb::TYPE_HASH_METADATA, Some(AT), [1, 8, 0]),
+            timed(rdb::TYPE_HASH_METADATA_PRE_GA, None, [AT, AT + 7, 0]),
+            packed(rdb::TYPE_HASH_LISTPACK_EX, Some(AT)),
+            packed(rdb::TYPE_HASH_LISTPACK_EX_PRE_GA, None),
+        ] {
+            let mut bench = Bench::new();
+            assert_eq!(bench.call_args(&RESTORE, &[b"RESTORE", b"k", b"0", &payload]), "+OK|");
+            bench.expect(&[
+                ("HPTTL k FIELDS 3 a b c", "*3|:5000|:5007|:-1|"),
+                ("HGETALL k", "*6|$1|a|$1|v|$1|b|$1|v|$1|c|$1|v|"),
+            ]);
+            let dumped = bench.raw(&DUMP, &[b"DUMP", b"k"]);
+            let expected = packed(rdb::TYPE_HASH_LISTPACK_EX, Some(AT));
+            assert!(
+                dumped.windows(expected.len()).any(|window| window == expected),
+                "a small one is dumped as 7.4 does"
+            );
+        }
+        for payload in [
+            timed(rdb::TYPE_HASH_METADATA, Some(u64::MAX), [2, 0, 0]),
+            timed(rdb::TYPE_HASH_METADATA_PRE_GA, None, [1 << 50, 0, 0]),
+            packed(rdb::TYPE_HASH_LISTPACK, None),
+        ] {
+            let reply = Bench::new().call_args(&RESTORE, &[b"RESTORE", b"k", b"0", &payload]);
+            assert_eq!(reply, "-ERR Bad data format|");
+        }
+    }
+
     #[test]
     fn what_is_dumped_is_restored() {
         for (fill, look) in [
@@ -215,6 +335,7 @@ mod tests {
             ("SADD k 3 1 2", "SCARD k"),
             ("SADD k x 1", "SISMEMBER k x"),
             ("HSET k f v g 2", "HGETALL k"),
+            ("HSETEX k PX 77 FIELDS 3 f v g 2 h 3", "HPTTL k FIELDS 4 f g h i"),
             ("ZADD k 1.5 a -inf b 7 c", "ZRANGE k 0 -1 WITHSCORES"),
         ] {
             let mut bench = Bench::new();

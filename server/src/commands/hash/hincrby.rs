@@ -27,7 +27,7 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
             None => 0,
         };
         let sum = old.checked_add(increment).ok_or(CommandError::Overflow)?;
-        hash.set(&args[2], itoa::Buffer::new().format(sum).as_bytes());
+        hash.set_keeping(&args[2], itoa::Buffer::new().format(sum).as_bytes());
         Ok(sum)
     })?;
     reply.integer(sum.unwrap_or(0));

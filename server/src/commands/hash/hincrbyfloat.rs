@@ -32,7 +32,7 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
             None => Extended::ZERO,
         };
         let sum = old.checked_add(increment).ok_or(CommandError::NotFinite)?.to_text();
-        hash.set(&args[2], &sum);
+        hash.set_keeping(&args[2], &sum);
         Ok(sum)
     })?;
     reply.bulk(&sum.unwrap_or_default());

@@ -61,7 +61,13 @@ fn read(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> R
     };
     match sample {
         Sample::All => hash.pairs().for_each(show),
-        Sample::Places(places) => places.into_iter().for_each(|place| show(hash.at(place))),
+        Sample::Places(places) if hash.is_indexed() || places.len() < 8 => {
+            places.into_iter().for_each(|place| show(hash.at(place)));
+        }
+        Sample::Places(places) => {
+            let pairs: Vec<_> = hash.pairs().collect();
+            places.into_iter().for_each(|place| show(pairs[place]));
+        }
     }
     Ok(())
 }

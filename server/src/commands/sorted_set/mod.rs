@@ -3,7 +3,7 @@
 use super::CommandSpec;
 
 pub mod algebra;
-mod score;
+pub(in crate::commands) mod score;
 pub mod zadd;
 pub mod zpop;
 pub mod zrandmember;

@@ -4,7 +4,7 @@ use crate::commands::CommandError;
 use crate::commands::extended::Extended;
 
 /// Reads a score: what `strtod` reads, all of it, but for what overflows, vanishes, or is no number.
-pub(super) fn parse(text: &[u8]) -> Option<f64> {
+pub(in crate::commands) fn parse(text: &[u8]) -> Option<f64> {
     let unsigned = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
     let infinite = unsigned.eq_ignore_ascii_case(b"inf") || unsigned.eq_ignore_ascii_case(b"infinity");
     let value = read(text)?;
@@ -13,7 +13,7 @@ pub(super) fn parse(text: &[u8]) -> Option<f64> {
 }
 
 /// [`parse`], or Redis's error.
-pub(super) fn score(text: &[u8]) -> Result<f64, CommandError> {
+pub(in crate::commands) fn score(text: &[u8]) -> Result<f64, CommandError> {
     parse(text).ok_or(CommandError::NotFloat)
 }
 

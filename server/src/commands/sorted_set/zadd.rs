@@ -38,13 +38,14 @@ const GT_LT: CommandError = CommandError::text("ERR GT, LT, and/or NX options at
 const ONE_PAIR: CommandError = CommandError::text("ERR INCR option supports a single increment-element pair");
 const NOT_A_NUMBER: CommandError = CommandError::text("ERR resulting score is not a number (NaN)");
 
+/// Which members are given their scores, and what is answered.
 #[derive(Debug, Default, Clone, Copy)]
-struct Options {
-    if_absent: bool,
-    if_present: bool,
+pub(in crate::commands) struct Options {
+    pub(in crate::commands) if_absent: bool,
+    pub(in crate::commands) if_present: bool,
     if_greater: bool,
     if_less: bool,
-    count_changes: bool,
+    pub(in crate::commands) count_changes: bool,
     increment: bool,
 }
 
@@ -114,11 +115,23 @@ fn add(
     reply: &mut ReplyBuffer,
 ) -> Result<(), CommandError> {
     let scores = pairs.iter().step_by(2).map(score::score).collect::<Result<smallvec::SmallVec<[f64; 4]>, _>>()?;
+    add_members(options, context, key, &scores, pairs.iter().skip(1).step_by(2), reply)
+}
+
+/// Gives members their scores, one each.
+pub(in crate::commands) fn add_members<'a>(
+    options: Options,
+    context: &mut Context<'_>,
+    key: &[u8],
+    scores: &[f64],
+    members: impl Iterator<Item = &'a [u8]>,
+    reply: &mut ReplyBuffer,
+) -> Result<(), CommandError> {
     let create = if options.if_present { OrCreate::No } else { OrCreate::Yes };
     let done = context.edit_sorted_set(key, create, |set| {
         set.expect(scores.len());
         let (mut added, mut updated, mut last) = (0, 0, None);
-        for (given, member) in scores.iter().zip(pairs.iter().skip(1).step_by(2)) {
+        for (given, member) in scores.iter().zip(members) {
             // Without a condition there is nothing to look up first.
             let plain = !(options.increment
                 || options.if_absent

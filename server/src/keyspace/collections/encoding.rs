@@ -4,13 +4,14 @@
 //! small:         as it is held
 //! large:         form (1 byte), count (varint), then per element, in the order of places:
 //!   hash         field, value          (each: length (varint), bytes)
+//!   timed hash   field, value, deadline (varint; 0: none)
 //!   set          member
 //!   sorted set   member, score (f64)
 //!   list         per node: count of entries (varint), entries (length, bytes); the count above is that of the nodes
 //! ```
 //! Order and representation are part of it, so a copy that loads it chooses and walks as the one that wrote it.
 
-use super::hash::{HashRef, LargeHash};
+use super::hash::{Body, LargeHash, timed};
 use super::list::{LargeList, ListRef};
 use super::listpack;
 use super::set::{LargeSet, SetRef, integers};
@@ -35,19 +36,26 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
 pub(in crate::keyspace) fn encode(value: ValueRef<'_>, out: &mut Vec<u8>) {
     match value {
         ValueRef::String(bytes)
-        | ValueRef::Hash(HashRef::Compact(bytes))
         | ValueRef::List(ListRef::Compact(bytes))
         | ValueRef::Set(SetRef::Compact(bytes))
         | ValueRef::SortedSet(SortedSetRef::Compact(bytes)) => out.extend_from_slice(bytes),
-        ValueRef::Hash(hash @ HashRef::Large(_)) => {
-            out.push(form::HASH | form::LARGE);
-            put_varint(out, hash.len());
-            let (mut field_text, mut value_text) = Default::default();
-            for (field, value) in hash.pairs() {
-                put(out, field.bytes(&mut field_text));
-                put(out, value.bytes(&mut value_text));
+        ValueRef::Hash(hash) => match hash.body() {
+            Body::Compact(bytes) | Body::Timed(bytes) => out.extend_from_slice(bytes),
+            Body::Large(large) => {
+                let timed = large.is_timed();
+                out.push(if timed { form::TIMED_HASH } else { form::HASH } | form::LARGE);
+                put_varint(out, large.len());
+                let (mut field_text, mut value_text) = Default::default();
+                // What is due too: it goes by an entry of its own.
+                for (field, value, deadline) in hash.at_instant(0).timed_pairs() {
+                    put(out, field.bytes(&mut field_text));
+                    put(out, value.bytes(&mut value_text));
+                    if timed {
+                        put_varint(out, deadline.unwrap_or(0) as usize);
+                    }
+                }
             }
-        }
+        },
         ValueRef::Set(set @ SetRef::Large(_)) => {
             out.push(form::SET | form::LARGE);
             put_varint(out, set.len());
@@ -87,7 +95,17 @@ pub(in crate::keyspace) fn decode(bytes: &[u8], seed: HashSeed) -> Option<Stored
             let mut hash = LargeHash::new(seed);
             for _ in 0..count {
                 let (field, value) = (reader.bytes()?, reader.bytes()?);
-                if !hash.set(field, value) {
+                if !hash.add(field, value, None) {
+                    return None;
+                }
+            }
+            Large::Hash(hash)
+        }
+        form::TIMED_HASH if form & form::LISTPACK == 0 => {
+            let mut hash = LargeHash::new(seed);
+            for _ in 0..count {
+                let (field, value, deadline) = (reader.bytes()?, reader.bytes()?, reader.varint()? as u64);
+                if !hash.add(field, value, Some(deadline).filter(|deadline| *deadline != 0)) {
                     return None;
                 }
             }
@@ -137,6 +155,7 @@ pub(in crate::keyspace) fn is_sound(bytes: &[u8]) -> bool {
         Some(&form::HASH) => {
             compact::is_sound(bytes) && compact::count(bytes) > 0 && compact::count(bytes).is_multiple_of(2)
         }
+        Some(&form::TIMED_HASH) => compact::is_sound(bytes) && compact::count(bytes) > 0 && timed::is_sound(bytes),
         Some(&form::SORTED_SET) => {
             compact::is_sound(bytes) && compact::count(bytes) > 0 && sorted_set::are_scores(bytes)
         }

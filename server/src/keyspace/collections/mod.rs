@@ -7,6 +7,7 @@
 //! ```text
 //! small:  form (1 byte), number of entries (u16), listpack entries      or, for a set of integers, sorted integers
 //! large:  hash, set: Dense       sorted set: Dense and Tree       list: nodes of listpack entries
+//!         (a hash also has the deadlines of its fields, where some have one)
 //! ```
 //! Which of the two a collection is, and the order of its elements, follow from its history alone: copies that applied
 //! the same entries agree on both, and snapshots carry both.
@@ -27,6 +28,7 @@ mod tests;
 mod tree;
 
 use super::HashSeed;
+use crate::clock::UnixMs;
 use hash::{HashRef, LargeHash};
 use list::{LargeList, ListRef};
 use set::{LargeSet, SetRef};
@@ -54,6 +56,8 @@ pub(in crate::keyspace) mod form {
     pub(in crate::keyspace) const SET: u8 = 3;
     pub(in crate::keyspace) const INTEGERS: u8 = 4;
     pub(in crate::keyspace) const SORTED_SET: u8 = 5;
+    /// A hash with room for deadlines of its fields; a large one that has some.
+    pub(in crate::keyspace) const TIMED_HASH: u8 = 6;
     /// Marks a large one.
     pub(in crate::keyspace) const LARGE: u8 = 0x10;
     /// Marks a list that Redis would still call a listpack.
@@ -138,13 +142,30 @@ impl Stored {
             Self::Large(large) => large.is_empty(),
         }
     }
+
+    /// Whether nothing is left of it at `now`: a hash whose fields are all due.
+    pub(in crate::keyspace) fn is_spent(&self, now: UnixMs) -> bool {
+        match self {
+            Self::Compact(bytes) if bytes[0] == form::TIMED_HASH => HashRef::compact(bytes).at_instant(now).is_empty(),
+            Self::Large(large) => match &**large {
+                Large::Hash(hash) => HashRef::large(hash).at_instant(now).is_empty(),
+                _ => large.is_empty(),
+            },
+            Self::Compact(_) => self.is_empty(),
+        }
+    }
+}
+
+/// The soonest deadline of a field of a small collection; bytes that were taken out have none.
+pub(in crate::keyspace) fn first_field_deadline(bytes: &[u8]) -> Option<UnixMs> {
+    if bytes.first() == Some(&form::TIMED_HASH) { HashRef::compact(bytes).first_deadline() } else { None }
 }
 
 /// The kind of a small collection.
 #[inline]
 pub(in crate::keyspace) fn kind_of(bytes: &[u8]) -> CollectionKind {
     match bytes[0] {
-        form::HASH => CollectionKind::Hash,
+        form::HASH | form::TIMED_HASH => CollectionKind::Hash,
         form::LIST => CollectionKind::List,
         form::SORTED_SET => CollectionKind::SortedSet,
         _ => CollectionKind::Set,
@@ -155,7 +176,7 @@ pub(in crate::keyspace) fn kind_of(bytes: &[u8]) -> CollectionKind {
 pub(in crate::keyspace) fn compact_ref(bytes: &[u8]) -> super::ValueRef<'_> {
     use super::ValueRef;
     match kind_of(bytes) {
-        CollectionKind::Hash => ValueRef::Hash(HashRef::Compact(bytes)),
+        CollectionKind::Hash => ValueRef::Hash(HashRef::compact(bytes)),
         CollectionKind::List => ValueRef::List(ListRef::Compact(bytes)),
         CollectionKind::Set => ValueRef::Set(SetRef::Compact(bytes)),
         CollectionKind::SortedSet => ValueRef::SortedSet(SortedSetRef::Compact(bytes)),
@@ -166,7 +187,7 @@ pub(in crate::keyspace) fn compact_ref(bytes: &[u8]) -> super::ValueRef<'_> {
 pub(in crate::keyspace) fn large_ref(large: &Large) -> super::ValueRef<'_> {
     use super::ValueRef;
     match large {
-        Large::Hash(hash) => ValueRef::Hash(HashRef::Large(hash)),
+        Large::Hash(hash) => ValueRef::Hash(HashRef::large(hash)),
         Large::List(list) => ValueRef::List(ListRef::Large(list)),
         Large::Set(set) => ValueRef::Set(SetRef::Large(set)),
         Large::SortedSet(set) => ValueRef::SortedSet(SortedSetRef::Large(set)),
@@ -177,5 +198,7 @@ pub(in crate::keyspace) fn large_ref(large: &Large) -> super::ValueRef<'_> {
 pub struct Edit<'a> {
     pub(in crate::keyspace) stored: &'a mut Stored,
     pub(in crate::keyspace) seed: HashSeed,
+    /// What is due by then is not there.
+    pub(in crate::keyspace) now: UnixMs,
     pub(in crate::keyspace) changed: bool,
 }

@@ -81,16 +81,19 @@ pub(super) fn categories(spec: &CommandSpec) -> Vec<&'static str> {
         }
     };
     let whole_keyspace = matches!(spec.handler, Handler::ReadAll(..) | Handler::WriteAll(..) | Handler::Scan(_));
-    add((spec.family == Family::Generic && of_data) || whole_keyspace, "@keyspace");
+    // What the elements of collections are sorted by lies in keys that nobody names.
+    let sorts = matches!(spec.name, "sort" | "sort_ro");
+    add((spec.family == Family::Generic && of_data && !sorts) || whole_keyspace, "@keyspace");
     add(has(Flags::READONLY), "@read");
     add(has(Flags::WRITE), "@write");
     add(spec.family == Family::String, "@string");
     add(spec.family == Family::Bitmap, "@bitmap");
     add(spec.family == Family::HyperLogLog, "@hyperloglog");
+    add(spec.family == Family::Geo, "@geo");
     add(spec.family == Family::Hash, "@hash");
-    add(spec.family == Family::List, "@list");
-    add(spec.family == Family::Set, "@set");
-    add(spec.family == Family::SortedSet, "@sortedset");
+    add(spec.family == Family::List || sorts, "@list");
+    add(spec.family == Family::Set || sorts, "@set");
+    add(spec.family == Family::SortedSet || sorts, "@sortedset");
     add(has(Flags::PUBSUB), "@pubsub");
     add(has(Flags::ADMIN), "@admin");
     add(has(Flags::FAST), "@fast");
@@ -98,7 +101,7 @@ pub(super) fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     add(has(Flags::BLOCKING), "@blocking");
     let dangerous = matches!(spec.name, "keys" | "flushall" | "flushdb" | "role" | "restore" | "restore-asking")
         || spec.name == "info" && spec.flags == BASE.flags;
-    add(has(Flags::ADMIN) || dangerous, "@dangerous");
+    add(has(Flags::ADMIN) || dangerous || sorts, "@dangerous");
     let about_connection =
         spec.family == Family::Connection || (spec.family == Family::Server && spec.since == "2.8.13");
     add(about_connection, "@connection");
@@ -138,7 +141,10 @@ fn tips(spec: &CommandSpec) -> Vec<&'static str> {
     if chosen || matches!(spec.name, "hscan" | "sscan" | "zscan") {
         tips.push("nondeterministic_output");
     }
-    let volatile = matches!(spec.name, "ttl" | "pttl" | "expiretime" | "pexpiretime" | "time" | "role" | "info");
+    let volatile = matches!(
+        spec.name,
+        "ttl" | "pttl" | "httl" | "hpttl" | "expiretime" | "pexpiretime" | "time" | "role" | "info"
+    );
     if volatile && tips.is_empty() {
         tips.push("nondeterministic_output");
     }
@@ -147,6 +153,12 @@ fn tips(spec: &CommandSpec) -> Vec<&'static str> {
 
 fn key_specs(spec: &CommandSpec, reply: &mut ReplyBuffer) {
     let runs = key_access::runs(spec);
+    if let KeySpec::WithStore { key, options, words, .. } = spec.keys {
+        reply.array_header(1 + words.len());
+        key_spec(reply, runs[0].flags, key, "range", &ONE_KEY);
+        words.iter().for_each(|word| store_spec(reply, runs[1].flags, word, options));
+        return;
+    }
     array_or_empty_set(reply, runs.len());
     for KeyRun { first, last, step, flags } in runs {
         if let KeySpec::Counted { count } | KeySpec::StoreCounted { count } = spec.keys
@@ -168,6 +180,28 @@ fn key_spec(reply: &mut ReplyBuffer, flags: &[&str], begin: u16, kind: &str, fin
     search(reply, "index", &[("index", i64::from(begin))]);
     reply.bulk(b"find_keys");
     search(reply, kind, find);
+}
+
+/// `find_keys` of one key.
+const ONE_KEY: [(&str, i64); 3] = [("lastkey", 0), ("keystep", 1), ("limit", 0)];
+
+/// A key that follows a word among the options.
+fn store_spec(reply: &mut ReplyBuffer, flags: &[&str], word: &str, from: u16) {
+    reply.map_header(3);
+    reply.bulk(b"flags");
+    words(reply, flags, ReplyBuffer::set_header);
+    reply.bulk(b"begin_search");
+    reply.map_header(2);
+    reply.bulk(b"type");
+    reply.bulk(b"keyword");
+    reply.bulk(b"spec");
+    reply.map_header(2);
+    reply.bulk(b"keyword");
+    reply.bulk(word.as_bytes());
+    reply.bulk(b"startfrom");
+    reply.integer(i64::from(from));
+    reply.bulk(b"find_keys");
+    search(reply, "range", &ONE_KEY);
 }
 
 fn search(reply: &mut ReplyBuffer, kind: &str, numbers: &[(&str, i64)]) {

@@ -35,10 +35,10 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         "bitfield" => &[&["RW", "access", "update", "variable_flags"]],
         "restore" | "restore-asking" => &[OVERWRITE],
         "sinterstore" => &[UPDATE, READ],
-        "sdiffstore" | "sunionstore" | "zrangestore" => &[OVERWRITE, READ],
+        "sdiffstore" | "sunionstore" | "zrangestore" | "geosearchstore" => &[OVERWRITE, READ],
         "smove" => &[&["RW", "access", "delete"], &["RW", "insert"]],
         "lmove" | "rpoplpush" => &[&["RW", "access", "delete"], &["RW", "insert"]],
-        "hset" | "hmset" | "hincrby" | "hincrbyfloat" | "zadd" | "zincrby" | "lset" => match name {
+        "hset" | "hmset" | "hincrby" | "hincrbyfloat" | "zadd" | "geoadd" | "zincrby" | "lset" => match name {
             "hincrby" | "hincrbyfloat" | "zincrby" => &[CHANGE],
             _ => &[UPDATE],
         },
@@ -53,12 +53,13 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         "exists" | "touch" | "type" | "ttl" | "pttl" | "expiretime" | "pexpiretime" | "strlen" | "encoding"
         | "freq" | "idletime" | "refcount" | "usage" | "watch" => &[LOOK],
         "del" | "unlink" => &[REMOVE],
-        "getdel" => &[&["RW", "access", "delete"]],
+        "getdel" | "hgetdel" => &[&["RW", "access", "delete"]],
         "set" => &[&["RW", "access", "update", "variable_flags"]],
         "setnx" | "msetnx" => &[INSERT],
         "setex" | "psetex" | "mset" => &[OVERWRITE],
         "append" | "pfadd" => &[&["RW", "insert"]],
         "expire" | "pexpire" | "expireat" | "pexpireat" | "persist" | "setrange" => &[UPDATE],
+        "hexpire" | "hpexpire" | "hexpireat" | "hpexpireat" | "hpersist" | "hsetex" => &[UPDATE],
         _ if writes => &[CHANGE],
         _ => &[READ],
     }
@@ -96,6 +97,10 @@ pub(super) fn runs(spec: &CommandSpec) -> Vec<KeyRun> {
         KeySpec::StoreCounted { count } => {
             let run = |first, flags| KeyRun { first, last: 0, step: 1, flags };
             return vec![run(count - 1, OVERWRITE), run(count + 1, READ)];
+        }
+        KeySpec::WithStore { key, options, .. } => {
+            let run = |first, flags| KeyRun { first, last: 0, step: 1, flags };
+            return vec![run(key, READ), run(options, OVERWRITE)];
         }
     };
     if access.len() > 1 {

@@ -51,7 +51,7 @@ fn locate(args: Args<'_>) -> Result<(&'static CommandSpec, Vec<usize>), CommandE
         }
     }
     let count = |at: usize| args.get(at).and_then(|count| integer(count).ok()).and_then(|n| usize::try_from(n).ok());
-    let positions: Vec<usize> = spec.keys.positions(args.len(), count).collect();
+    let positions: Vec<usize> = spec.keys.positions(args.len(), count).chain(spec.keys.stores(args)).collect();
     if positions.is_empty() {
         return Err(CommandError::text("ERR Invalid arguments specified for command"));
     }
@@ -96,6 +96,8 @@ mod tests {
         let node = StubNode::new();
         let mut session = node.connect(PortKind::Client);
         assert_eq!(node.run(&mut session, "COMMAND GETKEYS SET k v EX 5"), "*1\r\n$1\r\nk\r\n");
+        let keys = node.run(&mut session, "COMMAND GETKEYS georadius k 1 1 1 m COUNT STORE STORE d");
+        assert_eq!(keys, "*2\r\n$1\r\nk\r\n$1\r\nd\r\n");
         let flags = "*1\r\n*2\r\n$1\r\nk\r\n*2\r\n+RO\r\n+access\r\n";
         assert_eq!(node.run(&mut session, "COMMAND GETKEYSANDFLAGS get k"), flags);
         for (line, flags) in [

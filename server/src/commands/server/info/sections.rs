@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::commands::connection::hello::REDIS_VERSION;
-use crate::commands::port::ConnectionContext;
+use crate::commands::port::{ConnectionContext, KeyspaceFigures};
 use crate::commands::session::PortKind;
 use crate::commands::table;
 use std::fmt::{Display, Write};
@@ -149,6 +149,7 @@ fn stats(context: &ConnectionContext<'_>, out: &mut String) {
     field(out, "total_net_input_bytes", stats.input_bytes.load(Relaxed));
     field(out, "total_net_output_bytes", stats.output_bytes.load(Relaxed));
     field(out, "rejected_connections", stats.connections_rejected.load(Relaxed));
+    field(out, "expired_subkeys", stats.expired_fields.load(Relaxed));
     field(out, "expired_keys", stats.expired_keys.load(Relaxed));
     field(out, "evicted_keys", stats.evicted_keys.load(Relaxed));
     field(out, "keyspace_hits", stats.keyspace_hits.load(Relaxed));
@@ -216,9 +217,8 @@ fn cluster(context: &ConnectionContext<'_>, out: &mut String) {
 fn keyspace(context: &ConnectionContext<'_>, out: &mut String) {
     let figures = context.node.keyspace();
     if figures.keys > 0 {
-        let line =
-            format!("keys={},expires={},avg_ttl={},subexpiry=0", figures.keys, figures.expires, figures.average_ttl_ms);
-        field(out, "db0", line);
+        let KeyspaceFigures { keys, expires, average_ttl_ms, subexpiry, .. } = figures;
+        field(out, "db0", format!("keys={keys},expires={expires},avg_ttl={average_ttl_ms},subexpiry={subexpiry}"));
     }
 }
 
