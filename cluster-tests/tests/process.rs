@@ -146,6 +146,33 @@ fn a_fourth_node_takes_its_share_and_no_more() {
     report.verify(cluster[fourth].address());
 }
 
+/// The change of voters that was planned when the node died names a copy that will never live again.
+#[test]
+fn a_node_that_dies_while_another_joins_holds_nothing_up() {
+    let mut cluster = Cluster::start(3, &[]);
+    let load = Load::start(cluster.addresses(), CLIENTS);
+    load.progress(PHASE);
+
+    let fourth = cluster.add();
+    wait_until("copies move to the fourth node", MOVE_LIMIT, || {
+        let logs: String = (0..3).map(|node| cluster[node].log()).collect();
+        let moving = logs.lines().filter(|line| line.contains("changing voters") && line.contains("4]")).count();
+        if moving > 0 { Ok(()) } else { Err("no change of voters names it") }
+    });
+    cluster[1].kill();
+    load.set_addresses(cluster.addresses());
+    cluster[1].start_again();
+    for node in [1, fourth] {
+        let ready = cluster[node].wait_ready(MOVE_LIMIT);
+        eprintln!("{} was a full member after {ready:?}", cluster[node].name());
+    }
+    load.set_addresses(cluster.addresses());
+    load.progress(PHASE);
+    let report = load.stop();
+    eprintln!("{report}");
+    report.verify(cluster[fourth].address());
+}
+
 #[test]
 fn a_drained_node_may_be_stopped() {
     let mut cluster = Cluster::start(4, &[]);

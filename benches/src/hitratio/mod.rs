@@ -70,7 +70,14 @@ pub fn run(trace: &Trace, contestants: &[Contestant], allowed_bytes: u64) -> io:
         }
     }
     let Trace { name, accesses, keys } = trace;
-    Ok(Report { machine: Machine::here(), trace: name.clone(), requests: accesses.len(), keys: *keys, allowed_bytes, rows })
+    Ok(Report {
+        machine: Machine::here(),
+        trace: name.clone(),
+        requests: accesses.len(),
+        keys: *keys,
+        allowed_bytes,
+        rows,
+    })
 }
 
 /// The largest limit whose peak is allowed, and what it brings.
@@ -91,7 +98,8 @@ fn best(trace: &Trace, contestant: &Contestant, allowed_bytes: u64) -> io::Resul
             high = limit;
         }
         // The peak moves about as the limit does; a guess from where it is, kept between what is known.
-        let guess = (limit as i128 + i128::from(allowed_bytes) - i128::from(peak)).clamp(0, i128::from(u64::MAX)) as u64;
+        let guess =
+            (limit as i128 + i128::from(allowed_bytes) - i128::from(peak)).clamp(0, i128::from(u64::MAX)) as u64;
         limit = if guess > low && guess < high { guess } else { (low + high) / 2 };
         if high - low < allowed_bytes / 200 {
             break;
@@ -130,7 +138,10 @@ impl fmt::Display for Report {
             self.keys,
             mib(self.allowed_bytes)
         )?;
-        writeln!(f, "| server | policy | hit ratio | keys | limit MiB | idle RSS MiB | peak RSS MiB |\n|-|-|-|-|-|-|-|")?;
+        writeln!(
+            f,
+            "| server | policy | hit ratio | keys | limit MiB | idle RSS MiB | peak RSS MiB |\n|-|-|-|-|-|-|-|"
+        )?;
         for row in &self.rows {
             writeln!(
                 f,

@@ -62,7 +62,8 @@ impl Trace {
             if fields.is_empty() {
                 continue;
             }
-            let wrong = || io::Error::new(io::ErrorKind::InvalidData, format!("line {}: not key and size: {line}", at + 1));
+            let wrong =
+                || io::Error::new(io::ErrorKind::InvalidData, format!("line {}: not key and size: {line}", at + 1));
             let Some((key, size)) = columns else {
                 columns = Some(match named_columns(&fields) {
                     Some(columns) => columns,

@@ -92,7 +92,7 @@ impl World {
                         continue;
                     }
                     if group
-                        .reshape((settled.leader_id.term, settled.index), &target, Duration::from_secs(20))
+                        .reshape((settled.leader_id.term, settled.index), &target, false, Duration::from_secs(20))
                         .await
                         .is_ok()
                     {

@@ -213,9 +213,10 @@ impl Copies {
         // On the group's core, where leases are sampled.
         let done = self.cores[self.core_of(id)].spawn(async move {
             match order.kind {
-                OrderKind::Reshape { expected, target } => {
+                OrderKind::Reshape { expected, target, anew } => {
                     let target: BTreeSet<CopyId> = target.into_iter().collect();
-                    asked.reshape((expected.term, expected.index), &target, CATCH_UP_TIMEOUT).await
+                    let expected = (expected.term, expected.index);
+                    asked.reshape(expected, &target, anew, CATCH_UP_TIMEOUT).await
                 }
                 OrderKind::Transfer { to } => asked.transfer(to).await,
                 OrderKind::Report => Ok(()),

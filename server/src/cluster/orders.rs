@@ -27,6 +27,9 @@ pub enum OrderKind {
         expected: MembershipId,
         /// All of them.
         target: Vec<CopyId>,
+        /// Also where they are the voters already: the membership gets a new log id, so that whatever an earlier order
+        /// began fails.
+        anew: bool,
     },
     /// Say how far the copy is: asked of every living copy before a generation is begun anew.
     Report,

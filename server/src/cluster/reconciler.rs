@@ -220,13 +220,16 @@ async fn start_moves(node: &Arc<ClusterNode>, state: &Arc<DirectoryState>) -> Re
             && !record.voters.is_empty()
             && (record.planned.is_some() || !record.voters.iter().copied().eq(wanted.iter().copied()))
     };
-    let waiting: Vec<PartitionId> = (0..state.partitions.len() as u16)
+    let mut waiting: Vec<PartitionId> = (0..state.partitions.len() as u16)
         .map(PartitionId)
         .filter(|id| differs(&state.partitions[id.index()]) && !node.work.lock().contains(id))
         .collect();
     if waiting.is_empty() {
         return Ok(());
     }
+    // Not always the same first: some may wait for a node that is away.
+    let turn = (clock::boot_ns() / 1_000_000_000) as usize % waiting.len();
+    waiting.rotate_left(turn);
     let term = node.directory.confirm_leadership().await?;
     for id in waiting {
         {
@@ -261,7 +264,13 @@ async fn change_voters(node: &Arc<ClusterNode>, id: PartitionId, term: u64) -> R
     };
     let leader = record.copies().find(|copy| copy.node == leader_node && !state.is_dead(*copy));
     let Some(leader) = leader else { return Err("the leader is not among the voters on record".into()) };
-    // What an earlier plan began is ended first.
+    // What an earlier plan began is ended first: carried out, or called off where one of its copies has died since.
+    if let Some(planned) = &record.planned
+        && planned.iter().any(|copy| state.is_dead(*copy))
+    {
+        tracing::info!(partition = %id, planned = ?nodes(planned), "calling a change of voters off");
+        return reshape(node, id, term, record, leader_node, record.voters.clone(), true).await;
+    }
     let target: BTreeSet<CopyId> = match &record.planned {
         Some(planned) => planned.iter().copied().collect(),
         None if wanted.contains(&leader) => wanted,
@@ -282,7 +291,6 @@ async fn change_voters(node: &Arc<ClusterNode>, id: PartitionId, term: u64) -> R
         node.give(leader_node, order).await;
         return Err("leadership is moving".into());
     }
-    let text = |error: DirectoryError| error.to_string();
     let target: Vec<CopyId> = target.into_iter().collect();
     let plan = DirectoryCommand::PlanVoters {
         partition: id.0,
@@ -290,11 +298,30 @@ async fn change_voters(node: &Arc<ClusterNode>, id: PartitionId, term: u64) -> R
         expected: record.membership,
         voters: target.clone(),
     };
-    node.directory.propose(plan).await.map_err(text)?;
+    node.directory.propose(plan).await.map_err(|error| error.to_string())?;
     tracing::info!(partition = %id, from = ?nodes(&record.voters), to = ?nodes(&target), "changing voters");
-    let kind = OrderKind::Reshape { expected: record.membership, target };
+    reshape(node, id, term, record, leader_node, target, false).await
+}
+
+/// Orders a change of voters and records what came of it.
+async fn reshape(
+    node: &Arc<ClusterNode>,
+    id: PartitionId,
+    term: u64,
+    record: &PartitionRecord,
+    leader: NodeNo,
+    target: Vec<CopyId>,
+    anew: bool,
+) -> Result<(), String> {
+    let text = |error: DirectoryError| error.to_string();
+    let died = until_one_dies(node, target.clone(), anew);
+    let kind = OrderKind::Reshape { expected: record.membership, target, anew };
     let order = Order { partition: id, generation: record.generation, directory_term: term, kind };
-    match node.give(leader_node, order).await {
+    let reply = tokio::select! {
+        reply = node.give(leader, order) => reply,
+        () = died => return Err("a copy of the plan has died".into()),
+    };
+    match reply {
         OrderReply::Settled { membership, voters } => {
             if membership == record.membership {
                 return Err("nothing changed".into());
@@ -309,6 +336,16 @@ async fn change_voters(node: &Arc<ClusterNode>, id: PartitionId, term: u64) -> R
             Ok(())
         }
         other => Err(format!("{other:?}")),
+    }
+}
+
+/// Resolves when one of these copies is dead; never where that does not matter.
+async fn until_one_dies(node: &Arc<ClusterNode>, copies: Vec<CopyId>, does_not_matter: bool) {
+    let mut states = node.directory.subscribe();
+    while does_not_matter || !copies.iter().any(|copy| node.directory.state().is_dead(*copy)) {
+        if states.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -152,7 +152,7 @@ async fn an_answered_write_is_on_every_copy_and_survives_its_leader() {
 /// Reshapes from whatever is settled, as soon as something is.
 async fn reshape(group: &TokioGroup, target: &BTreeSet<CopyId>) {
     let (settled, _) = until(|| group.settled()).await;
-    group.reshape((settled.leader_id.term, settled.index), target, Duration::from_secs(20)).await.unwrap();
+    group.reshape((settled.leader_id.term, settled.index), target, false, Duration::from_secs(20)).await.unwrap();
 }
 
 #[tokio::test]
@@ -182,6 +182,36 @@ async fn a_solo_partition_becomes_a_group_with_all_it_holds() {
     reshape(&second, &rest).await;
     first.stop().await;
     write(&[second, third], "after", "1").await;
+}
+
+/// A change whose new copy is dead is given up soon, and cannot come about once it was called off.
+#[tokio::test]
+async fn a_change_that_was_called_off_does_not_happen() {
+    let wire = Arc::new(Wire::default());
+    let first = start(&wire, copy(1, 1), partition(Role::Solo), Start::Alone).await;
+    let (settled, voters) = until(|| first.settled()).await;
+    let expected = (settled.leader_id.term, settled.index);
+    let dead = BTreeSet::from([copy(1, 1), copy(2, 1)]);
+    let waiting = {
+        let (first, dead) = (Arc::clone(&first), dead.clone());
+        tokio::spawn(async move { first.reshape(expected, &dead, false, Duration::from_secs(60)).await })
+    };
+    // It has added the dead one as a learner, and waits for it.
+    let (begun, _) = until(|| first.settled().filter(|(id, _)| *id != settled)).await;
+    let me: BTreeSet<_> = voters.into_iter().collect();
+    first.reshape((begun.leader_id.term, begun.index), &me, true, Duration::from_secs(20)).await.unwrap();
+    let (off, _) = until(|| first.settled().filter(|(id, _)| *id > begun)).await;
+    assert!(waiting.await.unwrap().is_err());
+    // What comes late starts from a membership that is gone.
+    let late = first.reshape((begun.leader_id.term, begun.index), &dead, false, Duration::from_secs(20)).await;
+    assert_eq!(late, Err(ReshapeError::Unexpected));
+    assert_eq!(first.settled().map(|(id, _)| id), Some(off));
+    // The others are free to join.
+    let second = start(&wire, copy(2, 2), partition(Role::Absent), Start::Empty).await;
+    reshape(&first, &BTreeSet::from([copy(1, 1), copy(2, 2)])).await;
+    write(&[Arc::clone(&first)], "after", "1").await;
+    first.stop().await;
+    second.stop().await;
 }
 
 /// Proposes a command until the group has applied it.

@@ -7,7 +7,11 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::Precondition;
 use openraft::{AsyncRuntime, ChangeMembers, Instant};
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// A learner that is silent for so long is not waited for any more.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// Why a change of a group's members did not happen (or not to its end: ask again).
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -79,16 +83,19 @@ impl<RT: AsyncRuntime> Group<RT> {
     }
 
     /// Makes `target`, which this leader is part of, the voters: learners are added and caught up first, then a joint
-    /// change swaps the sets. Where a change was left in the middle, this ends it.
+    /// change swaps the sets. Where a change was left in the middle, this ends it; one that is still waiting for learners
+    /// gives way to this one.
     ///
     /// `expected` is the term and index of the membership that the change starts from; with another one in force nothing
-    /// is done.
+    /// is done. With `anew` the membership is written again even where it is `target` already.
     pub async fn reshape(
         &self,
         expected: (u64, u64),
         target: &BTreeSet<CopyId>,
+        anew: bool,
         timeout: Duration,
     ) -> Result<(), ReshapeError> {
+        let turn = self.reshapes.fetch_add(1, Ordering::AcqRel) + 1;
         let other = |error: &dyn std::fmt::Display| ReshapeError::Other(error.to_string());
         if !self.leads() {
             return Err(ReshapeError::NotLeader);
@@ -97,7 +104,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             return Err(ReshapeError::Other("the leader is not among the voters asked for".into()));
         }
         let (voters, changing) = self.voters();
-        if voters == *target && !changing {
+        if voters == *target && !changing && !anew {
             return Ok(());
         }
         match self.settled() {
@@ -108,10 +115,15 @@ impl<RT: AsyncRuntime> Group<RT> {
         // A sole voter's lease rests on nobody else being able to elect: it ends before that changes.
         let _guard = self.sampler.hold();
         self.partition.set_lease(0);
-        for copy in target.difference(&voters) {
+        let added: BTreeSet<CopyId> = target.difference(&voters).copied().collect();
+        for copy in &added {
             self.raft.add_learner(copy.pack(), (), false).await.map_err(|error| other(&error))?;
         }
-        self.until_caught_up(target, timeout).await?;
+        // Voters that stay are not waited for: one of them may be away, and the majority is what counts.
+        self.until_caught_up(&added, timeout).await?;
+        if self.reshapes.load(Ordering::Acquire) != turn {
+            return Err(ReshapeError::Other("another change was ordered meanwhile".into()));
+        }
         let ids: BTreeSet<u64> = target.iter().map(|copy| copy.pack()).collect();
         let membership_id = *self.raft.server_metrics().borrow_watched().membership_config.log_id();
         let precondition = Precondition::LastMembershipLogId { last_membership_log_id: membership_id };
@@ -122,30 +134,36 @@ impl<RT: AsyncRuntime> Group<RT> {
         Ok(())
     }
 
-    async fn until_caught_up(&self, target: &BTreeSet<CopyId>, timeout: Duration) -> Result<(), ReshapeError> {
-        let waiting = async {
-            let mut metrics = self.raft.data_metrics();
-            loop {
-                {
-                    let now = metrics.borrow_and_update();
-                    let last = now.last_log.map_or(0, |id| id.index);
-                    let caught_up = target.iter().filter(|copy| **copy != self.me).all(|copy| {
-                        let matched = now.replication.as_ref().and_then(|all| all.get(&copy.pack()).copied().flatten());
-                        matched.is_some_and(|id| id.index + 64 >= last)
-                    });
-                    if caught_up || now.replication.is_none() {
-                        return caught_up;
-                    }
+    /// Waits for learners, as long as they are heard from.
+    async fn until_caught_up(&self, added: &BTreeSet<CopyId>, timeout: Duration) -> Result<(), ReshapeError> {
+        let begun = RT::Instant::now();
+        let mut heard = begun;
+        let mut metrics = self.raft.data_metrics();
+        loop {
+            {
+                let now = metrics.borrow_and_update();
+                let last = now.last_log.map_or(0, |id| id.index);
+                let caught_up = added.iter().all(|copy| {
+                    let matched = now.replication.as_ref().and_then(|all| all.get(&copy.pack()).copied().flatten());
+                    matched.is_some_and(|id| id.index + 64 >= last)
+                });
+                if caught_up {
+                    return Ok(());
                 }
-                if metrics.changed().await.is_err() {
-                    return false;
+                if now.replication.is_none() {
+                    return Err(ReshapeError::NotLeader);
                 }
             }
-        };
-        match RT::timeout(timeout, waiting).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(ReshapeError::NotLeader),
-            Err(_) => Err(ReshapeError::Behind),
+            let sending = self.partition.lock().view_index.is_some();
+            if sending || added.iter().all(|copy| self.acknowledged(*copy)) {
+                heard = RT::Instant::now();
+            }
+            if begun.elapsed() > timeout || heard.elapsed() > SILENCE_MAX {
+                return Err(ReshapeError::Behind);
+            }
+            if let Ok(Err(_)) = RT::timeout(SILENCE_MAX / 10, metrics.changed()).await {
+                return Err(ReshapeError::NotLeader);
+            }
         }
     }
 
@@ -172,16 +190,18 @@ impl<RT: AsyncRuntime> Group<RT> {
         self.raft.trigger().transfer_leader(to.pack()).await.map_err(|error| ReshapeError::Other(error.to_string()))
     }
 
-    /// Whether a follower has acknowledged this leader within the last heartbeats and lacks little.
-    fn hears(&self, copy: CopyId) -> bool {
+    /// Whether a copy has acknowledged this leader within the last heartbeats.
+    fn acknowledged(&self, copy: CopyId) -> bool {
         let recent = Duration::from_millis(3 * self.host.timing.heartbeat_ms);
-        let acknowledged = {
-            let metrics = self.raft.metrics();
-            let metrics = metrics.borrow_watched();
-            let heartbeats = metrics.heartbeat.as_ref();
-            heartbeats.and_then(|all| all.get(&copy.pack()).copied().flatten()).is_some_and(|at| at.elapsed() < recent)
-        };
-        acknowledged && self.progress().iter().any(|one| one.copy == copy && one.behind <= 64)
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let heartbeats = metrics.heartbeat.as_ref();
+        heartbeats.and_then(|all| all.get(&copy.pack()).copied().flatten()).is_some_and(|at| at.elapsed() < recent)
+    }
+
+    /// Whether a follower has done so and lacks little.
+    fn hears(&self, copy: CopyId) -> bool {
+        self.acknowledged(copy) && self.progress().iter().any(|one| one.copy == copy && one.behind <= 64)
     }
 
     /// Hands leadership to whichever voter is most caught up; false where there is no other voter.

@@ -30,7 +30,7 @@ use openraft::storage::RaftLogStorage;
 use openraft::{AsyncRuntime, Config, Raft, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -91,6 +91,8 @@ pub struct Group<RT: AsyncRuntime> {
     receiver: Mutex<Receiver>,
     sampler: LeaseSampler,
     stopped: AtomicBool,
+    /// Changes of the members that were ordered: the last one counts.
+    reshapes: AtomicU64,
     /// Whether followers are being told of recency.
     telling: AtomicBool,
     machine: Weak<()>,
@@ -130,6 +132,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             receiver: Mutex::new(Receiver::new()),
             sampler: LeaseSampler::default(),
             stopped: AtomicBool::new(false),
+            reshapes: AtomicU64::new(0),
             telling: AtomicBool::new(false),
             machine: life,
         });
