@@ -18,6 +18,7 @@ pub mod randomkey;
 pub mod rename;
 pub mod restore;
 pub mod scan;
+mod stream_payload;
 pub mod touch;
 pub mod ttl;
 pub mod type_;
