@@ -110,6 +110,7 @@ const FAMILIES: &[Family] = &[
     Family::List,
     Family::Set,
     Family::SortedSet,
+    Family::Stream,
     Family::Connection,
     Family::Server,
     Family::Cluster,

@@ -30,6 +30,7 @@ pub mod session;
 pub mod set;
 pub mod sorted_set;
 pub mod spec;
+pub mod stream;
 pub mod string;
 pub mod table;
 #[cfg(test)]

@@ -111,6 +111,8 @@ pub enum Family {
     Set,
     /// `sorted_set`
     SortedSet,
+    /// `stream`
+    Stream,
     /// `connection`
     Connection,
     /// `server`
@@ -133,6 +135,7 @@ impl Family {
             Self::List => "list",
             Self::Set => "set",
             Self::SortedSet => "sorted_set",
+            Self::Stream => "stream",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

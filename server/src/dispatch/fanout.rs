@@ -50,7 +50,7 @@ impl Conversation {
         let (entry, args) = (candidate.entry, candidate.args);
         let step = match entry.spec.keys {
             KeySpec::Range { step, .. } => usize::from(step),
-            KeySpec::None | KeySpec::Counted { .. } | KeySpec::StoreCounted { .. } => 1,
+            KeySpec::None | KeySpec::Counted { .. } | KeySpec::StoreCounted { .. } | KeySpec::Streams => 1,
         };
         // MSET with an odd number of arguments is for its handler to refuse, before anything is split.
         if !(args.len() - 1).is_multiple_of(step) {

@@ -398,7 +398,7 @@ pub(super) fn mix(seed: u64) -> u64 {
 #[cfg(test)]
 impl Keyspace {
     /// Checks that every structure agrees with the others, and that the account is what adding up gives.
-    pub(super) fn check_invariants(&mut self) {
+    pub(crate) fn check_invariants(&mut self) {
         let view = self.view.as_mut().map_or(0, |view| size_of::<View>() + view.check());
         let items = self.items.check();
         assert_eq!(self.memory_bytes(), size_of::<Self>() + items + view);

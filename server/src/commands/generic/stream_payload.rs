@@ -1,7 +1,7 @@
 //! Streams in payloads of DUMP and RESTORE.
 
-use crate::keyspace::collections::stream::{Group, StreamBuilder, StreamId, StreamRef, elements_of};
 use crate::keyspace::collections::stream::LargeStream;
+use crate::keyspace::collections::stream::{Group, StreamBuilder, StreamId, StreamRef, elements_of};
 use crate::rdb::{Malformed, stream as rdb};
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -86,6 +86,7 @@ pub(super) fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     add(spec.family == Family::List, "@list");
     add(spec.family == Family::Set, "@set");
     add(spec.family == Family::SortedSet, "@sortedset");
+    add(spec.family == Family::Stream && !matches!(spec.handler, Handler::Container(_)), "@stream");
     add(has(Flags::PUBSUB), "@pubsub");
     add(has(Flags::ADMIN), "@admin");
     add(has(Flags::FAST), "@fast");
@@ -133,6 +134,11 @@ fn tips(spec: &CommandSpec) -> Vec<&'static str> {
     if chosen || matches!(spec.name, "hscan" | "sscan" | "zscan") {
         tips.push("nondeterministic_output");
     }
+    if spec.family == Family::Stream
+        && matches!(spec.name, "xadd" | "xautoclaim" | "xclaim" | "xpending" | "xtrim" | "consumers")
+    {
+        tips.push("nondeterministic_output");
+    }
     let volatile = matches!(spec.name, "ttl" | "pttl" | "expiretime" | "pexpiretime" | "time" | "role" | "info");
     if volatile && tips.is_empty() {
         tips.push("nondeterministic_output");
@@ -144,6 +150,13 @@ fn key_specs(spec: &CommandSpec, reply: &mut ReplyBuffer) {
     let runs = key_access::runs(spec);
     reply.array_header(runs.len());
     for KeyRun { first, last, step, flags } in runs {
+        if spec.keys == KeySpec::Streams {
+            // From where a group's name cannot be taken for the word.
+            let from = if spec.flags.contains(Flags::WRITE) { 4 } else { 1 };
+            let range = [("lastkey", last), ("keystep", i64::from(step)), ("limit", 2)];
+            key_spec_of(reply, flags, |reply| keyword(reply, "STREAMS", from), "range", &range);
+            continue;
+        }
         if let KeySpec::Counted { count } | KeySpec::StoreCounted { count } = spec.keys
             && first > count
         {
@@ -156,13 +169,35 @@ fn key_specs(spec: &CommandSpec, reply: &mut ReplyBuffer) {
 }
 
 fn key_spec(reply: &mut ReplyBuffer, flags: &[&str], begin: u16, kind: &str, find: &[(&str, i64)]) {
+    key_spec_of(reply, flags, |reply| search(reply, "index", &[("index", i64::from(begin))]), kind, find);
+}
+
+fn key_spec_of(
+    reply: &mut ReplyBuffer,
+    flags: &[&str],
+    begin: impl FnOnce(&mut ReplyBuffer),
+    kind: &str,
+    find: &[(&str, i64)],
+) {
     reply.map_header(3);
     reply.bulk(b"flags");
     words(reply, flags, ReplyBuffer::set_header);
     reply.bulk(b"begin_search");
-    search(reply, "index", &[("index", i64::from(begin))]);
+    begin(reply);
     reply.bulk(b"find_keys");
     search(reply, kind, find);
+}
+
+fn keyword(reply: &mut ReplyBuffer, word: &str, from: i64) {
+    reply.map_header(2);
+    reply.bulk(b"type");
+    reply.bulk(b"keyword");
+    reply.bulk(b"spec");
+    reply.map_header(2);
+    reply.bulk(b"keyword");
+    reply.bulk(word.as_bytes());
+    reply.bulk(b"startfrom");
+    reply.integer(from);
 }
 
 fn search(reply: &mut ReplyBuffer, kind: &str, numbers: &[(&str, i64)]) {

@@ -5,7 +5,7 @@ use super::{BASE, find};
 use crate::commands::connection::arguments::integer;
 use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::{CommandError, CommandSpec, Handler, table};
-use larder_protocol::{Args, Arity, KeySpec, ReplyBuffer};
+use larder_protocol::{Args, Arity, KeySpec, ReplyBuffer, stream_keys};
 
 /// COMMAND GETKEYS command [arg [arg ...]]
 pub(super) static GETKEYS: CommandSpec = CommandSpec {
@@ -43,7 +43,10 @@ fn locate(args: Args<'_>) -> Result<(&'static CommandSpec, Vec<usize>), CommandE
         return Err(CommandError::text("ERR Invalid number of arguments specified for command"));
     }
     let count = |at: usize| args.get(at).and_then(|count| integer(count).ok()).and_then(|n| usize::try_from(n).ok());
-    let positions: Vec<usize> = spec.keys.positions(args.len(), count).collect();
+    let positions: Vec<usize> = match spec.keys {
+        KeySpec::Streams => stream_keys(args.iter()).into_iter().flatten().collect(),
+        keys => keys.positions(args.len(), count).collect(),
+    };
     if positions.is_empty() {
         return Err(CommandError::text("ERR Invalid arguments specified for command"));
     }

@@ -40,8 +40,6 @@ impl Keyed for Block {
 /// What stands before the entries.
 #[derive(Clone, Copy)]
 struct Head {
-    live: i64,
-    deleted: i64,
     fields: usize,
     fields_at: usize,
     entries_at: usize,
@@ -95,12 +93,9 @@ impl Block {
     }
 
     fn head(&self) -> Head {
-        let (live, at) = number(&self.bytes, 0);
-        let (deleted, at) = number(&self.bytes, at);
-        let (fields, fields_at) = number(&self.bytes, at);
+        let (fields, fields_at) = number(&self.bytes, listpack::nth(&self.bytes, 0, 2));
         let fields = fields as usize;
-        let entries_at = listpack::nth(&self.bytes, fields_at, fields + 1);
-        Head { live, deleted, fields, fields_at, entries_at }
+        Head { fields, fields_at, entries_at: listpack::nth(&self.bytes, fields_at, fields + 1) }
     }
 
     /// How many entries are not deleted.
@@ -112,7 +107,8 @@ impl Block {
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         let (live, at) = number(&self.bytes, 0);
         let (deleted, _) = number(&self.bytes, at);
-        FRAME_BYTES + self.bytes.len() + bytes < STREAM_BLOCK_BYTES_MAX && live + deleted < STREAM_BLOCK_ENTRIES_MAX as i64
+        FRAME_BYTES + self.bytes.len() + bytes < STREAM_BLOCK_BYTES_MAX
+            && live + deleted < STREAM_BLOCK_ENTRIES_MAX as i64
     }
 
     /// Gives back the room at the end: the block grows no more.

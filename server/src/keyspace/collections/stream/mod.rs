@@ -14,6 +14,8 @@ mod id;
 mod progress;
 mod range;
 mod sequence;
+#[cfg(test)]
+pub(super) mod tests;
 mod trim;
 
 pub use block::Pairs;
@@ -315,11 +317,7 @@ impl StreamMut<'_, '_> {
     }
 
     /// Lets `edit` change a group, with the stream to read beside it; `None` where there is none of this name.
-    pub fn edit_group<R>(
-        &mut self,
-        name: &[u8],
-        edit: impl FnOnce(&mut Group, StreamRef<'_>) -> R,
-    ) -> Option<R> {
+    pub fn edit_group<R>(&mut self, name: &[u8], edit: impl FnOnce(&mut Group, StreamRef<'_>) -> R) -> Option<R> {
         let place = self.read().0.place_of(name).ok()?;
         let stream = self.large();
         let mut group = stream.groups.remove(place);

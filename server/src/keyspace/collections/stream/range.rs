@@ -1,9 +1,9 @@
 //! Entries of a range.
 
+use super::LargeStream;
 use super::block::{Block, Found, Pairs};
 use super::id::StreamId;
 use super::sequence::Place;
-use super::LargeStream;
 use std::ops::RangeInclusive;
 
 /// An entry.

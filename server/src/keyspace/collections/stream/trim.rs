@@ -1,7 +1,7 @@
 //! Trimming: entries go from the front.
 
-use super::id::StreamId;
 use super::LargeStream;
+use super::id::StreamId;
 
 /// Up to where a stream is trimmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
