@@ -2,10 +2,10 @@
 
 use super::ids::reply_id;
 use crate::commands::CommandError;
-use crate::commands::connection::arguments::text;
 use crate::keyspace::collections::listpack::Text;
 use crate::keyspace::collections::stream::Entry;
 use larder_protocol::ReplyBuffer;
+use std::borrow::Cow;
 
 /// An entry: its id, and its fields and values.
 pub(super) fn reply_entry(reply: &mut ReplyBuffer, entry: &Entry<'_>) {
@@ -36,6 +36,11 @@ pub(super) fn reply_entries<'a>(reply: &mut ReplyBuffer, entries: impl Iterator<
 /// `0` means all.
 pub(super) fn limit(count: i64) -> usize {
     if count == 0 { usize::MAX } else { usize::try_from(count).unwrap_or(usize::MAX) }
+}
+
+/// An argument as errors repeat it: up to the first zero byte, where C ends it.
+pub(super) fn text(argument: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(argument.split(|byte| *byte == 0).next().unwrap_or_default())
 }
 
 /// There is no such key, or it has no such group.

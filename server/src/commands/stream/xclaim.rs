@@ -1,8 +1,7 @@
 //! XCLAIM: <https://redis.io/docs/latest/commands/xclaim/>
 
 use super::ids::{self, reply_id};
-use super::shapes::{no_key_or_group, reply_array, reply_entry};
-use crate::commands::connection::arguments::text;
+use super::shapes::{no_key_or_group, reply_array, reply_entry, text};
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, OrCreate, number};
 use crate::keyspace::collections::stream::{Group, StreamId, StreamRef};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
