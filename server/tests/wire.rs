@@ -16,5 +16,7 @@ mod pipeline;
 mod redis;
 #[path = "wire/session.rs"]
 mod session;
+#[path = "wire/streams.rs"]
+mod streams;
 #[path = "wire/transactions.rs"]
 mod transactions;

@@ -95,3 +95,141 @@ fn fill(group: &mut Group, record: &rdb::Group<'_>) -> Result<(), Malformed> {
     }
     if unowned.is_empty() { Ok(()) } else { Err(Malformed) }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::generic::dump::DUMP;
+    use crate::commands::generic::restore::RESTORE;
+    use crate::commands::stream::{xgroup, xinfo};
+    use crate::commands::testing::Bench;
+    use crate::rdb;
+    use proptest::prelude::*;
+
+    /// A stream with all that there is, on a bench of its own.
+    fn filled() -> Bench {
+        let mut bench = Bench::new();
+        for n in 1..=130 {
+            bench.run(&format!("XADD k {n} field value:{n}"));
+        }
+        bench.run("XADD k 200 other 1 field 2");
+        bench.call(&xgroup::CREATE, "XGROUP CREATE k g 0");
+        bench.call(&xgroup::CREATE, "XGROUP CREATE k h $");
+        bench.run("XREADGROUP GROUP g one COUNT 5 STREAMS k >");
+        bench.run("XREADGROUP GROUP g two COUNT 5 STREAMS k >");
+        bench.run("XDEL k 3 100");
+        bench
+    }
+
+    fn dumped(bench: &mut Bench) -> Vec<u8> {
+        let reply = bench.raw(&DUMP, &[b"DUMP", b"k"]);
+        let at = reply.windows(2).position(|pair| pair == b"\r\n").expect("a bulk string") + 2;
+        reply[at..reply.len() - 2].to_vec()
+    }
+
+    fn sealed(body: &[u8]) -> Vec<u8> {
+        let mut writer = rdb::Writer::new(body[0]);
+        writer.raw(&body[1..]);
+        rdb::seal(writer)
+    }
+
+    fn restore(bench: &mut Bench, payload: &[u8]) -> String {
+        bench.call_args(&RESTORE, &[b"RESTORE", b"k", b"0", payload, b"REPLACE"])
+    }
+
+    #[test]
+    fn what_is_dumped_is_restored() {
+        let mut bench = filled();
+        let before = bench.call(&xinfo::STREAM, "XINFO STREAM k FULL COUNT 0");
+        let payload = dumped(&mut bench);
+        assert_eq!(restore(&mut bench, &payload), "+OK|");
+        assert_eq!(bench.call(&xinfo::STREAM, "XINFO STREAM k FULL COUNT 0"), before);
+        bench.keyspace.check_invariants();
+    }
+
+    /// A stream of one entry, pending for a consumer, in the spelling of a type byte.
+    fn spelled(type_byte: u8) -> Vec<u8> {
+        let mut bench = Bench::new();
+        bench.run("XADD k 1-1 f v");
+        let body = dumped(&mut bench);
+        let mut reader = rdb::Reader::new(&body[1..]);
+        let stream = rdb::stream::Stream::read(&mut reader, rdb::TYPE_STREAM_2).expect("a stream");
+        let listpack = [&[0; 6][..], &stream.blocks[0].1, &[0xFF]].concat();
+        let listpack = [&(listpack.len() as u32).to_le_bytes()[..], &listpack[4..]].concat();
+        let key = [&1u64.to_be_bytes()[..], &1u64.to_be_bytes()].concat();
+        let mut writer = rdb::Writer::new(type_byte);
+        writer.length(1);
+        writer.string(&key);
+        writer.string(&listpack);
+        // Length, last id; and, where it is known, first id, highest deleted id, entries added.
+        let known = [1, 1, 1, 1, 1, 0, 7, 9];
+        known[..if type_byte == rdb::TYPE_STREAM { 3 } else { 8 }].iter().for_each(|number| writer.length(*number));
+        writer.length(1);
+        writer.string(b"g");
+        [1, 1].iter().for_each(|number| writer.length(*number));
+        if type_byte != rdb::TYPE_STREAM {
+            writer.length(9);
+        }
+        writer.length(1);
+        writer.raw(&key);
+        writer.raw(&5u64.to_le_bytes());
+        writer.length(3);
+        writer.length(1);
+        writer.string(b"c");
+        writer.raw(&8u64.to_le_bytes());
+        if type_byte == rdb::TYPE_STREAM_3 {
+            writer.raw(&6u64.to_le_bytes());
+        }
+        writer.length(1);
+        writer.raw(&key);
+        rdb::seal(writer)
+    }
+
+    #[test]
+    fn every_spelling_is_read() {
+        for (type_byte, deleted, added, active) in
+            [(rdb::TYPE_STREAM, "0-0", 1, 8), (rdb::TYPE_STREAM_2, "0-7", 9, 8), (rdb::TYPE_STREAM_3, "0-7", 9, 6)]
+        {
+            let mut bench = Bench::new();
+            assert_eq!(restore(&mut bench, &spelled(type_byte)), "+OK|");
+            let full = bench.call(&xinfo::STREAM, "XINFO STREAM k FULL");
+            let expected = format!(
+                "$20|max-deleted-entry-id|$3|{deleted}|$13|entries-added|:{added}|$23|recorded-first-entry-id|$3|1-1|$7|entries|*1|\
+                 *2|$3|1-1|*2|$1|f|$1|v|$6|groups|*1|*14|$4|name|$1|g|$17|last-delivered-id|$3|1-1|$12|entries-read|:{added}|\
+                 $3|lag|:0|$9|pel-count|:1|$7|pending|*1|*4|$3|1-1|$1|c|:5|:3|$9|consumers|*1|*10|$4|name|$1|c|\
+                 $9|seen-time|:8|$11|active-time|:{active}|$9|pel-count|:1|$7|pending|*1|*3|$3|1-1|:5|:3|"
+            );
+            assert!(full.ends_with(&expected), "{full}");
+        }
+    }
+
+    proptest! {
+        /// A payload with a right checksum may hold anything: it is refused, or it is a stream.
+        #[test]
+        fn tampered_payloads_do_no_harm(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            cut in prop::option::of(any::<prop::sample::Index>()), small: bool
+        ) {
+            let mut bench = filled();
+            let payload = if small { spelled(rdb::TYPE_STREAM_3) } else { dumped(&mut bench) };
+            let mut body = payload[..payload.len() - 10].to_vec();
+            for (at, byte) in changes {
+                let at = 1 + at.index(body.len() - 1);
+                body[at] = byte;
+            }
+            if let Some(cut) = cut {
+                body.truncate(1 + cut.index(body.len() - 1));
+            }
+            let reply = restore(&mut bench, &sealed(&body));
+            prop_assert!(reply == "+OK|" || reply == "-ERR Bad data format|", "{reply}");
+            bench.keyspace.check_invariants();
+            bench.call(&xinfo::STREAM, "XINFO STREAM k FULL COUNT 0");
+            for line in [
+                "XADD k * a b", "XREADGROUP GROUP g one STREAMS k >", "XREADGROUP GROUP g one STREAMS k 0", "XREVRANGE k + -",
+                "XAUTOCLAIM k g two 0 0", "XDEL k 5 6", "XTRIM k MAXLEN 2", "XTRIM k MINID ~ 150",
+            ] {
+                bench.run(line);
+            }
+            bench.keyspace.check_invariants();
+        }
+    }
+}

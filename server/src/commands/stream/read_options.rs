@@ -40,7 +40,7 @@ pub(super) struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    pub(super) fn parse(args: Args<'a>, of: Of, now_ms: u64) -> Result<Self, CommandError> {
+    pub(super) fn parse(args: Args<'a>, of: Of) -> Result<Self, CommandError> {
         let nothing = args.from(args.len());
         let (keys, ids) = (nothing, nothing);
         let mut options = Self { block_ms: None, count: usize::MAX, no_ack: false, group: None, keys, ids };
@@ -51,7 +51,7 @@ impl<'a> Options<'a> {
             let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
             if is("BLOCK") && more > 0 {
                 at += 1;
-                options.block_ms = Some(timeout(&args[at], now_ms)?);
+                options.block_ms = Some(timeout(&args[at])?);
             } else if is("COUNT") && more > 0 {
                 at += 1;
                 options.count = super::shapes::limit(number::integer(&args[at])?.max(0));
@@ -85,7 +85,10 @@ impl<'a> Options<'a> {
     }
 }
 
-fn timeout(text: &[u8], now_ms: u64) -> Result<u64, CommandError> {
+/// Longest wait: its end must be an instant that 64 bits hold, for a thousand years to come.
+const TIMEOUT_MS_MAX: u64 = i64::MAX as u64 - (1 << 45);
+
+fn timeout(text: &[u8]) -> Result<u64, CommandError> {
     let timeout = u64::try_from(number::parse_i64(text).ok_or(TIMEOUT)?).map_err(|_| NEGATIVE_TIMEOUT)?;
-    if timeout > (i64::MAX as u64).saturating_sub(now_ms) { Err(LATE_TIMEOUT) } else { Ok(timeout) }
+    if timeout > TIMEOUT_MS_MAX { Err(LATE_TIMEOUT) } else { Ok(timeout) }
 }

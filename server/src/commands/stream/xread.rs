@@ -35,7 +35,7 @@ fn read(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> R
 /// Answers with what there is. False, and nothing is written, where there is nothing: then the command waits, if BLOCK says
 /// so and it may, and is answered with a null array otherwise.
 pub(super) fn answer(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<bool, CommandError> {
-    let options = Options::parse(args, Of::Read, context.now)?;
+    let options = Options::parse(args, Of::Read)?;
     let after = resolve(context, &options)?;
     let mut parts = Parts::new(reply.version());
     for (key, after) in options.keys.iter().zip(after) {

@@ -43,7 +43,7 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
 /// Answers with what there is. False, and nothing is written, where there is nothing: then the command waits, if BLOCK says
 /// so and it may, and is answered with a null array otherwise. The consumers are made and noted as seen either way.
 pub(super) fn answer(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<bool, CommandError> {
-    let options = Options::parse(args, Of::ReadGroup, context.now)?;
+    let options = Options::parse(args, Of::ReadGroup)?;
     let (group, consumer) = options.group.expect("it was asked for");
     let after = resolve(context, &options, group)?;
     let now_ms = context.now.cast_signed();

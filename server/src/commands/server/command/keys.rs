@@ -91,10 +91,15 @@ mod tests {
         let node = StubNode::new();
         let mut session = node.connect(PortKind::Client);
         assert_eq!(node.run(&mut session, "COMMAND GETKEYS SET k v EX 5"), "*1\r\n$1\r\nk\r\n");
+        let keys = node.run(&mut session, "COMMAND GETKEYS XREADGROUP GROUP streams c COUNT 1 STREAMS a b > 0");
+        assert_eq!(keys, "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+        let flags = "*1\r\n*2\r\n$1\r\na\r\n*2\r\n+RO\r\n+access\r\n";
+        assert_eq!(node.run(&mut session, "COMMAND GETKEYSANDFLAGS XREAD STREAMS a 0"), flags);
         let flags = "*1\r\n*2\r\n$1\r\nk\r\n*2\r\n+RO\r\n+access\r\n";
         assert_eq!(node.run(&mut session, "COMMAND GETKEYSANDFLAGS get k"), flags);
         for (line, error) in [
             ("COMMAND GETKEYS nonsense k", "Invalid command specified"),
+            ("COMMAND GETKEYS XREAD STREAMS a b 0", "Invalid arguments specified for command"),
             ("COMMAND GETKEYS ping x", "The command has no key arguments"),
             ("COMMAND GETKEYS get a b", "Invalid number of arguments specified for command"),
         ] {

@@ -307,7 +307,8 @@ impl StreamMut<'_, '_> {
     /// Removes a group; false where there is none of this name.
     pub fn destroy_group(&mut self, name: &[u8]) -> bool {
         let Ok(place) = self.read().0.place_of(name) else { return false };
-        let stream = self.large();
+        // Unlike other changes of groups: who waits for entries of this one has to know.
+        let stream = self.change();
         let group = stream.groups.remove(place);
         stream.group_bytes -= group.bytes();
         if group.weight() > super::LAZY_ELEMENTS_MIN {
