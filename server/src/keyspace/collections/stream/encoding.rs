@@ -143,7 +143,7 @@ impl StreamBuilder {
     /// Adds a group, to be filled; `None` where there is one of this name.
     pub fn group(&mut self, name: &[u8], last_id: StreamId, entries_read: Option<i64>) -> Option<&mut Group> {
         let place = self.stream.place_of(name).err()?;
-        self.stream.groups.insert(place, Box::new(Group::new(name, last_id, entries_read)));
+        self.stream.groups.insert(place, Group::new(name, last_id, entries_read));
         Some(&mut self.stream.groups[place])
     }
 
@@ -166,7 +166,7 @@ impl StreamBuilder {
     /// The stream; `None` where its last id is below that of an entry.
     pub fn finish(mut self) -> Option<LargeStream> {
         self.set_facts();
-        self.stream.group_bytes = self.stream.groups.iter().map(|group| group.bytes()).sum();
+        self.stream.group_bytes = self.stream.groups.iter().map(Group::bytes).sum();
         let sound = self.stream.blocks.last().is_none_or(|last| last.last_id() <= self.last_id);
         sound.then_some(self.stream)
     }

@@ -93,15 +93,11 @@ impl Group {
         &self.name
     }
 
-    /// Bytes of its allocations, its own included.
+    /// Bytes of its allocations.
     pub(super) fn bytes(&self) -> usize {
         let vectors = self.consumers.capacity() * size_of::<Option<Consumer>>()
             + (self.by_name.capacity() + self.free.capacity()) * size_of::<u32>();
-        allocated_bytes(size_of::<Self>())
-            + allocated_bytes(self.name.len())
-            + self.pending.bytes()
-            + self.consumer_bytes
-            + vectors
+        allocated_bytes(self.name.len()) + self.pending.bytes() + self.consumer_bytes + vectors
     }
 
     fn of(&self, number: u32) -> &Consumer {

@@ -46,7 +46,7 @@ pub struct LargeStream {
     last_id: StreamId,
     max_deleted_id: StreamId,
     entries_added: u64,
-    groups: Vec<Box<Group>>,
+    groups: Vec<Group>,
     group_bytes: usize,
 }
 
@@ -58,11 +58,11 @@ impl LargeStream {
 
     /// How much there is to free.
     pub(in crate::keyspace) fn weight(&self) -> usize {
-        self.blocks.len() + self.groups.iter().map(|group| group.weight()).sum::<usize>()
+        self.blocks.len() + self.groups.iter().map(Group::weight).sum::<usize>()
     }
 
     pub(in crate::keyspace) fn bytes(&self) -> usize {
-        let groups = self.groups.capacity() * size_of::<Box<Group>>();
+        let groups = self.groups.capacity() * size_of::<Group>();
         allocated_bytes(size_of::<Self>()) + self.blocks.bytes() + self.group_bytes + groups
     }
 
@@ -125,8 +125,8 @@ impl LargeStream {
         assert_eq!(all().next().map_or(StreamId::MIN, |entry| entry.id), self.first_id);
         assert!(all().all(|entry| entry.id <= self.last_id));
         assert!(self.groups.windows(2).all(|pair| pair[0].name() < pair[1].name()));
-        self.groups.iter().for_each(|group| group.check());
-        assert_eq!(self.groups.iter().map(|group| group.bytes()).sum::<usize>(), self.group_bytes);
+        self.groups.iter().for_each(Group::check);
+        assert_eq!(self.groups.iter().map(Group::bytes).sum::<usize>(), self.group_bytes);
     }
 }
 
@@ -188,12 +188,12 @@ impl<'a> StreamRef<'a> {
 
     /// The groups, by name.
     pub fn groups(&self) -> impl ExactSizeIterator<Item = &'a Group> + use<'a> {
-        self.0.groups.iter().map(|group| &**group)
+        self.0.groups.iter()
     }
 
     /// The group with a name.
     pub fn group(&self, name: &[u8]) -> Option<&'a Group> {
-        self.0.place_of(name).ok().map(|place| &*self.0.groups[place])
+        self.0.place_of(name).ok().map(|place| &self.0.groups[place])
     }
 
     /// How many entries a group has still to read, where that is known.
@@ -298,7 +298,7 @@ impl StreamMut<'_, '_> {
     pub fn create_group(&mut self, name: &[u8], last_id: StreamId, entries_read: Option<i64>) -> bool {
         let Err(place) = self.read().0.place_of(name) else { return false };
         let stream = self.large();
-        let group = Box::new(Group::new(name, last_id, entries_read));
+        let group = Group::new(name, last_id, entries_read);
         stream.group_bytes += group.bytes();
         stream.groups.insert(place, group);
         true
@@ -311,6 +311,9 @@ impl StreamMut<'_, '_> {
         let stream = self.change();
         let group = stream.groups.remove(place);
         stream.group_bytes -= group.bytes();
+        if stream.groups.len() < stream.groups.capacity() / 4 {
+            stream.groups.shrink_to(stream.groups.len() * 2);
+        }
         if group.weight() > super::LAZY_ELEMENTS_MIN {
             crate::keyspace::reclaim::later(group);
         }
@@ -321,11 +324,12 @@ impl StreamMut<'_, '_> {
     pub fn edit_group<R>(&mut self, name: &[u8], edit: impl FnOnce(&mut Group, StreamRef<'_>) -> R) -> Option<R> {
         let place = self.read().0.place_of(name).ok()?;
         let stream = self.large();
-        let mut group = stream.groups.remove(place);
-        stream.group_bytes -= group.bytes();
-        let result = edit(&mut group, StreamRef(stream));
-        stream.group_bytes += group.bytes();
-        stream.groups.insert(place, group);
+        let mut groups = std::mem::take(&mut stream.groups);
+        let group = &mut groups[place];
+        let before = group.bytes();
+        let result = edit(group, StreamRef(stream));
+        stream.group_bytes = stream.group_bytes - before + group.bytes();
+        stream.groups = groups;
         Some(result)
     }
 }
