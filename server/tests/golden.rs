@@ -129,7 +129,8 @@ fn streams_are_answered_alike() {
         let show = |command: &Command| command.iter().map(|word| word.escape_ascii().to_string()).collect::<Vec<_>>();
         let shown = |upto: usize| history[..=upto].iter().map(|command| show(command).join(" ")).collect::<Vec<_>>();
         for (number, command) in history.iter().enumerate() {
-            let (theirs, ours) = (server.call(command), local.call(command));
+            let theirs = if streams::may_wait(command) { server.call_at_once(command) } else { server.call(command) };
+            let ours = local.call(command);
             if streams::is_newer(&ours) {
                 return;
             }
@@ -170,6 +171,50 @@ fn streams_are_answered_alike() {
             }
         }
     });
+}
+
+/// Inside of a transaction nothing waits: what there is is taken, or the answer is null.
+#[test]
+fn blocking_commands_are_answered_alike_where_they_cannot_wait() {
+    rounds(30, |server, local, seed| {
+        let mut generator = Generator::new(seed);
+        let mut pick = |words: &[&'static str]| words[generator.below(words.len())];
+        for _ in 0..150 {
+            let (key, other) = (pick(&["l", "m", "z", "y", "s", "x"]), pick(&["l", "m", "z", "s", "x"]));
+            let seconds = pick(&["0", "0.1", "1e-3", "0x1", "-1", "x", "nan", "", "-0.5"]);
+            let (from, to) = (pick(&["LEFT", "right", "UP"]), pick(&["LEFT", "RIGHT", "LEFT", "5"]));
+            let (end, count) =
+                (pick(&["MIN", "max", "LEFT"]), pick(&["COUNT 2", "COUNT 0", "COUNT", "FOO", "COUNT 1 COUNT 1"]));
+            let keys = pick(&["1", "2", "0", "x", "-1", "3"]);
+            let line = match generator_line(&mut pick) {
+                0 => format!("RPUSH {key} 1 2 3"),
+                1 => format!("ZADD {key} 1 a 2 b 3.5 c"),
+                2 => "SET s v".into(),
+                3 => format!("BLPOP {key} {other} {seconds}"),
+                4 => format!("BRPOP {key} {seconds}"),
+                5 => format!("BLMOVE {key} {other} {from} {to} {seconds}"),
+                6 => format!("BRPOPLPUSH {key} {other} {seconds}"),
+                7 => format!("BLMPOP {seconds} {keys} {key} {other} {from} {count}"),
+                8 => format!("BLMPOP 0 2 {key} {other} LEFT"),
+                9 => format!("BZPOPMIN {key} {other} {seconds}"),
+                10 => format!("BZPOPMAX {key} 0"),
+                11 => format!("BZMPOP {seconds} {keys} {key} {other} {end} {count}"),
+                _ => format!("BZMPOP 0 2 {key} {other} MAX COUNT 2"),
+            };
+            let command = words(&line);
+            server.call(&words("MULTI"));
+            let queued = server.call(&command);
+            assert_eq!(queued, b"+QUEUED\r\n", "{line}");
+            let theirs = server.call(&words("EXEC"));
+            let ours = [b"*1\r\n".to_vec(), local.call(&command)].concat();
+            check(&command, Mask::Exact, &theirs, &ours, seed, &[]);
+        }
+    });
+}
+
+fn generator_line(pick: &mut impl FnMut(&[&'static str]) -> &'static str) -> u8 {
+    let all = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"];
+    pick(&all).parse().expect("a number")
 }
 
 #[test]

@@ -97,8 +97,6 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("touch", "Keys of several slots are split on the client port."),
     ("unlink", "Keys of several slots are split on the client port; not atomic across slots then."),
     ("xinfo|stream", "`radix-tree-nodes` counts the nodes of Larder's own index of blocks."),
-    ("xread", "Does not wait yet: BLOCK is answered as inside MULTI."),
-    ("xreadgroup", "Does not wait yet: BLOCK is answered as inside MULTI."),
     ("zrandmember", "With repetitions, at most 67,108,864."),
     ("zscan", "As HSCAN."),
 ];

@@ -6,6 +6,7 @@
 
 pub mod bitmap;
 pub mod block;
+pub mod blocking;
 pub mod cluster;
 mod collection_scan;
 pub mod connection;

@@ -3,6 +3,7 @@
 use super::proposer::Inbox;
 use super::share::{Refusal, Share, ShareOutcome};
 use super::types::{LogId, StoredMembership};
+use super::waiters::Waiters;
 use crate::clock::{self, UnixMs};
 use crate::commands::Context;
 use crate::ids::{NodeNo, PartitionId};
@@ -62,9 +63,11 @@ pub struct PartitionState {
     pub(super) membership: StoredMembership,
     /// Where a view is open: the log index at which it was opened.
     pub(super) view_index: Option<u64>,
+    /// Commands that wait until they can be served.
+    pub(super) waiters: Waiters,
 }
 
-/// The locked state. Letting go of it publishes the memory account.
+/// The locked state. Before it is let go of, those who wait are looked after; and the memory account is published.
 pub struct PartitionGuard<'a> {
     partition: &'a Partition,
     state: MutexGuard<'a, PartitionState>,
@@ -86,6 +89,7 @@ impl DerefMut for PartitionGuard<'_> {
 
 impl Drop for PartitionGuard<'_> {
     fn drop(&mut self) {
+        self.state.look_after_waiters();
         self.partition.memory_bytes.store(self.state.keyspace.memory_bytes(), Ordering::Relaxed);
     }
 }
@@ -100,6 +104,7 @@ impl Partition {
             applied: None,
             membership: StoredMembership::default(),
             view_index: None,
+            waiters: Waiters::default(),
         };
         Self {
             id,
@@ -259,7 +264,9 @@ impl PartitionState {
         self.keyspace.abandon_watches();
         let mut fresh = Keyspace::new(self.keyspace.seed());
         fresh.set_policy(self.keyspace.policy());
-        std::mem::replace(&mut self.keyspace, fresh)
+        let old = std::mem::replace(&mut self.keyspace, fresh);
+        self.expect_again();
+        old
     }
 
     /// The last entry applied to this copy.

@@ -87,6 +87,11 @@ pub fn is_newer(ours: &[u8]) -> bool {
     ours == b"-ERR The ID specified in XSETID is smaller than current max_deleted_entry_id\r\n"
 }
 
+/// Whether a command has the word BLOCK.
+pub fn may_wait(command: &Command) -> bool {
+    command.iter().any(|word| word.eq_ignore_ascii_case(b"BLOCK"))
+}
+
 /// What makes a redis-server of 7.0 have the consumers that one of 7.4 has after `command`: it makes them even where there
 /// is nothing to read or claim.
 pub fn consumers_made(command: &Command) -> Vec<Command> {
@@ -249,6 +254,10 @@ impl Streams {
         }
         if grouped && self.dice.one_in(5) {
             command.push(b"NOACK".to_vec());
+        }
+        if self.dice.one_in(6) {
+            let timeout = self.dice.pick(&["0", "0", "5", "-1", "x", "1.5", "9223372036854775807"]);
+            command.extend([b"BLOCK".to_vec(), timeout.as_bytes().to_vec()]);
         }
         command.push(b"streams".to_vec());
         let keys = if self.dice.one_in(3) { 2 } else { 1 };

@@ -1,11 +1,9 @@
 //! The options that XREAD and XREADGROUP share.
 
+use crate::commands::blocking::{self, WaitFor};
 use crate::commands::{CommandError, number};
 use larder_protocol::Args;
 
-const TIMEOUT: CommandError = CommandError::text("ERR timeout is not an integer or out of range");
-const NEGATIVE_TIMEOUT: CommandError = CommandError::text("ERR timeout is negative");
-const LATE_TIMEOUT: CommandError = CommandError::text("ERR timeout is out of range");
 const GROUP_HERE: CommandError =
     CommandError::text("ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.");
 const NOACK_HERE: CommandError =
@@ -26,8 +24,8 @@ pub(super) enum Of {
 
 /// What was read.
 pub(super) struct Options<'a> {
-    /// How long to wait in milliseconds, 0 being for ever; `None`: not at all.
-    pub(super) block_ms: Option<u64>,
+    /// How long to wait where there is nothing.
+    pub(super) wait: WaitFor,
     /// Entries of each stream at most.
     pub(super) count: usize,
     /// NOACK
@@ -43,7 +41,7 @@ impl<'a> Options<'a> {
     pub(super) fn parse(args: Args<'a>, of: Of) -> Result<Self, CommandError> {
         let nothing = args.from(args.len());
         let (keys, ids) = (nothing, nothing);
-        let mut options = Self { block_ms: None, count: usize::MAX, no_ack: false, group: None, keys, ids };
+        let mut options = Self { wait: WaitFor::Nothing, count: usize::MAX, no_ack: false, group: None, keys, ids };
         let mut at = 1;
         loop {
             let word = args.get(at).ok_or(CommandError::Syntax)?;
@@ -51,7 +49,7 @@ impl<'a> Options<'a> {
             let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
             if is("BLOCK") && more > 0 {
                 at += 1;
-                options.block_ms = Some(timeout(&args[at])?);
+                options.wait = blocking::milliseconds(&args[at])?;
             } else if is("COUNT") && more > 0 {
                 at += 1;
                 options.count = super::shapes::limit(number::integer(&args[at])?.max(0));
@@ -85,10 +83,7 @@ impl<'a> Options<'a> {
     }
 }
 
-/// Longest wait: its end must be an instant that 64 bits hold, for a thousand years to come.
-const TIMEOUT_MS_MAX: u64 = i64::MAX as u64 - (1 << 45);
-
-fn timeout(text: &[u8]) -> Result<u64, CommandError> {
-    let timeout = u64::try_from(number::parse_i64(text).ok_or(TIMEOUT)?).map_err(|_| NEGATIVE_TIMEOUT)?;
-    if timeout > TIMEOUT_MS_MAX { Err(LATE_TIMEOUT) } else { Ok(timeout) }
+/// Where the keys stand, once the options were read without a fault.
+pub(super) fn keys(args: Args<'_>) -> (usize, usize) {
+    larder_protocol::stream_keys(args.iter()).map_or((0, 0), |keys| (keys.start, keys.end))
 }

@@ -1,9 +1,11 @@
 //! XREAD: <https://redis.io/docs/latest/commands/xread/>
 
 use super::ids;
-use super::read_options::{Of, Options};
+use super::read_options::{self, Of, Options};
 use super::shapes::reply_entry;
+use crate::commands::blocking::Blocking;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler};
+use crate::keyspace::ValueRef;
 use crate::keyspace::collections::stream::StreamId;
 use larder_protocol::{Args, Arity, Flags, KeySpec, ProtocolVersion, ReplyBuffer};
 
@@ -21,6 +23,15 @@ pub static XREAD: CommandSpec = CommandSpec {
     handler: Handler::Read(read),
 };
 
+/// How XREAD waits.
+pub static XREAD_WAITS: Blocking = Blocking {
+    command: &XREAD,
+    timeout: |args| Ok(Options::parse(args, Of::Read)?.wait),
+    keys: read_options::keys,
+    worth: entries,
+    settle: Some(settle),
+};
+
 const NEW_HERE: CommandError = CommandError::text(
     "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
 );
@@ -32,9 +43,30 @@ fn read(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> R
     Ok(())
 }
 
-/// Answers with what there is. False, and nothing is written, where there is nothing: then the command waits, if BLOCK says
-/// so and it may, and is answered with a null array otherwise.
-pub(super) fn answer(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<bool, CommandError> {
+/// What is read stays, so an entry serves all who wait for it.
+fn entries(value: Option<ValueRef<'_>>) -> usize {
+    match value {
+        Some(ValueRef::Stream(stream)) if stream.len() > 0 => usize::MAX,
+        _ => 0,
+    }
+}
+
+/// `$` is the last id of the instant at which the command came.
+fn settle(context: &mut Context<'_>, args: Args<'_>) -> Vec<(usize, Vec<u8>)> {
+    let (from, to) = read_options::keys(args);
+    let mut settled = Vec::new();
+    for at in (from..to).filter(|at| args.get(at + to - from) == Some(b"$")) {
+        // A key of another type is for the attempt to refuse.
+        if let Ok(stream) = context.peek_stream(&args[at]) {
+            let last = stream.map_or(StreamId::MIN, |stream| stream.last_id());
+            settled.push((at + to - from, last.to_string().into_bytes()));
+        }
+    }
+    settled
+}
+
+/// Answers with what there is. False, and nothing is written, where there is nothing.
+fn answer(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<bool, CommandError> {
     let options = Options::parse(args, Of::Read)?;
     let after = resolve(context, &options)?;
     let mut parts = Parts::new(reply.version());
@@ -52,7 +84,7 @@ pub(super) fn answer(context: &mut Context<'_>, args: Args<'_>, reply: &mut Repl
 }
 
 /// The ids after which entries are wanted, `$` and `+` being what they are now.
-pub(super) fn resolve(context: &mut Context<'_>, options: &Options<'_>) -> Result<Vec<StreamId>, CommandError> {
+fn resolve(context: &mut Context<'_>, options: &Options<'_>) -> Result<Vec<StreamId>, CommandError> {
     let mut after = Vec::with_capacity(options.ids.len());
     for (key, id) in options.keys.iter().zip(options.ids.iter()) {
         let stream = context.read_stream(key)?;

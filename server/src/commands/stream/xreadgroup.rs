@@ -1,10 +1,12 @@
 //! XREADGROUP: <https://redis.io/docs/latest/commands/xreadgroup/>
 
 use super::ids::{self, reply_id};
-use super::read_options::{Of, Options};
+use super::read_options::{self, Of, Options};
 use super::shapes::{no_key_or_group, reply_entry};
 use super::xread::Parts;
+use crate::commands::blocking::Blocking;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, OrCreate};
+use crate::keyspace::ValueRef;
 use crate::keyspace::collections::stream::{ConsumerRef, Group, StreamId, StreamRef};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
@@ -21,6 +23,20 @@ pub static XREADGROUP: CommandSpec = CommandSpec {
     summary: "Returns new or historical messages from a stream for a consumer in a group. Blocks until a message is available otherwise.",
     handler: Handler::Write(apply),
 };
+
+/// How XREADGROUP waits.
+pub static XREADGROUP_WAITS: Blocking = Blocking {
+    command: &XREADGROUP,
+    timeout: |args| Ok(Options::parse(args, Of::ReadGroup)?.wait),
+    keys: read_options::keys,
+    worth: always,
+    settle: None,
+};
+
+/// Which group it is about is not known here; and where key or group are gone, who waits is told.
+fn always(_: Option<ValueRef<'_>>) -> usize {
+    usize::MAX
+}
 
 const LAST_HERE: CommandError = CommandError::text(
     "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by \
@@ -40,9 +56,9 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
     Ok(())
 }
 
-/// Answers with what there is. False, and nothing is written, where there is nothing: then the command waits, if BLOCK says
-/// so and it may, and is answered with a null array otherwise. The consumers are made and noted as seen either way.
-pub(super) fn answer(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<bool, CommandError> {
+/// Answers with what there is. False, and nothing is written, where there is nothing. The consumers are made and noted as
+/// seen either way.
+fn answer(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<bool, CommandError> {
     let options = Options::parse(args, Of::ReadGroup)?;
     let (group, consumer) = options.group.expect("it was asked for");
     let after = resolve(context, &options, group)?;
