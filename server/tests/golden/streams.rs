@@ -256,7 +256,7 @@ impl Streams {
             command.push(b"NOACK".to_vec());
         }
         if self.dice.one_in(6) {
-            let timeout = self.dice.pick(&["0", "0", "5", "-1", "x", "1.5", "9223372036854775807"]);
+            let timeout = self.dice.pick(&["0", "0", "5", "-1", "x", "1.5"]);
             command.extend([b"BLOCK".to_vec(), timeout.as_bytes().to_vec()]);
         }
         command.push(b"streams".to_vec());
