@@ -21,6 +21,7 @@ pub mod scan;
 pub mod touch;
 pub mod ttl;
 pub mod type_;
+pub mod wait;
 
 pub use memory_usage::MEMORY_USAGE;
 
@@ -53,4 +54,6 @@ pub static COMMANDS: &[&CommandSpec] = &[
     &ttl::TTL,
     &type_::TYPE,
     &del::UNLINK,
+    &wait::WAIT,
+    &wait::WAITAOF,
 ];
