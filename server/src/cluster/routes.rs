@@ -53,6 +53,15 @@ pub enum ForwardKind {
         /// For so long; for ever without.
         timeout_ms: Option<u64>,
     },
+    /// Count the followers that hold what the partition's log holds, once there are so many.
+    Copies {
+        /// As in `Wait`.
+        session: u64,
+        /// So many.
+        copies: u32,
+        /// Or after so long; never without.
+        timeout_ms: Option<u64>,
+    },
     /// End a wait: its answer is null, unless it is being served.
     Unwait {
         /// As in `Wait`.
@@ -146,7 +155,7 @@ impl Routes {
     /// sender is gone means [`ShareOutcome::Uncertain`]. The outcome of a wait comes when that ends.
     pub fn forward(&self, to: NodeNo, request: Forward) -> oneshot::Receiver<ShareOutcome> {
         let (service, timeout) = match request.kind {
-            ForwardKind::Wait { timeout_ms, .. } => {
+            ForwardKind::Wait { timeout_ms, .. } | ForwardKind::Copies { timeout_ms, .. } => {
                 let wait = timeout_ms.map_or(FOR_EVER, Duration::from_millis).min(FOR_EVER);
                 (service::WAIT, wait + FORWARD_TIMEOUT)
             }

@@ -5,6 +5,7 @@
 //! left. One of unknown fate is answered `-UNCERTAIN`: its element may be gone.
 
 use super::conversation::Conversation;
+use super::copies::{Question, count_here};
 use super::gates::Candidate;
 use super::rejection::Rejection;
 use super::route::{Failure, Patience, Settled};
@@ -26,7 +27,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 /// How often a node is told to end a wait.
@@ -43,7 +44,7 @@ pub(super) struct Parked {
 }
 
 /// What a wait comes to, and who ended it before its time, if somebody did.
-type Waited = (Settled, Option<Unblock>);
+pub(super) type Waited = (Settled, Option<Unblock>);
 
 /// While it lives the client counts as blocked.
 struct Mark(Arc<Client>);
@@ -74,8 +75,8 @@ impl Conversation {
         block::encode(&mut bytes, candidate.entry.spec, self.options(), candidate.args);
         let Ok(Some(wanted)) = Wanted::read(bytes.freeze()) else { return Err(Rejection::Malformed) };
         let deadline = deadline(wanted.wait());
-        let (partition, client) = (self.dispatcher.routes.partition_of(slot), &self.session.client);
         let dispatcher = Arc::clone(&self.dispatcher);
+        let (partition, client) = (dispatcher.routes.partition_of(slot), &self.session.client);
         let wait = Wait {
             partition: Arc::clone(partition),
             wanted,
@@ -83,7 +84,19 @@ impl Conversation {
             deadline,
             client: Arc::clone(client),
         };
-        let mut wait = Box::pin(async move { dispatcher.see_through(wait).await });
+        if candidate.entry.is_write() {
+            self.written.mark(partition.id());
+        }
+        self.park(Box::pin(async move { dispatcher.see_through(wait).await }), slot, out)
+    }
+
+    /// Takes the answer of a wait that needs none, or parks it.
+    pub(super) fn park(
+        &mut self,
+        mut wait: BoxFuture<'static, Waited>,
+        slot: Slot,
+        out: &mut ReplyBuffer,
+    ) -> Result<(), Rejection> {
         match (&mut wait).now_or_never() {
             Some(waited) => self.end_wait(waited, slot, out),
             None => {
@@ -111,7 +124,13 @@ impl Conversation {
         self.session.client.last_active_ms.store(self.moment.wall, Ordering::Relaxed);
     }
 
-    fn end_wait(&mut self, (settled, why): Waited, slot: Slot, out: &mut ReplyBuffer) -> Result<(), Rejection> {
+    /// Appends what a wait came to.
+    pub(super) fn end_wait(
+        &mut self,
+        (settled, why): Waited,
+        slot: Slot,
+        out: &mut ReplyBuffer,
+    ) -> Result<(), Rejection> {
         match settled {
             Settled::Applied(replies) => match why {
                 Some(Unblock::Error) if is_null(replies.get(0)) => Err(Rejection::Unblocked),
@@ -200,22 +219,10 @@ impl Dispatcher {
 
     /// Waits at another node.
     async fn wait_there(self: &Arc<Self>, leader: NodeNo, wait: &Wait) -> (ShareOutcome, Option<Unblock>) {
-        let session = self.waits.fetch_add(1, Ordering::Relaxed);
-        let timeout_ms = wait.deadline.map(|deadline| {
-            let left = deadline.saturating_duration_since(Instant::now());
-            // Rounded up: never answered before its time.
-            left.as_nanos().div_ceil(1_000_000) as u64
-        });
-        let partition = wait.partition.id();
-        let request = Forward {
-            partition,
-            kind: ForwardKind::Wait { session, timeout_ms },
-            block: wait.wanted.block().clone(),
-            count: 1,
-        };
+        let kind = |session, timeout_ms| ForwardKind::Wait { session, timeout_ms };
+        let block = (wait.wanted.block().clone(), 1);
         self.node.stats().forwarded_commands.fetch_add(1, Ordering::Relaxed);
-        let mut outcome = self.routes.forward(leader, request);
-        let mut there = There { dispatcher: self, leader, partition, session, ended: false };
+        let (mut there, mut outcome) = self.begin_there(leader, wait.partition.id(), block, wait.deadline, kind);
         let why = tokio::select! {
             biased;
             outcome = &mut outcome => {
@@ -234,16 +241,38 @@ impl Dispatcher {
     }
 }
 
+impl Dispatcher {
+    /// Asks another node for what may take its time. Dropping what is returned first before the outcome is here ends it there.
+    pub(super) fn begin_there(
+        self: &Arc<Self>,
+        leader: NodeNo,
+        partition: PartitionId,
+        (block, count): (Bytes, u32),
+        deadline: Option<Instant>,
+        kind: impl FnOnce(u64, Option<u64>) -> ForwardKind,
+    ) -> (There, oneshot::Receiver<ShareOutcome>) {
+        let session = self.waits.fetch_add(1, Ordering::Relaxed);
+        let timeout_ms = deadline.map(|deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Rounded up: never answered before its time.
+            left.as_nanos().div_ceil(1_000_000) as u64
+        });
+        let request = Forward { partition, kind: kind(session, timeout_ms), block, count };
+        let outcome = self.routes.forward(leader, request);
+        (There { dispatcher: Arc::clone(self), leader, partition, session, ended: false }, outcome)
+    }
+}
+
 /// A wait at another node, which is ended when this is dropped before its outcome is here.
-struct There<'a> {
-    dispatcher: &'a Arc<Dispatcher>,
+pub(super) struct There {
+    dispatcher: Arc<Dispatcher>,
     leader: NodeNo,
     partition: PartitionId,
     session: u64,
     ended: bool,
 }
 
-impl There<'_> {
+impl There {
     fn end(&self) {
         let kind = ForwardKind::Unwait { session: self.session };
         let request = Forward { partition: self.partition, kind, block: Bytes::new(), count: 0 };
@@ -251,7 +280,7 @@ impl There<'_> {
     }
 }
 
-impl Drop for There<'_> {
+impl Drop for There {
     fn drop(&mut self) {
         if !self.ended {
             self.end();
@@ -311,6 +340,24 @@ impl Dispatcher {
                 let open = self.remote_waits.open(who);
                 ticket.outcome(&wanted, deadline, open.end.notified()).await.0
             }
+        }
+    }
+
+    /// Counts followers for a connection of another node.
+    pub(super) async fn serve_copies(
+        &self,
+        partition: &Partition,
+        who: (NodeNo, u64),
+        copies: u32,
+        timeout_ms: Option<u64>,
+    ) -> ShareOutcome {
+        let deadline = timeout_ms.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+        let question = Question { copies, deadline };
+        let open = self.remote_waits.open(who);
+        tokio::select! {
+            biased;
+            outcome = count_here(partition, question) => outcome,
+            () = open.end.notified() => count_here(partition, Question { copies: 0, deadline }).await,
         }
     }
 

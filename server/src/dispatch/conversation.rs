@@ -3,6 +3,7 @@
 use super::ahead::{Ahead, Foreseen};
 use super::allowance::Allowance;
 use super::blocking::Parked;
+use super::copies::Written;
 use super::gates::{self, Candidate, Keys};
 use super::lookup::{Entry, Lookup, Unknown};
 use super::meter::Meter;
@@ -41,6 +42,8 @@ pub struct Conversation {
     pub(super) ahead: Ahead,
     /// The command that waits until it can be served.
     pub(super) parked: Option<Parked>,
+    /// Where it has written, for WAIT.
+    pub(super) written: Written,
     /// How many commands may wait for others at once.
     allowance: Allowance,
     pending: Pending,
@@ -76,6 +79,7 @@ impl Conversation {
             moment: Moment::now(),
             ahead: Ahead::default(),
             parked: None,
+            written: Written::default(),
             allowance: Allowance::default(),
             pending: Pending::default(),
             dice,
@@ -211,6 +215,9 @@ impl Conversation {
         out: &mut ReplyBuffer,
     ) -> Next<'a> {
         let partition = self.dispatcher.routes.partition_of(slot);
+        if writes {
+            self.written.mark(partition.id());
+        }
         let joins = !self.pending.is_empty() && self.pending.has(partition.id());
         if !joins {
             let mut guard = partition.lock();

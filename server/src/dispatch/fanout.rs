@@ -41,6 +41,9 @@ impl Conversation {
         out: &mut ReplyBuffer,
     ) -> Result<(), Rejection> {
         let pieces = self.pieces(candidate)?;
+        if candidate.entry.is_write() {
+            pieces.iter().for_each(|piece| self.written.mark(piece.partition));
+        }
         let results = self.run_pieces(candidate.entry, run, &pieces).await;
         self.merge(candidate.entry, fanout, pieces, results, out)
     }

@@ -17,6 +17,7 @@ mod allowance;
 mod arguments;
 mod blocking;
 mod conversation;
+mod copies;
 mod everywhere;
 mod fanout;
 mod gates;

@@ -57,6 +57,9 @@ impl Dispatcher {
             ForwardKind::Wait { session, timeout_ms } => {
                 self.serve_wait(&partition, (from, session), &block, timeout_ms).await
             }
+            ForwardKind::Copies { session, copies, timeout_ms } => {
+                self.serve_copies(&partition, (from, session), copies, timeout_ms).await
+            }
             ForwardKind::Unwait { session } => {
                 self.end_remote_wait((from, session));
                 ShareOutcome::Applied(Replies::default())

@@ -25,7 +25,7 @@ const LINGER_BYTES_MAX: usize = 1024 * 1024;
 const LINGER: Duration = Duration::from_millis(200);
 
 /// What is read of a client while a command of it waits.
-const EARLY_BYTES_MAX: usize = 1024 * 1024;
+const EARLY_BYTES_MAX: usize = 64 * 1024;
 /// How often it is looked whether a client that has sent more than that has gone.
 const EARLY_LOOK_PERIOD: Duration = Duration::from_secs(1);
 
@@ -210,6 +210,7 @@ impl Connection {
                         match read {
                             Ok(0) | Err(_) => return Err(End::Lost),
                             Ok(length) => {
+                                self.client.query_bytes.store((held + length) as u64, Ordering::Relaxed);
                                 self.node.stats().input_bytes.fetch_add(length as u64, Ordering::Relaxed);
                             }
                         }

@@ -10,8 +10,8 @@ use crate::ids::{NodeNo, PartitionId};
 use crate::keyspace::{HashSeed, Keyspace};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 /// What a copy told of its room counts for so long: ten heartbeats. One that is not heard from holds up nobody.
 const COPY_FRESH_NS: u64 = 1_000_000_000;
@@ -27,6 +27,12 @@ pub enum Role {
     Leader,
     /// Another copy leads, or none does; the leader's node if known.
     Follower(Option<NodeNo>),
+}
+
+/// A group, as far as it is asked for what followers hold.
+pub(super) trait Followers: Send + Sync {
+    /// See [`Partition::followers`].
+    fn followers(&self) -> Option<(u64, Vec<u64>)>;
 }
 
 /// One partition on this node. Every node has one of these for every partition, with a copy of it or not.
@@ -45,6 +51,8 @@ pub struct Partition {
     copies_free: Mutex<Vec<(NodeNo, u64, u64)>>,
     /// Whether there is anything in it.
     copies_told: AtomicBool,
+    /// What its group knows of the other copies.
+    copies: RwLock<Option<Weak<dyn Followers>>>,
     /// Whether a group is here.
     grouped: AtomicBool,
 }
@@ -116,6 +124,7 @@ impl Partition {
             log_bytes: Arc::default(),
             copies_free: Mutex::default(),
             copies_told: AtomicBool::new(false),
+            copies: RwLock::new(None),
             grouped: AtomicBool::new(false),
         }
     }
@@ -229,6 +238,21 @@ impl Partition {
                 let _ = share.done.send(ShareOutcome::Refused(Refusal::NoCopy));
             }
         }
+    }
+
+    /// Index of the last entry of the log, and up to which each follower is known to hold it; `None` where this copy does not
+    /// lead. A solo partition has no followers.
+    pub fn followers(&self) -> Option<(u64, Vec<u64>)> {
+        match self.lock().role {
+            Role::Solo => Some((0, Vec::new())),
+            Role::Leader => self.copies.read().as_ref()?.upgrade()?.followers(),
+            Role::Follower(_) | Role::Absent => None,
+        }
+    }
+
+    /// Connects a group that starts, for [`Partition::followers`].
+    pub(super) fn set_followers(&self, copies: Weak<dyn Followers>) {
+        *self.copies.write() = Some(copies);
     }
 
     /// Connects the proposer of a group that starts, or disconnects that of one that stops.

@@ -256,3 +256,35 @@ fn connections_of_other_nodes_wait_in_the_same_line() {
         node.block_on(node.dispatcher.serve_forward(partition, kind, encode(&["blpop", "a", "0"]), 1, NodeNo(3)));
     assert!(matches!(refused, ShareOutcome::Refused(Refusal::NotLeader(Some(NodeNo(2))))), "{refused:?}");
 }
+
+#[test]
+fn a_solo_node_has_no_followers_to_wait_for() {
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    wire.ask(b"wait 0 0\r\nset a 1\r\nwait 0 0\r\n", b":0\r\n+OK\r\n:0\r\n");
+    let begun = Instant::now();
+    wire.ask(b"wait 1 30\r\nget a\r\n", b":0\r\n$1\r\n1\r\n");
+    assert!(begun.elapsed() >= Duration::from_millis(30));
+    wire.ask(b"wait 1 x\r\n", b"-ERR timeout is not an integer or out of range\r\n");
+    wire.ask(b"wait x x\r\n", b"-ERR value is not an integer or out of range\r\n");
+    wire.ask(b"wait 1 -1\r\n", b"-ERR timeout is negative\r\n");
+    let local: &[u8] = b"-ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.\r\n";
+    wire.ask(b"waitaof 1 0 0\r\n", local);
+    wire.ask(b"waitaof 0 0 0\r\nwaitaof 0 1 10\r\n", b"*2\r\n:0\r\n:0\r\n*2\r\n:0\r\n:0\r\n");
+    wire.ask(
+        b"multi\r\nset a 2\r\nwait 3 0\r\nwaitaof 0 1 0\r\nexec\r\n",
+        b"+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n+OK\r\n:0\r\n*2\r\n:0\r\n:0\r\n",
+    );
+    let mut other = node.connect();
+    wire.send(b"client id\r\n");
+    let id = wire.line()[1..].to_string();
+    for (how, reply) in [("timeout", &b":0\r\n"[..]), ("error", b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n")]
+    {
+        wire.send(b"wait 1 0\r\n");
+        until("it is unblocked", || {
+            other.send(format!("client unblock {id} {how}\r\n").as_bytes());
+            other.line() == ":1"
+        });
+        wire.expect(reply);
+    }
+}

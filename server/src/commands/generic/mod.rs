@@ -22,6 +22,7 @@ mod stream_payload;
 pub mod touch;
 pub mod ttl;
 pub mod type_;
+pub mod wait;
 
 pub use memory_usage::MEMORY_USAGE;
 
@@ -54,4 +55,6 @@ pub static COMMANDS: &[&CommandSpec] = &[
     &ttl::TTL,
     &type_::TYPE,
     &del::UNLINK,
+    &wait::WAIT,
+    &wait::WAITAOF,
 ];

@@ -95,8 +95,9 @@ pub(super) fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     let dangerous = matches!(spec.name, "keys" | "flushall" | "flushdb" | "role" | "restore" | "restore-asking")
         || spec.name == "info" && spec.flags == BASE.flags;
     add(has(Flags::ADMIN) || dangerous, "@dangerous");
-    let about_connection =
-        spec.family == Family::Connection || (spec.family == Family::Server && spec.since == "2.8.13");
+    let about_connection = matches!(spec.name, "wait" | "waitaof")
+        || spec.family == Family::Connection
+        || (spec.family == Family::Server && spec.since == "2.8.13");
     add(about_connection, "@connection");
     add(spec.family == Family::Transactions, "@transaction");
     categories
@@ -120,6 +121,9 @@ fn tips(spec: &CommandSpec) -> Vec<&'static str> {
         }
         _ => None,
     };
+    if matches!(spec.name, "wait" | "waitaof") {
+        tips.extend(["request_policy:all_shards", "response_policy:agg_min"]);
+    }
     match fanout {
         Some(Fanout::Sum) => tips.push("response_policy:agg_sum"),
         Some(Fanout::AllOk) => tips.push("response_policy:all_succeeded"),
