@@ -84,7 +84,7 @@ fn each_element_goes_to_one_and_in_order_of_arrival() {
         wait_until("the element stays", PATIENCE, || {
             client.words(&format!("RPUSH {key} x")).map_err(|error| error.to_string())?;
             match client.words(&format!("LLEN {key}")).map_err(|error| error.to_string())? {
-                Value::Integer(0) => Err("taken by one who has gone".into()),
+                Value::Integer(0) => Err("taken by one who has gone".to_string()),
                 _ => Ok(()),
             }
         });
