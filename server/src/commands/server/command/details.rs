@@ -237,4 +237,22 @@ mod tests {
         session.version = larder_protocol::ProtocolVersion::Resp3;
         assert!(node.run(&mut session, "COMMAND INFO get").contains("~2\r\n+readonly\r\n"));
     }
+
+    /// As a Redis 7 server answers.
+    #[test]
+    fn keys_may_follow_a_word() {
+        let node = StubNode::new();
+        let mut session = node.connect(PortKind::Client);
+        let info = node.run(&mut session, "COMMAND INFO xreadgroup xgroup|create xautoclaim").replace("\r\n", "|");
+        let redis = "*3|*10|$10|xreadgroup|:-7|*3|+write|+blocking|+movablekeys|:0|:0|:0|*4|+@write|+@stream|+@slow|+@blo\
+             cking|*0|*1|*6|$5|flags|*2|+RO|+access|$12|begin_search|*4|$4|type|$7|keyword|$4|spec|*4|$7|keyword|\
+             $7|STREAMS|$9|startfrom|:4|$9|find_keys|*4|$4|type|$5|range|$4|spec|*6|$7|lastkey|:-1|$7|keystep|:1|\
+             $5|limit|:2|*0|*10|$13|xgroup|create|:-5|*2|+write|+denyoom|:2|:2|:1|*3|+@write|+@stream|+@slow|*0|*\
+             1|*6|$5|flags|*2|+RW|+insert|$12|begin_search|*4|$4|type|$5|index|$4|spec|*2|$5|index|:2|$9|find_key\
+             s|*4|$4|type|$5|range|$4|spec|*6|$7|lastkey|:0|$7|keystep|:1|$5|limit|:0|*0|*10|$10|xautoclaim|:-6|*\
+             2|+write|+fast|:1|:1|:1|*3|+@write|+@stream|+@fast|*1|$23|nondeterministic_output|*1|*6|$5|flags|*2|\
+             +RW|+delete|$12|begin_search|*4|$4|type|$5|index|$4|spec|*2|$5|index|:1|$9|find_keys|*4|$4|type|$5|r\
+             ange|$4|spec|*6|$7|lastkey|:0|$7|keystep|:1|$5|limit|:0|*0|";
+        assert_eq!(info, redis);
+    }
 }
