@@ -138,6 +138,35 @@ pub enum KeySpec {
         /// Other options that take words along, and how many.
         takes: &'static [(&'static str, u16)],
     },
+    /// The first half of what follows the word STREAMS, which options precede (XREAD, XREADGROUP).
+    Streams,
+}
+
+/// Where the keys of XREAD and XREADGROUP stand, of which `words` are the arguments. `None` where they are not such a
+/// command, or keys and ids are not as many.
+///
+/// STREAMS may also be the name of a group, a consumer or a key, so the options are read one by one.
+pub fn stream_keys<'a>(mut words: impl ExactSizeIterator<Item = &'a [u8]>) -> Option<std::ops::Range<usize>> {
+    let argc = words.len();
+    words.next()?;
+    loop {
+        let word = words.next()?;
+        let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+        if is("STREAMS") {
+            let follow = words.len();
+            let keys = argc - follow..argc - follow / 2;
+            return (follow > 0 && follow.is_multiple_of(2)).then_some(keys);
+        }
+        let values = match () {
+            () if is("BLOCK") || is("COUNT") => 1,
+            () if is("GROUP") => 2,
+            () if is("NOACK") => 0,
+            () => return None,
+        };
+        for _ in 0..values {
+            words.next()?;
+        }
+    }
 }
 
 impl KeySpec {
@@ -156,7 +185,8 @@ impl KeySpec {
     pub fn positions(self, argc: usize, count: impl FnOnce(usize) -> Option<usize>) -> impl Iterator<Item = usize> {
         let mut destination = None;
         let (first, end, step) = match self {
-            Self::None => (0, 0, 1),
+            // Not told by positions alone: see [`stream_keys`].
+            Self::None | Self::Streams => (0, 0, 1),
             Self::Range { first, last, step } => {
                 let end = if last < 0 { argc as i64 + i64::from(last) } else { i64::from(last).min(argc as i64 - 1) };
                 (usize::from(first), (end + 1).max(0) as usize, usize::from(step))
@@ -196,7 +226,7 @@ impl KeySpec {
     /// `(first, last, step)` as the legacy part of `COMMAND INFO` prints them.
     pub const fn wire(self) -> (i64, i64, i64) {
         match self {
-            Self::None | Self::Counted { .. } => (0, 0, 0),
+            Self::None | Self::Counted { .. } | Self::Streams => (0, 0, 0),
             Self::Range { first, last, step } => (first as i64, last as i64, step as i64),
             Self::StoreCounted { count } => (count as i64 - 1, count as i64 - 1, 1),
             Self::WithStore { key, .. } => (key as i64, key as i64, 1),
@@ -235,5 +265,20 @@ mod tests {
         assert_eq!(stores("SORT k"), Vec::<usize>::new());
         assert_eq!(stores("SORT k ASC store d STORE e STORE"), [4, 6]);
         assert_eq!(stores("SORT k BY STORE LIMIT STORE STORE STORE d"), [8]);
+    }
+
+    #[test]
+    fn keys_of_streams_follow_the_word() {
+        let keys = |line: &str| {
+            let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            stream_keys(words.into_iter())
+        };
+        assert_eq!(keys("XREAD STREAMS a b 0 0"), Some(2..4));
+        assert_eq!(keys("XREADGROUP GROUP streams streams NOACK COUNT 1 streams a >"), Some(8..9));
+        for line in
+            ["XREAD", "XREAD STREAMS", "XREAD STREAMS a", "XREAD FOO STREAMS a 0", "XREAD BLOCK", "XREAD GROUP a"]
+        {
+            assert_eq!(keys(line), None, "{line}");
+        }
     }
 }

@@ -20,6 +20,8 @@ mod reply;
 mod shapes;
 #[path = "golden/sort.rs"]
 mod sort;
+#[path = "golden/streams.rs"]
+mod streams;
 
 use compare::{Mask, check};
 use generate::Generator;
@@ -116,6 +118,105 @@ fn lists_are_answered_alike() {
 fn sorted_sets_are_answered_alike() {
     sequences(&shapes::SORTED_SETS);
     sequences(&shapes::LEXICAL_SETS);
+}
+
+/// Commands on streams; then what DUMP says of each is restored on the other side.
+#[test]
+fn streams_are_answered_alike() {
+    rounds(400, |server, local, seed| {
+        let mut streams = streams::Streams::new(seed);
+        let mut history = vec![words("SET s v")];
+        history.extend((0..if seed.is_multiple_of(3) { 250 } else { 0 }).map(|n| words(&format!("XADD k1 0-* f {n}"))));
+        history.extend((0..200).map(|_| streams.command()));
+        let show = |command: &Command| command.iter().map(|word| word.escape_ascii().to_string()).collect::<Vec<_>>();
+        let shown = |upto: usize| history[..=upto].iter().map(|command| show(command).join(" ")).collect::<Vec<_>>();
+        for (number, command) in history.iter().enumerate() {
+            let theirs = if streams::may_wait(command) { server.call_at_once(command) } else { server.call(command) };
+            let ours = local.call(command);
+            if streams::is_newer(&ours) {
+                return;
+            }
+            if !theirs.starts_with(b"-") {
+                streams::consumers_made(command).iter().for_each(|command| drop(server.call(command)));
+            }
+            assert!(
+                streams::alike(&theirs, &ours, streams.plain),
+                "GOLDEN_SEED={seed}: {:?}\n redis: {}\n here:  {}\nafter:\n{}",
+                show(command),
+                theirs.escape_ascii(),
+                ours.escape_ascii(),
+                shown(number).join("\n"),
+            );
+        }
+        for key in ["k1", "k2", "k3"] {
+            let at = format!("GOLDEN_SEED={seed} {key}");
+            let (dump, full) = (words(&format!("DUMP {key}")), words(&format!("XINFO STREAM {key} FULL COUNT 0")));
+            let restore = |payload: &[u8]| {
+                let start = payload.windows(2).position(|pair| pair == b"\r\n").map_or(0, |at| at + 2);
+                let mut command = words(&format!("RESTORE {key} 0 - REPLACE"));
+                command[3] = payload[start..payload.len() - 2].to_vec();
+                command
+            };
+            let (theirs, ours) = (server.call(&dump), local.call(&dump));
+            if theirs.starts_with(b"$-1") || theirs.starts_with(b"_") {
+                continue;
+            }
+            let before = (server.call(&full), local.call(&full));
+            assert_eq!(local.call(&restore(&theirs)), b"+OK\r\n", "{at}");
+            assert_eq!(server.call(&restore(&ours)), b"+OK\r\n", "{at}");
+            let after = (server.call(&full), local.call(&full));
+            let show = |reply: &[u8]| reply.escape_ascii().to_string();
+            assert!(streams::alike(&before.0, &after.1, streams.plain), "{at}: {} {}", show(&before.0), show(&after.1));
+            assert!(streams::alike(&after.0, &before.1, streams.plain), "{at}: {} {}", show(&after.0), show(&before.1));
+            if !String::from_utf8_lossy(&before.0).contains("pel-count") {
+                assert!(theirs == ours, "{at}: payloads differ: {} {}", show(&theirs), show(&ours));
+            }
+        }
+    });
+}
+
+/// Inside of a transaction nothing waits: what there is is taken, or the answer is null.
+#[test]
+fn blocking_commands_are_answered_alike_where_they_cannot_wait() {
+    rounds(30, |server, local, seed| {
+        let mut generator = Generator::new(seed);
+        let mut pick = |words: &[&'static str]| words[generator.below(words.len())];
+        for _ in 0..150 {
+            let (key, other) = (pick(&["l", "m", "z", "y", "s", "x"]), pick(&["l", "m", "z", "s", "x"]));
+            let seconds = pick(&["0", "0.1", "1e-3", "0x1", "-1", "x", "nan", "", "-0.5"]);
+            let (from, to) = (pick(&["LEFT", "right", "UP"]), pick(&["LEFT", "RIGHT", "LEFT", "5"]));
+            let (end, count) =
+                (pick(&["MIN", "max", "LEFT"]), pick(&["COUNT 2", "COUNT 0", "COUNT", "FOO", "COUNT 1 COUNT 1"]));
+            let keys = pick(&["1", "2", "0", "x", "-1", "3"]);
+            let line = match generator_line(&mut pick) {
+                0 => format!("RPUSH {key} 1 2 3"),
+                1 => format!("ZADD {key} 1 a 2 b 3.5 c"),
+                2 => "SET s v".into(),
+                3 => format!("BLPOP {key} {other} {seconds}"),
+                4 => format!("BRPOP {key} {seconds}"),
+                5 => format!("BLMOVE {key} {other} {from} {to} {seconds}"),
+                6 => format!("BRPOPLPUSH {key} {other} {seconds}"),
+                7 => format!("BLMPOP {seconds} {keys} {key} {other} {from} {count}"),
+                8 => format!("BLMPOP 0 2 {key} {other} LEFT"),
+                9 => format!("BZPOPMIN {key} {other} {seconds}"),
+                10 => format!("BZPOPMAX {key} 0"),
+                11 => format!("BZMPOP {seconds} {keys} {key} {other} {end} {count}"),
+                _ => format!("BZMPOP 0 2 {key} {other} MAX COUNT 2"),
+            };
+            let command = words(&line);
+            server.call(&words("MULTI"));
+            let queued = server.call(&command);
+            assert_eq!(queued, b"+QUEUED\r\n", "{line}");
+            let theirs = server.call(&words("EXEC"));
+            let ours = [b"*1\r\n".to_vec(), local.call(&command)].concat();
+            check(&command, Mask::Exact, &theirs, &ours, seed, &[]);
+        }
+    });
+}
+
+fn generator_line(pick: &mut impl FnMut(&[&'static str]) -> &'static str) -> u8 {
+    let all = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"];
+    pick(&all).parse().expect("a number")
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! Where redis-server is installed, the same bytes are sent to it and must come back the same.
 
+#[path = "wire/blocking.rs"]
+mod blocking;
 #[path = "wire/connection.rs"]
 mod connection;
 #[path = "wire/forward.rs"]
@@ -16,5 +18,7 @@ mod pipeline;
 mod redis;
 #[path = "wire/session.rs"]
 mod session;
+#[path = "wire/streams.rs"]
+mod streams;
 #[path = "wire/transactions.rs"]
 mod transactions;

@@ -150,7 +150,8 @@ impl NodePort for Node {
             let waiting = client.query_bytes.load(Ordering::Relaxed) + client.output_bytes.load(Ordering::Relaxed);
             waiting + size_of::<Client>() as u64
         };
-        let clients: u64 = self.clients.list().iter().map(buffers).sum();
+        let waiting: u64 = self.partitions().iter().map(|partition| partition.waiting().1 as u64).sum();
+        let clients: u64 = waiting + self.clients.list().iter().map(buffers).sum::<u64>();
         self.cluster.room().set_overhead_bytes(clients as usize);
         let used = dataset + logs + clients;
         let peak = self.peak_bytes.fetch_max(used, Ordering::Relaxed).max(used);

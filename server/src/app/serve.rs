@@ -411,5 +411,6 @@ impl ForwardServer for Forwarded {
 
     fn link_lost(&self, node: NodeNo) {
         self.0.drop_watches_of(node);
+        self.0.drop_waits_of(node);
     }
 }

@@ -15,9 +15,18 @@ pub fn encode_request(request: &Forward) -> Bytes {
         ForwardKind::Watch { session } => (1, session),
         ForwardKind::Unwatch { session } => (2, session),
         ForwardKind::Exec { session } => (3, session),
+        ForwardKind::Wait { session, .. } => (4, session),
+        ForwardKind::Unwait { session } => (5, session),
+        ForwardKind::Copies { session, .. } => (6, session),
     };
     out.put_u8(kind);
     out.put_u64_le(session);
+    if let ForwardKind::Copies { copies, .. } = request.kind {
+        out.put_u32_le(copies);
+    }
+    if let ForwardKind::Wait { timeout_ms, .. } | ForwardKind::Copies { timeout_ms, .. } = request.kind {
+        out.put_u64_le(timeout_ms.unwrap_or(u64::MAX));
+    }
     out.put_u32_le(request.count);
     out.put_bytes_value(&request.block);
     out.freeze()
@@ -37,12 +46,20 @@ pub fn decode_request(body: Bytes) -> Result<Forward, Malformed> {
         1 => ForwardKind::Watch { session },
         2 => ForwardKind::Unwatch { session },
         3 => ForwardKind::Exec { session },
+        4 => ForwardKind::Wait { session, timeout_ms: timeout(&mut reader)? },
+        5 => ForwardKind::Unwait { session },
+        6 => ForwardKind::Copies { session, copies: reader.u32()?, timeout_ms: timeout(&mut reader)? },
         _ => return Err(Malformed),
     };
     let count = reader.u32()?;
     let block = reader.bytes()?;
     reader.end()?;
     Ok(Forward { partition, kind, block, count })
+}
+
+/// A time, or for ever.
+fn timeout(reader: &mut Reader) -> Result<Option<u64>, Malformed> {
+    Ok(Some(reader.u64()?).filter(|ms| *ms != u64::MAX))
 }
 
 /// Encodes an outcome.
@@ -104,7 +121,15 @@ mod tests {
 
     #[test]
     fn requests_and_outcomes_come_back() {
-        for kind in [ForwardKind::Run, ForwardKind::Watch { session: 1 }, ForwardKind::Exec { session: u64::MAX }] {
+        for kind in [
+            ForwardKind::Run,
+            ForwardKind::Watch { session: 1 },
+            ForwardKind::Exec { session: u64::MAX },
+            ForwardKind::Wait { session: 2, timeout_ms: None },
+            ForwardKind::Wait { session: 3, timeout_ms: Some(0) },
+            ForwardKind::Unwait { session: 3 },
+            ForwardKind::Copies { session: 3, copies: 2, timeout_ms: Some(7) },
+        ] {
             let request = Forward { partition: PartitionId(7), kind, block: Bytes::from_static(b"xyz"), count: 3 };
             let back = decode_request(encode_request(&request)).unwrap();
             assert_eq!(

@@ -34,7 +34,7 @@ impl PeerService for Gate {
                 let directory = self.directory.clone();
                 Box::pin(async move { directory.handle(body).await })
             }
-            (service::FORWARD, node) if !guest => serve_forward(node, from.no, body),
+            (service::FORWARD | service::WAIT, node) if !guest => serve_forward(node, from.no, body),
             (service::ORDER, Some(node)) if !guest => Box::pin(async move {
                 let reply = match serde_json::from_slice::<Order>(&body) {
                     Ok(order) => Arc::clone(&node.copies).order(order).await,

@@ -15,6 +15,8 @@ use tokio::sync::oneshot;
 
 /// How long a forwarded request may take before its fate counts as unknown.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longer than any node runs.
+const FOR_EVER: Duration = Duration::from_secs(20 * 365 * 86_400);
 
 /// A request to another node's copy of a partition.
 #[derive(Debug)]
@@ -42,6 +44,27 @@ pub enum ForwardKind {
     /// Forget what `session` watches.
     Unwatch {
         /// As in `Watch`.
+        session: u64,
+    },
+    /// Attempt the block's one command, and where it has to wait, wait.
+    Wait {
+        /// Unique among the waits of the asking node.
+        session: u64,
+        /// For so long; for ever without.
+        timeout_ms: Option<u64>,
+    },
+    /// Count the followers that hold what the partition's log holds, once there are so many.
+    Copies {
+        /// As in `Wait`.
+        session: u64,
+        /// So many.
+        copies: u32,
+        /// Or after so long; never without.
+        timeout_ms: Option<u64>,
+    },
+    /// End a wait: its answer is null, unless it is being served.
+    Unwait {
+        /// As in `Wait`.
         session: u64,
     },
     /// Run the commands if nothing that `session` watches has changed; forget what it watches.
@@ -129,8 +152,16 @@ impl Routes {
     }
 
     /// Sends commands to the node that leads their partition. The outcome comes through the receiver; a receiver whose
-    /// sender is gone means [`ShareOutcome::Uncertain`].
+    /// sender is gone means [`ShareOutcome::Uncertain`]. The outcome of a wait comes when that ends.
     pub fn forward(&self, to: NodeNo, request: Forward) -> oneshot::Receiver<ShareOutcome> {
+        let (service, timeout) = match request.kind {
+            ForwardKind::Wait { timeout_ms, .. } | ForwardKind::Copies { timeout_ms, .. } => {
+                let wait = timeout_ms.map_or(FOR_EVER, Duration::from_millis).min(FOR_EVER);
+                (service::WAIT, wait + FORWARD_TIMEOUT)
+            }
+            ForwardKind::Unwait { .. } => (service::WAIT, FORWARD_TIMEOUT),
+            _ => (service::FORWARD, FORWARD_TIMEOUT),
+        };
         let (done, outcome) = oneshot::channel();
         let Some(peers) = self.peers.clone() else {
             let _ = done.send(ShareOutcome::Refused(Refusal::Unreachable));
@@ -138,7 +169,7 @@ impl Routes {
         };
         tokio::spawn(async move {
             let body = forwarding::encode_request(&request);
-            let answer = peers.call(to, service::FORWARD, body, FORWARD_TIMEOUT).await;
+            let answer = peers.call(to, service, body, timeout).await;
             let _ = done.send(match answer {
                 Ok(body) => forwarding::decode_outcome(body),
                 Err(CallError::NotSent) => ShareOutcome::Refused(Refusal::Unreachable),

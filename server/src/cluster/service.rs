@@ -12,5 +12,8 @@ pub const LEADERS: u8 = 4;
 pub const ORDER: u8 = 5;
 /// What a node's clock shows.
 pub const CLOCK: u8 = 7;
+/// Commands that wait until they can be served: their requests keep the order in which they were sent, and the answers
+/// take their time.
+pub const WAIT: u8 = 8;
 /// Joining, and questions of nodes that are not members yet.
 pub const CONTROL: u8 = 6;

@@ -7,6 +7,7 @@ use crate::keyspace::collections::hash::{HashMut, HashRef};
 use crate::keyspace::collections::list::{ListMut, ListRef};
 use crate::keyspace::collections::set::{SetMut, SetRef};
 use crate::keyspace::collections::sorted_set::{SortedSetMut, SortedSetRef};
+use crate::keyspace::collections::stream::{StreamMut, StreamRef};
 use crate::keyspace::{Built, Deadline, ItemRef, Keyspace, ValueRef};
 
 /// One partition, one instant.
@@ -224,6 +225,8 @@ collection!(
     SortedSetRef,
     SortedSetMut
 );
+
+collection!(Stream, "stream", read_stream, peek_stream, edit_stream, build_stream, StreamRef, StreamMut);
 
 /// Whether a collection that is not there is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -40,7 +40,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("del", "Keys of several slots are split on the client port; not atomic across slots then."),
     (
         "dump",
-        "Writes version 10 of the format, so that servers since Redis 7.0 take it, and 12 where fields of a hash have deadlines; RESTORE reads up to 12.",
+        "Writes version 10 of the format, so that servers since Redis 7.0 take it, and 12 where fields of a hash have deadlines; RESTORE reads up to 12. When a stream's consumers were last active is not in it.",
     ),
     ("exists", "Keys of several slots are split on the client port."),
     (
@@ -91,10 +91,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("pfselftest", "Stops at 100,000 elements."),
     ("randomkey", "Picks a partition by its number of keys, then a key."),
     ("readonly", "Until followers answer reads, such a connection is answered MOVED like any other."),
-    (
-        "restore",
-        "Strings, so far. IDLETIME is what OBJECT IDLETIME then shows; in the order of eviction the key counts as just used.",
-    ),
+    ("restore", "IDLETIME is what OBJECT IDLETIME then shows; in the order of eviction the key counts as just used."),
     ("role", "Always `master`, offset 0, no replicas: copies belong to partitions, not to nodes."),
     ("scan", "The cursor names a place in the order of the keys' hashes: it holds while nodes come and go."),
     ("select", "The only database is 0."),
@@ -112,6 +109,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("sort_ro", "As SORT."),
     ("touch", "Keys of several slots are split on the client port."),
     ("unlink", "Keys of several slots are split on the client port; not atomic across slots then."),
+    ("xinfo|stream", "`radix-tree-nodes` counts the nodes of Larder's own index of blocks."),
     ("zrandmember", "With repetitions, at most 67,108,864."),
     ("zscan", "As HSCAN."),
 ];
@@ -127,6 +125,7 @@ const FAMILIES: &[Family] = &[
     Family::List,
     Family::Set,
     Family::SortedSet,
+    Family::Stream,
     Family::Connection,
     Family::Server,
     Family::Cluster,

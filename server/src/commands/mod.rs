@@ -6,6 +6,7 @@
 
 pub mod bitmap;
 pub mod block;
+pub mod blocking;
 pub mod cluster;
 mod collection_scan;
 pub mod connection;
@@ -32,6 +33,7 @@ pub mod session;
 pub mod set;
 pub mod sorted_set;
 pub mod spec;
+pub mod stream;
 pub mod string;
 pub mod table;
 #[cfg(test)]

@@ -107,6 +107,25 @@ pub struct Client {
     closing: AtomicBool,
     killed: AtomicBool,
     interrupt: Notify,
+    /// Whether it waits in a blocking command, and whether it was told not to.
+    blocked: AtomicU8,
+    unblocked: Notify,
+}
+
+/// It does not wait.
+const NOT_BLOCKED: u8 = 0;
+/// It waits.
+const BLOCKED: u8 = 1;
+
+/// How a wait ends before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unblock {
+    /// As if its time were over (CLIENT UNBLOCK).
+    Timeout = 2,
+    /// With an error (CLIENT UNBLOCK ERROR).
+    Error = 3,
+    /// The node stops.
+    Forced = 4,
 }
 
 /// What a connection's task waits for.
@@ -155,6 +174,8 @@ impl Client {
             closing: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             interrupt: Notify::new(),
+            blocked: AtomicU8::new(NOT_BLOCKED),
+            unblocked: Notify::new(),
         }
     }
 
@@ -173,6 +194,39 @@ impl Client {
     pub fn close_when_idle(&self) {
         self.closing.store(true, Ordering::Release);
         self.interrupt.notify_one();
+        self.unblock(Unblock::Forced);
+    }
+
+    /// It waits in a blocking command, or does not any more.
+    pub fn set_blocked(&self, blocked: bool) {
+        self.blocked.store(if blocked { BLOCKED } else { NOT_BLOCKED }, Ordering::SeqCst);
+        if blocked && self.is_closing() {
+            self.unblock(Unblock::Forced);
+        }
+    }
+
+    /// Whether it waits in a blocking command.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Acquire) != NOT_BLOCKED
+    }
+
+    /// Ends its wait in a blocking command; false where it does not wait, or its wait is being ended already.
+    pub fn unblock(&self, how: Unblock) -> bool {
+        let was = self.blocked.compare_exchange(BLOCKED, how as u8, Ordering::SeqCst, Ordering::Acquire);
+        self.unblocked.notify_one();
+        was.is_ok()
+    }
+
+    /// Waits until somebody ends its wait. For its task alone.
+    pub async fn until_unblocked(&self) -> Unblock {
+        loop {
+            match self.blocked.load(Ordering::Acquire) {
+                2 => return Unblock::Timeout,
+                3 => return Unblock::Error,
+                4 => return Unblock::Forced,
+                _ => self.unblocked.notified().await,
+            }
+        }
     }
 
     /// Whether it was asked to close when idle.

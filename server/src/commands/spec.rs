@@ -113,6 +113,8 @@ pub enum Family {
     Set,
     /// `sorted_set`
     SortedSet,
+    /// `stream`
+    Stream,
     /// `connection`
     Connection,
     /// `server`
@@ -136,6 +138,7 @@ impl Family {
             Self::List => "list",
             Self::Set => "set",
             Self::SortedSet => "sorted_set",
+            Self::Stream => "stream",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

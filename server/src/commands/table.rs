@@ -2,8 +2,8 @@
 
 use super::spec::{CommandSpec, Handler};
 use super::{
-    bitmap, cluster, connection, generic, geo, hash, hyperloglog, list, maintenance, server, set, sorted_set, string,
-    transactions,
+    bitmap, cluster, connection, generic, geo, hash, hyperloglog, list, maintenance, server, set, sorted_set, stream,
+    string, transactions,
 };
 use std::sync::LazyLock;
 
@@ -18,6 +18,7 @@ pub static FAMILIES: &[&[&CommandSpec]] = &[
     list::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,
+    stream::COMMANDS,
     connection::COMMANDS,
     server::COMMANDS,
     cluster::COMMANDS,

@@ -274,6 +274,8 @@ pub static SETTINGS: &[Setting] = &[
     fact("set-max-intset-entries", "512", "Members of a set that is held as sorted integers"),
     fact("set-max-listpack-entries", "128", "Members of a set that is held as a listpack"),
     fact("set-max-listpack-value", "64", "Bytes of a member of such a set"),
+    fact("stream-node-max-bytes", "4096", "Bytes of a block of a stream"),
+    fact("stream-node-max-entries", "100", "Entries of a block of a stream"),
     fact("zset-max-listpack-entries", "128", "Members of a sorted set that is held as a listpack"),
     fact("zset-max-listpack-value", "64", "Bytes of a member of such a sorted set"),
     fact("tcp-backlog", "511", "Connections that may wait to be accepted"),

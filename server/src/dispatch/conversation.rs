@@ -2,6 +2,8 @@
 
 use super::ahead::{Ahead, Foreseen};
 use super::allowance::Allowance;
+use super::blocking::Parked;
+use super::copies::Written;
 use super::gates::{self, Candidate, Keys};
 use super::lookup::{Entry, Lookup, Unknown};
 use super::meter::Meter;
@@ -13,6 +15,7 @@ use super::transaction::Transaction;
 use super::watch::Watch;
 use super::{Dispatcher, Moment, splitmix};
 use crate::commands::block::CommandOptions;
+use crate::commands::blocking::{Blocking, WaitFor};
 use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::session::{PortKind, ReplyMode, Session};
 use crate::commands::spec::{ConnectionFn, DataFn};
@@ -37,6 +40,10 @@ pub struct Conversation {
     /// When this batch was read, or when it last went on after a wait.
     pub(super) moment: Moment,
     pub(super) ahead: Ahead,
+    /// The command that waits until it can be served.
+    pub(super) parked: Option<Parked>,
+    /// Where it has written, for WAIT.
+    pub(super) written: Written,
     /// How many commands may wait for others at once.
     allowance: Allowance,
     pending: Pending,
@@ -71,6 +78,8 @@ impl Conversation {
             meter,
             moment: Moment::now(),
             ahead: Ahead::default(),
+            parked: None,
+            written: Written::default(),
             allowance: Allowance::default(),
             pending: Pending::default(),
             dice,
@@ -84,20 +93,26 @@ impl Conversation {
         &self.session
     }
 
+    /// Whether a command waits until it can be served.
+    pub fn is_parked(&self) -> bool {
+        self.parked.is_some()
+    }
+
     /// Whether the connection is to be closed once what is written is sent.
     pub fn is_closing(&self) -> bool {
         self.closing
     }
 
     /// Carries out commands of `batch` from position `from` on and appends their replies to `out`, in order. Returns the
-    /// position to go on from, which is not the end where the output has grown long, or the connection closes.
+    /// position to go on from, which is not the end where the output has grown long, the connection closes, or a command
+    /// has to wait: then [`Conversation::finish_wait`] is next.
     ///
     /// Call it right after the bytes of the batch were read: the leases of its reads count from now.
     pub async fn execute(&mut self, input: &[u8], batch: &CommandBatch, from: usize, out: &mut ReplyBuffer) -> usize {
         self.moment = Moment::now();
         self.ahead.clear();
         let mut at = from;
-        while at < batch.len() && !self.closing && out.len() < limits::OUTPUT_BATCH_BYTES_MAX {
+        while at < batch.len() && !self.closing && self.parked.is_none() && out.len() < limits::OUTPUT_BATCH_BYTES_MAX {
             self.look_ahead(input, batch, at);
             let args = batch.args(input, at);
             let foreseen = self.ahead.of(at);
@@ -178,6 +193,7 @@ impl Conversation {
         }
         self.meter.begin(entry);
         match (&entry.spec.handler, candidate.keys) {
+            _ if entry.blocking.is_some_and(|blocking| waits(blocking, args)) => Next::Barrier(candidate),
             (Handler::Read(run) | Handler::ReadFanout(run, _), Keys::Together(slot)) => {
                 self.keyed(&candidate, slot, *run, false, out)
             }
@@ -199,6 +215,9 @@ impl Conversation {
         out: &mut ReplyBuffer,
     ) -> Next<'a> {
         let partition = self.dispatcher.routes.partition_of(slot);
+        if writes {
+            self.written.mark(partition.id());
+        }
         let joins = !self.pending.is_empty() && self.pending.has(partition.id());
         if !joins {
             let mut guard = partition.lock();
@@ -273,11 +292,18 @@ impl Conversation {
             self.meter.fail();
             self.write_error(&rejection, candidate.args, out);
         }
-        self.end_command(mark, out);
+        if self.parked.is_none() {
+            self.end_command(mark, out);
+        }
         self.resume();
     }
 
     async fn carry_out(&mut self, candidate: &Candidate<'_>, out: &mut ReplyBuffer) -> Result<(), Rejection> {
+        if candidate.entry.blocking.is_some()
+            && let Keys::Together(slot) = candidate.keys
+        {
+            return self.begin_wait(candidate, slot, out);
+        }
         match candidate.entry.spec.handler {
             Handler::Connection(handler) => {
                 let flow = self.call_connection(handler, candidate.args, out);
@@ -338,7 +364,7 @@ impl Conversation {
     }
 
     /// After a wait, leases count anew.
-    fn resume(&mut self) {
+    pub(super) fn resume(&mut self) {
         self.moment = Moment::now();
     }
 
@@ -399,7 +425,7 @@ impl Conversation {
     }
 
     /// CLIENT REPLY: takes the reply back where it is not wanted, and counts what SKIP skips.
-    fn end_command(&mut self, mark: usize, out: &mut ReplyBuffer) {
+    pub(super) fn end_command(&mut self, mark: usize, out: &mut ReplyBuffer) {
         if self.session.reply_mode != ReplyMode::On {
             out.truncate(mark);
             self.session.reply_mode = match self.session.reply_mode {
@@ -431,6 +457,11 @@ impl Drop for Conversation {
 /// Whether a command is the beginning of an HTTP request, or its `Host` header.
 fn is_http(args: Args<'_>) -> bool {
     args.get(0).is_some_and(|name| name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:"))
+}
+
+/// Whether a command will wait where it has to. One whose arguments are wrong runs at once, and says so.
+fn waits(blocking: &Blocking, args: Args<'_>) -> bool {
+    matches!((blocking.timeout)(args), Ok(WaitFor::Ever | WaitFor::Ms(_)))
 }
 
 /// What is carried out between MULTI and EXEC rather than queued.

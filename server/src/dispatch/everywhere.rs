@@ -29,6 +29,9 @@ impl Conversation {
             Handler::ReadAll(run, Fanout::Any) => self.any(entry, run, args, out).await,
             Handler::ReadAll(run, fanout) | Handler::WriteAll(run, fanout) => {
                 let pieces: Vec<Piece> = self.scope().into_iter().map(|id| self.piece(id, args)).collect();
+                if entry.is_write() {
+                    pieces.iter().for_each(|piece| self.written.mark(piece.partition));
+                }
                 let results = self.run_pieces(entry, run, &pieces).await;
                 self.merge(entry, fanout, pieces, results, out)
             }

@@ -41,6 +41,9 @@ impl Conversation {
         out: &mut ReplyBuffer,
     ) -> Result<(), Rejection> {
         let pieces = self.pieces(candidate)?;
+        if candidate.entry.is_write() {
+            pieces.iter().for_each(|piece| self.written.mark(piece.partition));
+        }
         let results = self.run_pieces(candidate.entry, run, &pieces).await;
         self.merge(candidate.entry, fanout, pieces, results, out)
     }
@@ -50,7 +53,11 @@ impl Conversation {
         let (entry, args) = (candidate.entry, candidate.args);
         let step = match entry.spec.keys {
             KeySpec::Range { step, .. } => usize::from(step),
-            KeySpec::None | KeySpec::Counted { .. } | KeySpec::StoreCounted { .. } | KeySpec::WithStore { .. } => 1,
+            KeySpec::None
+            | KeySpec::Counted { .. }
+            | KeySpec::StoreCounted { .. }
+            | KeySpec::WithStore { .. }
+            | KeySpec::Streams => 1,
         };
         // MSET with an odd number of arguments is for its handler to refuse, before anything is split.
         if !(args.len() - 1).is_multiple_of(step) {

@@ -9,7 +9,7 @@ use super::rejection::Rejection;
 use crate::commands::session::PortKind;
 use crate::commands::{Handler, transactions};
 use crate::ids::PartitionId;
-use larder_protocol::{Args, Flags, KeySpec, Slot, slot_of};
+use larder_protocol::{Args, Flags, KeySpec, Slot, slot_of, stream_keys};
 
 /// A command on its way through the gates.
 pub(super) struct Candidate<'a> {
@@ -120,6 +120,7 @@ pub(super) fn key_positions(entry: &Entry, args: Args<'_>) -> Result<impl Iterat
     let spec = entry.spec.keys;
     let mut counted = None;
     let mut stand_in = None;
+    let mut streams = 0..0;
     if let KeySpec::Counted { count } | KeySpec::StoreCounted { count } = spec {
         let at = usize::from(count);
         let most = args.len().saturating_sub(at + 1);
@@ -127,9 +128,13 @@ pub(super) fn key_positions(entry: &Entry, args: Args<'_>) -> Result<impl Iterat
         // Each command has words of its own for a wrong count: its handler is run where the count's text would be a key.
         stand_in = (counted.is_none() && at < args.len()).then_some(at);
     }
+    if spec == KeySpec::Streams {
+        // Where they cannot be told, its handler says what is wrong, wherever it runs.
+        streams = stream_keys(args.iter()).unwrap_or(1..2);
+    }
     let spec = if stand_in.is_some() { KeySpec::None } else { spec };
     let positions = spec.positions(args.len(), move |_| counted);
-    Ok(stand_in.into_iter().chain(positions).chain(spec.stores(args)))
+    Ok(stand_in.into_iter().chain(streams).chain(positions).chain(spec.stores(args)))
 }
 
 fn parse_count(digits: &[u8]) -> Option<usize> {

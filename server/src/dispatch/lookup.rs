@@ -1,5 +1,6 @@
 //! From a command's name to its row, without allocation and with one probe.
 
+use crate::commands::blocking::{self, Blocking};
 use crate::commands::table;
 use crate::commands::{CommandSpec, Handler};
 use larder_protocol::{Args, Flags, KeySpec};
@@ -15,6 +16,8 @@ pub struct Entry {
     pub index: usize,
     /// The position of its key, where there is exactly one at a fixed place; 0 otherwise.
     pub single_key: usize,
+    /// How it waits, where it may.
+    pub blocking: Option<&'static Blocking>,
     /// Its subcommands, where it is a container.
     pub subcommands: Vec<Entry>,
 }
@@ -94,7 +97,7 @@ impl Lookup {
             Handler::Container(subcommands) => subcommands.iter().map(|sub| Self::entry(sub, next)).collect(),
             _ => Vec::new(),
         };
-        Entry { spec, name: &table::named()[index].0, index, single_key, subcommands }
+        Entry { spec, name: &table::named()[index].0, index, single_key, blocking: blocking::of(spec), subcommands }
     }
 
     fn place(entries: &[Entry], size: usize, seed: u32) -> Option<Vec<u16>> {

@@ -15,7 +15,9 @@
 mod ahead;
 mod allowance;
 mod arguments;
+mod blocking;
 mod conversation;
+mod copies;
 mod everywhere;
 mod fanout;
 mod gates;
@@ -39,6 +41,7 @@ use crate::cluster::routes::Routes;
 use crate::commands::port::NodePort;
 use crate::raft::Partition;
 use crate::telemetry::Stats;
+use blocking::RemoteWaits;
 use serve::RemoteWatches;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,6 +70,9 @@ pub struct Dispatcher {
     pub(crate) memory: Arc<dyn MemoryGate>,
     pub(crate) stats: Arc<Stats>,
     remote_watches: RemoteWatches,
+    remote_waits: RemoteWaits,
+    /// Numbers of the waits at other nodes.
+    waits: AtomicU64,
     seeds: AtomicU64,
 }
 
@@ -79,7 +85,16 @@ impl Dispatcher {
         stats: Arc<Stats>,
     ) -> Arc<Self> {
         let seeds = AtomicU64::new(clock::boot_ns() ^ u64::from(std::process::id()) << 40);
-        Arc::new(Self { routes, node, memory, stats, remote_watches: RemoteWatches::default(), seeds })
+        Arc::new(Self {
+            routes,
+            node,
+            memory,
+            stats,
+            remote_watches: RemoteWatches::default(),
+            remote_waits: RemoteWaits::default(),
+            waits: AtomicU64::new(0),
+            seeds,
+        })
     }
 
     /// The node that commands see.

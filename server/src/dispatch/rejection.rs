@@ -37,6 +37,10 @@ pub enum Rejection {
     Uncertain,
     /// Carried out by some partitions, not known to be by these.
     UncertainIn(Vec<u16>),
+    /// CLIENT UNBLOCK ended the wait.
+    Unblocked,
+    /// The node stops and ended the wait.
+    ForcedUnblock,
     /// MULTI in MULTI.
     NestedMulti,
     /// EXEC outside of MULTI.
@@ -92,6 +96,10 @@ impl Rejection {
             Self::Loading => "LOADING Larder is starting and has no data yet",
             Self::Down => "CLUSTERDOWN The cluster is down",
             Self::Uncertain => "UNCERTAIN the command was proposed and may or may not have been applied",
+            Self::Unblocked => "UNBLOCKED client unblocked via CLIENT UNBLOCK",
+            Self::ForcedUnblock => {
+                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+            }
             Self::NestedMulti => "ERR MULTI calls can not be nested",
             Self::ExecWithoutMulti => "ERR EXEC without MULTI",
             Self::DiscardWithoutMulti => "ERR DISCARD without MULTI",

@@ -54,6 +54,16 @@ impl Dispatcher {
                 self.drop_remote_watch((from, session));
                 ShareOutcome::Applied(Replies::default())
             }
+            ForwardKind::Wait { session, timeout_ms } => {
+                self.serve_wait(&partition, (from, session), &block, timeout_ms).await
+            }
+            ForwardKind::Copies { session, copies, timeout_ms } => {
+                self.serve_copies(&partition, (from, session), copies, timeout_ms).await
+            }
+            ForwardKind::Unwait { session } => {
+                self.end_remote_wait((from, session));
+                ShareOutcome::Applied(Replies::default())
+            }
             ForwardKind::Exec { session } => self.serve_exec(&partition, (from, session), &block, moment).await,
         }
     }
@@ -152,7 +162,7 @@ impl Dispatcher {
 }
 
 /// Every command of a block that this node cannot read is answered with an error: nothing was done.
-fn unreadable(count: u32, why: &str) -> ShareOutcome {
+pub(super) fn unreadable(count: u32, why: &str) -> ShareOutcome {
     let line = format!("-ERR the node that leads the partition cannot read the request: {why}\r\n");
     let mut replies = Replies::default();
     let mut bytes = Vec::new();

@@ -147,6 +147,16 @@ impl Conversation {
             "watch" if self.transaction.is_some() => return Err(Rejection::WatchInMulti),
             "watch" => self.watch_keys(candidate).await?,
             "exec" => return self.exec(out).await,
+            name @ ("wait" | "waitaof") => {
+                return match self.count_copies(name, candidate.args, true) {
+                    Ok(wait) => self.park(wait, 0, out),
+                    Err(error) => {
+                        out.error(&error.to_string());
+                        self.meter.fail();
+                        Ok(())
+                    }
+                };
+            }
             _ => return Err(Rejection::UnknownCommand),
         }
         out.ok();
@@ -158,6 +168,9 @@ impl Conversation {
         self.session.client.multi.store(0, Ordering::Relaxed);
         let watch = self.watch.take();
         self.session.client.watching.store(0, Ordering::Relaxed);
+        if let (true, Some(slot)) = (transaction.writes, transaction.slot) {
+            self.written.mark(self.dispatcher.routes.partition_of(slot).id());
+        }
         let result = if transaction.aborted {
             Err(Rejection::ExecAbort)
         } else {
@@ -307,6 +320,18 @@ impl Conversation {
                 Ok(())
             }
             _ if entry.is_everywhere() => self.everywhere(entry, args, out).await,
+            Handler::Dispatch if matches!(entry.spec.name, "wait" | "waitaof") => {
+                match self.count_copies(entry.spec.name, args, false) {
+                    Ok(count) => {
+                        let counted = count.await;
+                        self.end_wait(counted, 0, out)
+                    }
+                    Err(error) => {
+                        out.error(&error.to_string());
+                        Ok(())
+                    }
+                }
+            }
             // UNWATCH: EXEC has forgotten everything already.
             _ => {
                 out.ok();

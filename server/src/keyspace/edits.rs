@@ -282,6 +282,7 @@ impl ValueRef<'_> {
             ValueRef::List(ListRef::Large(list)) => list.check(),
             ValueRef::Set(SetRef::Large(set)) => set.check(),
             ValueRef::SortedSet(SortedSetRef::Large(set)) => set.check(),
+            ValueRef::Stream(stream) => stream.check(),
             _ => assert!(encoding::is_sound(&self.encoded())),
         }
     }

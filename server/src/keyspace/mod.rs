@@ -16,6 +16,7 @@ use collections::hash::HashRef;
 use collections::list::ListRef;
 use collections::set::SetRef;
 use collections::sorted_set::SortedSetRef;
+use collections::stream::StreamRef;
 use siphasher::sip::SipHasher13;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -46,6 +47,8 @@ pub enum ValueRef<'a> {
     Set(SetRef<'a>),
     /// A sorted set.
     SortedSet(SortedSetRef<'a>),
+    /// A stream.
+    Stream(StreamRef<'a>),
 }
 
 impl ValueRef<'_> {
@@ -72,6 +75,7 @@ impl std::fmt::Debug for ValueRef<'_> {
             Self::List(_) => "List",
             Self::Set(_) => "Set",
             Self::SortedSet(_) => "SortedSet",
+            Self::Stream(_) => "Stream",
         };
         write!(formatter, "{kind}({})", self.encoded().escape_ascii())
     }

@@ -15,6 +15,7 @@ use crate::clock::{Tick, UnixMs};
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 use std::hash::Hasher;
+use std::sync::Arc;
 
 /// One partition's items.
 pub struct Keyspace {
@@ -458,6 +459,27 @@ impl Keyspace {
     /// Forgets `token` at `key`.
     pub fn unwatch(&mut self, key: &[u8], token: &WatchToken) {
         self.watches.remove(key, token);
+    }
+
+    /// Notes from now on when `key` is touched, since somebody waits for it.
+    pub fn expect(&mut self, key: &Arc<[u8]>) {
+        self.watches.expect(key);
+    }
+
+    /// Nobody waits for `key` any more.
+    pub fn unexpect(&mut self, key: &[u8]) {
+        self.watches.unexpect(key);
+    }
+
+    /// Whether a key that is waited for was touched: changed, stored or removed.
+    #[inline]
+    pub fn has_touched(&self) -> bool {
+        self.watches.has_touched()
+    }
+
+    /// The keys that are waited for and were touched since this was asked last, in the order of their first touch.
+    pub fn take_touched(&mut self) -> Vec<Arc<[u8]>> {
+        self.watches.take_touched()
     }
 
     /// Counts every watched key as changed: this keyspace is about to be replaced by another.

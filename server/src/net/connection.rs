@@ -7,7 +7,8 @@ use crate::commands::session::{Activity, Client, ReplyMode};
 use crate::dispatch::Conversation;
 use crate::limits;
 use bytes::Buf;
-use larder_protocol::{Limits, RequestDecoder};
+use futures::FutureExt;
+use larder_protocol::{Limits, ReplyBuffer, RequestDecoder};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -15,13 +16,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
 /// What is read and thrown away after the last reply, so that the close does not cut that reply off.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// How long that may take.
 const LINGER: Duration = Duration::from_millis(200);
+
+/// What is read of a client while a command of it waits.
+const EARLY_BYTES_MAX: usize = 64 * 1024;
+/// How often it is looked whether a client that has sent more than that has gone.
+const EARLY_LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// Longest command (Redis: `client-query-buffer-limit`).
 const COMMAND_BYTES_MAX: u32 = 1 << 30;
@@ -121,7 +127,7 @@ impl Connection {
                         error.reply(&mut buffers.output);
                     }
                     tracing::debug!(client = self.client.id, %error, "closing a client that breaks the protocol");
-                    self.write(stream, &mut buffers).await?;
+                    self.write(stream, &mut buffers.output).await?;
                     return Err(End::Said);
                 }
             };
@@ -130,12 +136,27 @@ impl Connection {
             while at < complete {
                 let input = &buffers.input[..consumed];
                 at = self.conversation.execute(input, &buffers.batch, at, &mut buffers.output).await;
-                self.write(stream, &mut buffers).await?;
+                self.write(stream, &mut buffers.output).await?;
                 if self.conversation.is_closing() {
                     return Err(End::Said);
                 }
+                if at < complete && self.conversation.is_parked() {
+                    self.buffers = Some(buffers);
+                    self.wait(stream).await?;
+                    let Some(back) = self.buffers.take() else { return Err(End::Lost) };
+                    buffers = back;
+                }
             }
             buffers.input.advance(consumed);
+            if self.conversation.is_parked() {
+                // Nothing is held meanwhile but what arrives.
+                match buffers.input.is_empty() {
+                    true => buffers.give_back(),
+                    false => self.buffers = Some(buffers),
+                }
+                self.wait(stream).await?;
+                continue;
+            }
             if buffers.input.is_empty() {
                 buffers.give_back();
                 return Ok(());
@@ -150,8 +171,8 @@ impl Connection {
     }
 
     /// Sends the replies of a batch; nothing is read or carried out before they are gone.
-    async fn write(&mut self, stream: &mut TcpStream, buffers: &mut Buffers) -> Result<(), End> {
-        let length = buffers.output.len() as u64;
+    async fn write(&mut self, stream: &mut TcpStream, output: &mut ReplyBuffer) -> Result<(), End> {
+        let length = output.len() as u64;
         if length == 0 {
             return Ok(());
         }
@@ -164,41 +185,75 @@ impl Connection {
         }
         self.client.output_bytes.store(length, Ordering::Relaxed);
         self.client.set_activity(Activity::Writing);
-        let written = stream.write_all(buffers.output.as_slice()).await;
-        buffers.output.truncate(0);
+        let written = stream.write_all(output.as_slice()).await;
+        output.truncate(0);
         self.client.set_activity(Activity::Working);
         self.client.output_bytes.store(0, Ordering::Relaxed);
         self.node.stats().output_bytes.fetch_add(length, Ordering::Relaxed);
         written.map_err(|_| End::Lost)
     }
 
+    /// Waits until the command that is parked is answered, and sends the reply. What the client sends meanwhile is read, up
+    /// to a bound, since only so it shows that a client has gone.
+    async fn wait(&mut self, stream: &mut TcpStream) -> Result<(), End> {
+        let mut output = ReplyBuffer::default();
+        let missing = self.decoder.missing_bytes();
+        {
+            let mut wait = pin!(self.conversation.finish_wait(&mut output));
+            loop {
+                let held = self.buffers.as_ref().map_or(0, |buffers| buffers.input.len());
+                let buffers = &mut self.buffers;
+                tokio::select! {
+                    biased;
+                    () = &mut wait => break,
+                    read = poll_fn(|context| poll_read(buffers, stream, missing, context)), if held < EARLY_BYTES_MAX => {
+                        match read {
+                            Ok(0) | Err(_) => return Err(End::Lost),
+                            Ok(length) => {
+                                self.client.query_bytes.store((held + length) as u64, Ordering::Relaxed);
+                                self.node.stats().input_bytes.fetch_add(length as u64, Ordering::Relaxed);
+                            }
+                        }
+                    }
+                    () = tokio::time::sleep(EARLY_LOOK_PERIOD), if held >= EARLY_BYTES_MAX => {
+                        let ready = stream.ready(Interest::READABLE).now_or_never();
+                        if ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed())) {
+                            return Err(End::Lost);
+                        }
+                    }
+                }
+            }
+        }
+        self.write(stream, &mut output).await
+    }
+
     /// Waits for bytes and appends them to the input. Only then are buffers taken.
     async fn read(&mut self, stream: &mut TcpStream) -> io::Result<usize> {
         let missing = self.decoder.missing_bytes();
-        let length = poll_fn(|context| self.poll_read(stream, missing, context)).await?;
+        let length = poll_fn(|context| poll_read(&mut self.buffers, stream, missing, context)).await?;
         if let Some(buffers) = &self.buffers {
             self.client.query_bytes.store(buffers.input.len() as u64, Ordering::Relaxed);
         }
         Ok(length)
     }
+}
 
-    fn poll_read(
-        &mut self,
-        stream: &mut TcpStream,
-        missing: usize,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
-        ready!(stream.poll_read_ready(context))?;
-        let mut buffers = self.buffers.take().unwrap_or_else(Buffers::take);
-        buffers.reserve(missing);
-        let result = pin!(stream.read_buf(&mut buffers.input)).poll(context);
-        if buffers.input.is_empty() {
-            buffers.give_back();
-        } else {
-            self.buffers = Some(buffers);
-        }
-        result
+fn poll_read(
+    held: &mut Option<Box<Buffers>>,
+    stream: &mut TcpStream,
+    missing: usize,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    ready!(stream.poll_read_ready(context))?;
+    let mut buffers = held.take().unwrap_or_else(Buffers::take);
+    buffers.reserve(missing);
+    let result = pin!(stream.read_buf(&mut buffers.input)).poll(context);
+    if buffers.input.is_empty() {
+        buffers.give_back();
+    } else {
+        *held = Some(buffers);
     }
+    result
 }
 
 impl Drop for Connection {

@@ -185,7 +185,9 @@ impl Partition {
         state.applied = meta.last_log_id;
         state.membership = meta.last_membership.clone();
         state.keyspace.abandon_watches();
-        std::mem::replace(&mut state.keyspace, keyspace)
+        let old = std::mem::replace(&mut state.keyspace, keyspace);
+        state.expect_again();
+        old
     }
 }
 

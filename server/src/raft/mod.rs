@@ -14,12 +14,14 @@ mod stream_append;
 pub mod transport;
 pub mod types;
 pub mod upkeep;
+mod waiters;
 
 pub use group::{CopyProgress, Group, GroupHost, ReshapeError, Start, Timing, read_address, refusal};
 pub use network::{GroupRpc, PeerUnreachable};
 pub use partition::{Partition, PartitionGuard, Role};
 pub use room::Room;
 pub use share::{Refusal, Replies, Share, ShareOutcome};
+pub use waiters::{Begun, Ticket, Wanted};
 
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,15 @@
 use super::proposer::Inbox;
 use super::share::{Refusal, Share, ShareOutcome};
 use super::types::{LogId, StoredMembership};
+use super::waiters::Waiters;
 use crate::clock::{self, UnixMs};
 use crate::commands::Context;
 use crate::ids::{NodeNo, PartitionId};
 use crate::keyspace::{HashSeed, Keyspace};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 /// What a copy told of its room counts for so long: ten heartbeats. One that is not heard from holds up nobody.
 const COPY_FRESH_NS: u64 = 1_000_000_000;
@@ -26,6 +27,12 @@ pub enum Role {
     Leader,
     /// Another copy leads, or none does; the leader's node if known.
     Follower(Option<NodeNo>),
+}
+
+/// A group, as far as it is asked for what followers hold.
+pub(super) trait Followers: Send + Sync {
+    /// See [`Partition::followers`].
+    fn followers(&self) -> Option<(u64, Vec<u64>)>;
 }
 
 /// One partition on this node. Every node has one of these for every partition, with a copy of it or not.
@@ -44,6 +51,8 @@ pub struct Partition {
     copies_free: Mutex<Vec<(NodeNo, u64, u64)>>,
     /// Whether there is anything in it.
     copies_told: AtomicBool,
+    /// What its group knows of the other copies.
+    copies: RwLock<Option<Weak<dyn Followers>>>,
     /// Whether a group is here.
     grouped: AtomicBool,
 }
@@ -62,9 +71,11 @@ pub struct PartitionState {
     pub(super) membership: StoredMembership,
     /// Where a view is open: the log index at which it was opened.
     pub(super) view_index: Option<u64>,
+    /// Commands that wait until they can be served.
+    pub(super) waiters: Waiters,
 }
 
-/// The locked state. Letting go of it publishes the memory account.
+/// The locked state. Before it is let go of, those who wait are looked after; and the memory account is published.
 pub struct PartitionGuard<'a> {
     partition: &'a Partition,
     state: MutexGuard<'a, PartitionState>,
@@ -86,6 +97,7 @@ impl DerefMut for PartitionGuard<'_> {
 
 impl Drop for PartitionGuard<'_> {
     fn drop(&mut self) {
+        self.state.look_after_waiters();
         self.partition.memory_bytes.store(self.state.keyspace.memory_bytes(), Ordering::Relaxed);
     }
 }
@@ -100,6 +112,7 @@ impl Partition {
             applied: None,
             membership: StoredMembership::default(),
             view_index: None,
+            waiters: Waiters::default(),
         };
         Self {
             id,
@@ -111,6 +124,7 @@ impl Partition {
             log_bytes: Arc::default(),
             copies_free: Mutex::default(),
             copies_told: AtomicBool::new(false),
+            copies: RwLock::new(None),
             grouped: AtomicBool::new(false),
         }
     }
@@ -226,6 +240,21 @@ impl Partition {
         }
     }
 
+    /// Index of the last entry of the log, and up to which each follower is known to hold it; `None` where this copy does not
+    /// lead. A solo partition has no followers.
+    pub fn followers(&self) -> Option<(u64, Vec<u64>)> {
+        match self.lock().role {
+            Role::Solo => Some((0, Vec::new())),
+            Role::Leader => self.copies.read().as_ref()?.upgrade()?.followers(),
+            Role::Follower(_) | Role::Absent => None,
+        }
+    }
+
+    /// Connects a group that starts, for [`Partition::followers`].
+    pub(super) fn set_followers(&self, copies: Weak<dyn Followers>) {
+        *self.copies.write() = Some(copies);
+    }
+
     /// Connects the proposer of a group that starts, or disconnects that of one that stops.
     pub(super) fn set_inbox(&self, inbox: Option<Arc<Inbox>>) {
         self.grouped.store(inbox.is_some(), Ordering::Relaxed);
@@ -259,7 +288,9 @@ impl PartitionState {
         self.keyspace.abandon_watches();
         let mut fresh = Keyspace::new(self.keyspace.seed());
         fresh.succeed(&self.keyspace);
-        std::mem::replace(&mut self.keyspace, fresh)
+        let old = std::mem::replace(&mut self.keyspace, fresh);
+        self.expect_again();
+        old
     }
 
     /// The last entry applied to this copy.

@@ -12,6 +12,7 @@ pub mod lzf;
 pub mod packed;
 mod payload;
 mod read;
+pub mod stream;
 mod write;
 
 pub use payload::{VERSION_OF_TIMED_HASHES, VERSION_READ_MAX, VERSION_WRITTEN, open, seal, seal_as};
@@ -30,14 +31,20 @@ pub const TYPE_HASH: u8 = 4;
 pub const TYPE_SORTED_SET: u8 = 5;
 /// Type byte of a set as an intset.
 pub const TYPE_SET_INTSET: u8 = 11;
+/// Type byte of a stream (Redis 5.0).
+pub const TYPE_STREAM: u8 = 15;
 /// Type byte of a hash as a listpack.
 pub const TYPE_HASH_LISTPACK: u8 = 16;
 /// Type byte of a sorted set as a listpack.
 pub const TYPE_SORTED_SET_LISTPACK: u8 = 17;
 /// Type byte of a list: a count, then nodes, each an element or a listpack.
 pub const TYPE_LIST_QUICKLIST: u8 = 18;
+/// Type byte of a stream with counters (Redis 7.0).
+pub const TYPE_STREAM_2: u8 = 19;
 /// Type byte of a set as a listpack (Redis 7.2).
 pub const TYPE_SET_LISTPACK: u8 = 20;
+/// Type byte of a stream whose consumers say when they were last active (Redis 7.2).
+pub const TYPE_STREAM_3: u8 = 21;
 /// Type byte of a hash whose fields may have deadlines, as release candidates of Redis 7.4 wrote it: a count, then deadline (0: none),
 /// field and value.
 pub const TYPE_HASH_METADATA_PRE_GA: u8 = 22;

@@ -59,6 +59,11 @@ impl Writer {
         }
     }
 
+    /// Bytes as they are.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
     /// A score: eight bytes, little-endian.
     pub fn double(&mut self, score: f64) {
         self.bytes.extend_from_slice(&score.to_le_bytes());

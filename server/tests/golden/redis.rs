@@ -39,6 +39,18 @@ impl RedisServer {
         Some(Self { process, stream, input: Vec::new(), _directory: directory })
     }
 
+    /// The reply to a command that must not wait: as a transaction has it.
+    pub fn call_at_once(&mut self, command: &[Vec<u8>]) -> Vec<u8> {
+        self.call(&crate::words("MULTI"));
+        let queued = self.call(command);
+        if queued != b"+QUEUED\r\n" {
+            self.call(&crate::words("DISCARD"));
+            return queued;
+        }
+        let replies = self.call(&crate::words("EXEC"));
+        replies.strip_prefix(b"*1\r\n").expect("one reply").to_vec()
+    }
+
     /// Sends one command and returns its reply as it came.
     pub fn call(&mut self, command: &[Vec<u8>]) -> Vec<u8> {
         let mut request = format!("*{}\r\n", command.len()).into_bytes();

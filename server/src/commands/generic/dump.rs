@@ -1,5 +1,6 @@
 //! DUMP: <https://redis.io/docs/latest/commands/dump/>
 
+use super::stream_payload;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler};
 use crate::keyspace::ValueRef;
 use crate::keyspace::collections::hash::HashRef;
@@ -24,7 +25,7 @@ pub static DUMP: CommandSpec = CommandSpec {
 };
 
 /// Collections are written element by element, the spelling that every version of Redis reads, whatever form they have
-/// here.
+/// here. Streams are written as Redis 7.0 writes them: later versions read that, too.
 fn payload(value: ValueRef<'_>) -> Vec<u8> {
     let mut text = Text::default();
     rdb::seal(match value {
@@ -52,6 +53,11 @@ fn payload(value: ValueRef<'_>) -> Vec<u8> {
                 writer.string(field.bytes(&mut text));
                 writer.string(value.bytes(&mut text));
             });
+            writer
+        }
+        ValueRef::Stream(stream) => {
+            let mut writer = Writer::new(rdb::TYPE_STREAM_2);
+            stream_payload::record(stream).write(&mut writer, stream_payload::elements);
             writer
         }
         ValueRef::SortedSet(set) => {

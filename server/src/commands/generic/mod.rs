@@ -19,9 +19,11 @@ pub mod rename;
 pub mod restore;
 pub mod scan;
 pub mod sort;
+mod stream_payload;
 pub mod touch;
 pub mod ttl;
 pub mod type_;
+pub mod wait;
 
 pub use memory_usage::MEMORY_USAGE;
 
@@ -56,4 +58,6 @@ pub static COMMANDS: &[&CommandSpec] = &[
     &ttl::TTL,
     &type_::TYPE,
     &del::UNLINK,
+    &wait::WAIT,
+    &wait::WAITAOF,
 ];

@@ -92,6 +92,7 @@ fn encoding_of(value: ValueRef<'_>) -> &'static str {
         ValueRef::List(list) => list.encoding(),
         ValueRef::Set(set) => set.encoding(),
         ValueRef::SortedSet(set) => set.encoding(),
+        ValueRef::Stream(_) => "stream",
     }
 }
 

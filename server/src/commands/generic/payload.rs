@@ -1,8 +1,10 @@
 //! What a payload of RESTORE holds: a value of any type, in any of the spellings of Redis 7.
 
+use super::stream_payload;
 use crate::commands::Context;
 use crate::keyspace::Built;
 use crate::keyspace::collections::list::End;
+use crate::keyspace::collections::stream::LargeStream;
 use crate::rdb::{self, Malformed, Reader, packed};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -24,6 +26,8 @@ pub(super) enum Value<'a> {
     TimedHash(Vec<TimedField<'a>>),
     /// Members, all different, and their scores, which are numbers.
     SortedSet(Vec<(Cow<'a, [u8]>, f64)>),
+    /// A stream, put together.
+    Stream(Box<LargeStream>),
 }
 
 impl<'a> Value<'a> {
@@ -76,6 +80,10 @@ impl<'a> Value<'a> {
                 }
                 scored(pairs)
             }
+            type_byte @ (rdb::TYPE_STREAM | rdb::TYPE_STREAM_2 | rdb::TYPE_STREAM_3) => {
+                let record = rdb::stream::Stream::read(&mut reader, type_byte)?;
+                stream_payload::build(&record).map(|stream| Self::Stream(Box::new(stream)))
+            }
             _ => Err(Malformed),
         }
     }
@@ -103,6 +111,7 @@ impl<'a> Value<'a> {
                     hash.set_deadline(field, *deadline);
                 }
             }),
+            Self::Stream(stream) => context.build_stream(|built| built.replace(*stream)),
             Self::SortedSet(pairs) => context.build_sorted_set(|set| {
                 // The other way round, since Redis writes the highest score first.
                 for (member, score) in pairs.iter().rev() {

@@ -26,6 +26,7 @@ pub fn type_name(value: ValueRef<'_>) -> &'static str {
         ValueRef::List(_) => "list",
         ValueRef::Set(_) => "set",
         ValueRef::SortedSet(_) => "zset",
+        ValueRef::Stream(_) => "stream",
     }
 }
 

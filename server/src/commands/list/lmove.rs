@@ -37,7 +37,7 @@ fn lmove(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
     shift(end(3)?, end(4)?, context, args, reply)
 }
 
-fn shift(
+pub(super) fn shift(
     from: End,
     to: End,
     context: &mut Context<'_>,

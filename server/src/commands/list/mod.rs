@@ -3,6 +3,8 @@
 use super::CommandSpec;
 use crate::keyspace::collections::list::End;
 
+pub mod blmove;
+pub mod bpop;
 pub mod lmove;
 pub mod lpos;
 pub mod lrange;
@@ -21,6 +23,11 @@ fn end_of(word: &[u8]) -> Option<End> {
 
 /// The family's commands. Ids 256 to 319 are theirs.
 pub static COMMANDS: &[&CommandSpec] = &[
+    &blmove::BLMOVE,
+    &bpop::BLMPOP,
+    &bpop::BLPOP,
+    &bpop::BRPOP,
+    &blmove::BRPOPLPUSH,
     &lrange::LINDEX,
     &lset::LINSERT,
     &lrange::LLEN,

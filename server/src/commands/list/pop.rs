@@ -76,7 +76,7 @@ fn pop(
 
 /// Pops up to `count` elements and answers with an array of them, after `before` was written. `None`, and nothing
 /// written, where there is no list.
-fn pop_many(
+pub(super) fn pop_many(
     end: End,
     count: usize,
     context: &mut Context<'_>,

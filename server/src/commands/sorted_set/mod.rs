@@ -3,6 +3,7 @@
 use super::CommandSpec;
 
 pub mod algebra;
+pub mod bzpop;
 pub(in crate::commands) mod score;
 pub mod zadd;
 pub mod zpop;
@@ -14,6 +15,9 @@ pub mod zscore;
 
 /// The family's commands. Ids 320 to 383 are theirs.
 pub static COMMANDS: &[&CommandSpec] = &[
+    &bzpop::BZMPOP,
+    &bzpop::BZPOPMAX,
+    &bzpop::BZPOPMIN,
     &zadd::ZADD,
     &zscore::ZCARD,
     &zscore::ZCOUNT,

@@ -46,10 +46,15 @@ pub static ZPOPMIN: CommandSpec = CommandSpec {
     handler: Handler::Write(|context, args, reply| pop(false, context, args, reply)),
 };
 
-type Popped = Vec<(Vec<u8>, f64)>;
+pub(super) type Popped = Vec<(Vec<u8>, f64)>;
 
 /// Removes up to `count` members from an end; `None` where there is no set.
-fn take(highest: bool, count: usize, context: &mut Context<'_>, key: &[u8]) -> Result<Option<Popped>, CommandError> {
+pub(super) fn take(
+    highest: bool,
+    count: usize,
+    context: &mut Context<'_>,
+    key: &[u8],
+) -> Result<Option<Popped>, CommandError> {
     context.edit_sorted_set(key, OrCreate::No, |set| {
         let length = set.read().len();
         let count = count.min(length);
@@ -77,7 +82,7 @@ fn pop(highest: bool, context: &mut Context<'_>, args: Args<'_>, reply: &mut Rep
     Ok(())
 }
 
-fn write((member, score): &(Vec<u8>, f64), nested: bool, reply: &mut ReplyBuffer) {
+pub(super) fn write((member, score): &(Vec<u8>, f64), nested: bool, reply: &mut ReplyBuffer) {
     if nested {
         reply.array_header(2);
     }

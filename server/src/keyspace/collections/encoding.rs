@@ -8,6 +8,7 @@
 //!   set          member
 //!   sorted set   member, score (f64)
 //!   list         per node: count of entries (varint), entries (length, bytes); the count above is that of the nodes
+//!   stream       see `stream::encoding`; the count above is that of the blocks
 //! ```
 //! Order and representation are part of it, so a copy that loads it chooses and walks as the one that wrote it.
 
@@ -16,10 +17,10 @@ use super::list::{LargeList, ListRef};
 use super::listpack;
 use super::set::{LargeSet, SetRef, integers};
 use super::sorted_set::{LargeSortedSet, Scoring, SortedSetRef};
-use super::{Large, Stored, compact, form, sorted_set};
+use super::{Large, Stored, compact, form, sorted_set, stream};
 use crate::keyspace::{HashSeed, ValueRef};
 
-fn put_varint(out: &mut Vec<u8>, mut number: usize) {
+pub(super) fn put_varint(out: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -27,7 +28,7 @@ fn put_varint(out: &mut Vec<u8>, mut number: usize) {
     out.push(number as u8);
 }
 
-fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len());
     out.extend_from_slice(bytes);
 }
@@ -69,6 +70,10 @@ pub(in crate::keyspace) fn encode(value: ValueRef<'_>, out: &mut Vec<u8>) {
                 put(out, member);
                 out.extend_from_slice(&score.to_bits().to_le_bytes());
             }
+        }
+        ValueRef::Stream(stream) => {
+            out.push(form::STREAM | form::LARGE);
+            stream::encoding::encode(stream, out);
         }
         ValueRef::List(ListRef::Large(list)) => {
             out.push(form::LIST | form::LARGE | if list.is_listpack() { form::LISTPACK } else { 0 });
@@ -131,6 +136,9 @@ pub(in crate::keyspace) fn decode(bytes: &[u8], seed: HashSeed) -> Option<Stored
             }
             Large::SortedSet(set)
         }
+        form::STREAM if form & form::LISTPACK == 0 => {
+            Large::Stream(Box::new(stream::encoding::decode(count, &mut reader)?))
+        }
         form::LIST => {
             let mut list = LargeList::new(form & form::LISTPACK != 0);
             for _ in 0..count {
@@ -163,10 +171,10 @@ pub(in crate::keyspace) fn is_sound(bytes: &[u8]) -> bool {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+pub(in crate::keyspace) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn varint(&mut self) -> Option<usize> {
+    pub(super) fn varint(&mut self) -> Option<usize> {
         let mut number = 0usize;
         for shift in (0..56).step_by(7) {
             let (byte, rest) = self.0.split_first()?;
@@ -179,13 +187,13 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(bytes)
     }
 
-    fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = self.varint()?;
         self.take(length)
     }

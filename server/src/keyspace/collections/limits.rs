@@ -19,6 +19,10 @@ pub const SORTED_SET_ENTRIES_MAX: usize = 128;
 pub const SORTED_SET_VALUE_BYTES_MAX: usize = 64;
 /// `list-max-listpack-size` -2: bytes of a node, as Redis's listpacks count them.
 pub const LIST_NODE_BYTES_MAX: usize = 8192;
+/// `stream-node-max-bytes`: of a block, as Redis's listpacks count them. Decides on what `MAXLEN ~` leaves.
+pub const STREAM_BLOCK_BYTES_MAX: usize = 4096;
+/// `stream-node-max-entries`
+pub const STREAM_BLOCK_ENTRIES_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -35,6 +39,8 @@ mod tests {
             ("set-max-listpack-value", SET_VALUE_BYTES_MAX),
             ("zset-max-listpack-entries", SORTED_SET_ENTRIES_MAX),
             ("zset-max-listpack-value", SORTED_SET_VALUE_BYTES_MAX),
+            ("stream-node-max-bytes", STREAM_BLOCK_BYTES_MAX),
+            ("stream-node-max-entries", STREAM_BLOCK_ENTRIES_MAX),
         ] {
             assert_eq!(settings.get(name), limit.to_string(), "{name}");
         }

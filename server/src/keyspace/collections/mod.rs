@@ -1,4 +1,4 @@
-//! Values that are more than a string: hashes, lists, sets and sorted sets.
+//! Values that are more than a string: hashes, lists, sets, sorted sets and streams.
 //!
 //! A small one is one buffer, held where a string would be (in the item's chunk, or outside where it is too long for
 //! it), so it costs what its bytes cost. A large one is a structure of its own outside of the chunk, with the complexity
@@ -8,6 +8,7 @@
 //! small:  form (1 byte), number of entries (u16), listpack entries      or, for a set of integers, sorted integers
 //! large:  hash, set: Dense       sorted set: Dense and Tree       list: nodes of listpack entries
 //!         (a hash also has the deadlines of its fields, where some have one)
+//!         stream (never small): blocks of listpack entries, groups
 //! ```
 //! Which of the two a collection is, and the order of its elements, follow from its history alone: copies that applied
 //! the same entries agree on both, and snapshots carry both.
@@ -23,6 +24,7 @@ mod node;
 pub mod set;
 mod small;
 pub mod sorted_set;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -33,6 +35,7 @@ use hash::{HashRef, LargeHash};
 use list::{LargeList, ListRef};
 use set::{LargeSet, SetRef};
 use sorted_set::{LargeSortedSet, SortedSetRef};
+use stream::{LargeStream, StreamRef};
 
 pub(in crate::keyspace) use small::allocated_bytes;
 
@@ -47,6 +50,8 @@ pub enum CollectionKind {
     Set,
     /// A sorted set.
     SortedSet,
+    /// A stream.
+    Stream,
 }
 
 /// The first byte of a small collection, and of a large one where it is encoded.
@@ -58,6 +63,7 @@ pub(in crate::keyspace) mod form {
     pub(in crate::keyspace) const SORTED_SET: u8 = 5;
     /// A hash with room for deadlines of its fields; a large one that has some.
     pub(in crate::keyspace) const TIMED_HASH: u8 = 6;
+    pub(in crate::keyspace) const STREAM: u8 = 7;
     /// Marks a large one.
     pub(in crate::keyspace) const LARGE: u8 = 0x10;
     /// Marks a list that Redis would still call a listpack.
@@ -78,6 +84,7 @@ pub(in crate::keyspace) enum Large {
     List(LargeList),
     Set(LargeSet),
     SortedSet(LargeSortedSet),
+    Stream(Box<LargeStream>),
 }
 
 /// Elements from which on a collection is dropped on another thread (Redis: `LAZYFREE_THRESHOLD`).
@@ -92,15 +99,18 @@ impl Large {
             Self::List(list) => list.bytes(),
             Self::Set(set) => set.bytes(),
             Self::SortedSet(set) => set.bytes(),
+            Self::Stream(stream) => stream.bytes(),
         }
     }
 
+    /// Whether it is to be removed. A stream stays without entries.
     pub(in crate::keyspace) fn is_empty(&self) -> bool {
-        self.len() == 0
+        !matches!(self, Self::Stream(_)) && self.len() == 0
     }
 
     pub(in crate::keyspace) fn len(&self) -> usize {
         match self {
+            Self::Stream(stream) => stream.len(),
             Self::Hash(hash) => hash.len(),
             Self::List(list) => list.len(),
             Self::Set(set) => set.len(),
@@ -114,12 +124,14 @@ impl Large {
             Self::List(_) => CollectionKind::List,
             Self::Set(_) => CollectionKind::Set,
             Self::SortedSet(_) => CollectionKind::SortedSet,
+            Self::Stream(_) => CollectionKind::Stream,
         }
     }
 
     /// Drops it: soon and elsewhere, where that takes long.
     pub(in crate::keyspace) fn drop_lazily(self: Box<Self>) {
-        if self.len() > LAZY_ELEMENTS_MIN {
+        let elements = if let Self::Stream(stream) = &*self { stream.weight() } else { self.len() };
+        if elements > LAZY_ELEMENTS_MIN {
             super::reclaim::later(self);
         }
     }
@@ -133,6 +145,8 @@ impl Stored {
             CollectionKind::List => form::LIST,
             CollectionKind::Set => form::INTEGERS,
             CollectionKind::SortedSet => form::SORTED_SET,
+            // What stands for a stream that nothing was done to yet, and is not kept.
+            CollectionKind::Stream => form::STREAM,
         }))
     }
 
@@ -168,6 +182,7 @@ pub(in crate::keyspace) fn kind_of(bytes: &[u8]) -> CollectionKind {
         form::HASH | form::TIMED_HASH => CollectionKind::Hash,
         form::LIST => CollectionKind::List,
         form::SORTED_SET => CollectionKind::SortedSet,
+        form::STREAM => CollectionKind::Stream,
         _ => CollectionKind::Set,
     }
 }
@@ -180,6 +195,7 @@ pub(in crate::keyspace) fn compact_ref(bytes: &[u8]) -> super::ValueRef<'_> {
         CollectionKind::List => ValueRef::List(ListRef::Compact(bytes)),
         CollectionKind::Set => ValueRef::Set(SetRef::Compact(bytes)),
         CollectionKind::SortedSet => ValueRef::SortedSet(SortedSetRef::Compact(bytes)),
+        CollectionKind::Stream => unreachable!("streams are never small"),
     }
 }
 
@@ -191,6 +207,7 @@ pub(in crate::keyspace) fn large_ref(large: &Large) -> super::ValueRef<'_> {
         Large::List(list) => ValueRef::List(ListRef::Large(list)),
         Large::Set(set) => ValueRef::Set(SetRef::Large(set)),
         Large::SortedSet(set) => ValueRef::SortedSet(SortedSetRef::Large(set)),
+        Large::Stream(stream) => ValueRef::Stream(StreamRef(stream)),
     }
 }
 

@@ -6,24 +6,25 @@ use super::list::{End, ListMut};
 use super::listpack::Needle;
 use super::set::SetMut;
 use super::sorted_set::{Scoring, SortedSetMut};
+use super::stream::tests::StreamModel;
 use crate::keyspace::{Deadline, HashSeed, Keyspace, ValueRef};
 use bytes::BytesMut;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
-const KEY: &[u8] = b"collection";
+pub(super) const KEY: &[u8] = b"collection";
 
 /// A source of choices.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (self.0 >> 33) as usize % bound
     }
 
     /// Short and long ones, numbers and others.
-    fn member(&mut self, different: usize) -> Vec<u8> {
+    pub(super) fn member(&mut self, different: usize) -> Vec<u8> {
         let number = self.below(different);
         match number % 7 {
             0 => number.to_string().into_bytes(),
@@ -36,7 +37,7 @@ impl Dice {
 }
 
 /// What one type does: a step that changes keyspace and model alike, and a comparison.
-trait Model: Default {
+pub(super) trait Model: Default {
     fn step(&mut self, keyspace: &mut Keyspace, dice: &mut Dice, different: usize, growing: bool);
     fn compare(&self, value: Option<ValueRef<'_>>);
 }
@@ -265,7 +266,7 @@ impl Model for ListModel {
 }
 
 /// Grows and shrinks one collection beside some strings, with a view opened on the way, read out while it changes.
-fn run<M: Model>(seed: u64, steps: usize, different: usize) {
+pub(super) fn run<M: Model>(seed: u64, steps: usize, different: usize) {
     let (mut keyspace, mut model, mut dice) = (Keyspace::new(HashSeed([5; 16])), M::default(), Dice(seed | 1));
     (0..50u32).for_each(|n| keyspace.set_string(&n.to_le_bytes(), b"v", Deadline::Clear, Some(0)));
     let view_at = dice.below(steps);
@@ -336,6 +337,11 @@ proptest! {
         run::<ListModel>(seed, steps, different);
     }
 
+    #[test]
+    fn streams_are_logs(seed in any::<u64>(), steps in 1..2500usize, different in 1..400usize) {
+        run::<StreamModel>(seed, steps, different);
+    }
+
     /// Bytes that were tampered with are refused or load as something.
     #[test]
     fn an_encoded_collection_may_be_anything(
@@ -360,6 +366,7 @@ proptest! {
         tamper::<SetModel>(seed, steps, &changes);
         tamper::<SortedSetModel>(seed, steps, &changes);
         tamper::<ListModel>(seed, steps, &changes);
+        tamper::<StreamModel>(seed, steps, &changes);
     }
 }
 

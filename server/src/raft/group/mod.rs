@@ -17,7 +17,7 @@ use super::lease::LeaseSampler;
 use super::log::MemoryLog;
 use super::machine::Machine;
 use super::network::{Address, GroupRaft, GroupRpc, Kind, Network, Receiver, STATUS_OK, STATUS_REFUSED};
-use super::partition::{Partition, Role};
+use super::partition::{Followers, Partition, Role};
 use super::proposer::{self, Inbox, Proposer};
 use super::room::Room;
 use super::types::{GroupTypes, LeaderId, LogId, Membership, StoredMembership, Vote};
@@ -98,6 +98,17 @@ pub struct Group<RT: AsyncRuntime> {
     machine: Weak<()>,
 }
 
+impl<RT: AsyncRuntime> Followers for Group<RT> {
+    fn followers(&self) -> Option<(u64, Vec<u64>)> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let replication = metrics.replication.as_ref()?;
+        let others = replication.iter().filter(|(id, _)| **id != self.me.pack());
+        let matched = others.map(|(_, matched)| matched.map_or(0, |id| id.index));
+        Some((metrics.last_log_index.unwrap_or(0), matched.collect()))
+    }
+}
+
 impl<RT: AsyncRuntime> Group<RT> {
     /// Starts a copy. Must be called on the runtime that it is to live on.
     ///
@@ -136,6 +147,8 @@ impl<RT: AsyncRuntime> Group<RT> {
             telling: AtomicBool::new(false),
             machine: life,
         });
+        let followers: Weak<dyn Followers> = Arc::<Self>::downgrade(&group);
+        group.partition.set_followers(followers);
         // Dropping a handle does not end its task: they live as long as the group.
         let seed = u64::from(generation) << 32 ^ me.pack() ^ (group.host.wall)();
         let proposer = Proposer {

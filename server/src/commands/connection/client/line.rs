@@ -94,6 +94,7 @@ fn write_line(out: &mut String, client: &Client, readonly: bool) {
     let mut flags = String::new();
     for (set, flag) in [
         (multi > 0, 'x'),
+        (client.is_blocked(), 'b'),
         (readonly, 'r'),
         (client.no_evict.load(Relaxed), 'e'),
         (client.no_touch.load(Relaxed), 'T'),

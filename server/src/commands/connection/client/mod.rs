@@ -4,6 +4,7 @@ mod kill;
 mod labels;
 mod line;
 mod modes;
+mod unblock;
 
 use super::arguments::help;
 use crate::commands::port::{ConnectionContext, Flow};
@@ -35,6 +36,7 @@ pub static CLIENT: CommandSpec = CommandSpec {
         &modes::REPLY,
         &labels::SETINFO,
         &labels::SETNAME,
+        &unblock::UNBLOCK,
         &modes::UNPAUSE,
     ]),
     ..CommandSpec::CONNECTION
@@ -111,6 +113,8 @@ const HELP_LINES: &[&str] = &[
     "    Control the replies sent to the current connection.",
     "SETNAME <name>",
     "    Assign the name <name> to the current connection.",
+    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    "    Unblock the specified blocked client.",
     "SETINFO <option> <value>",
     "    Set client meta attr. Options are:",
     "    * LIB-NAME: the client lib name.",

@@ -94,6 +94,7 @@ pub(super) fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     add(spec.family == Family::List || sorts, "@list");
     add(spec.family == Family::Set || sorts, "@set");
     add(spec.family == Family::SortedSet || sorts, "@sortedset");
+    add(spec.family == Family::Stream && !matches!(spec.handler, Handler::Container(_)), "@stream");
     add(has(Flags::PUBSUB), "@pubsub");
     add(has(Flags::ADMIN), "@admin");
     add(has(Flags::FAST), "@fast");
@@ -102,8 +103,9 @@ pub(super) fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     let dangerous = matches!(spec.name, "keys" | "flushall" | "flushdb" | "role" | "restore" | "restore-asking")
         || spec.name == "info" && spec.flags == BASE.flags;
     add(has(Flags::ADMIN) || dangerous || sorts, "@dangerous");
-    let about_connection =
-        spec.family == Family::Connection || (spec.family == Family::Server && spec.since == "2.8.13");
+    let about_connection = matches!(spec.name, "wait" | "waitaof")
+        || spec.family == Family::Connection
+        || (spec.family == Family::Server && spec.since == "2.8.13");
     add(about_connection, "@connection");
     add(spec.family == Family::Transactions, "@transaction");
     categories
@@ -127,6 +129,9 @@ fn tips(spec: &CommandSpec) -> Vec<&'static str> {
         }
         _ => None,
     };
+    if matches!(spec.name, "wait" | "waitaof") {
+        tips.extend(["request_policy:all_shards", "response_policy:agg_min"]);
+    }
     match fanout {
         Some(Fanout::Sum) => tips.push("response_policy:agg_sum"),
         Some(Fanout::AllOk) => tips.push("response_policy:all_succeeded"),
@@ -139,6 +144,11 @@ fn tips(spec: &CommandSpec) -> Vec<&'static str> {
     }
     let chosen = matches!(spec.name, "hrandfield" | "spop" | "srandmember" | "zrandmember");
     if chosen || matches!(spec.name, "hscan" | "sscan" | "zscan") {
+        tips.push("nondeterministic_output");
+    }
+    if spec.family == Family::Stream
+        && matches!(spec.name, "xadd" | "xautoclaim" | "xclaim" | "xpending" | "xtrim" | "consumers")
+    {
         tips.push("nondeterministic_output");
     }
     let volatile = matches!(
@@ -161,6 +171,13 @@ fn key_specs(spec: &CommandSpec, reply: &mut ReplyBuffer) {
     }
     array_or_empty_set(reply, runs.len());
     for KeyRun { first, last, step, flags } in runs {
+        if spec.keys == KeySpec::Streams {
+            // From where a group's name cannot be taken for the word.
+            let from = if spec.flags.contains(Flags::WRITE) { 4 } else { 1 };
+            let range = [("lastkey", last), ("keystep", i64::from(step)), ("limit", 2)];
+            key_spec_of(reply, flags, |reply| keyword(reply, "STREAMS", from), "range", &range);
+            continue;
+        }
         if let KeySpec::Counted { count } | KeySpec::StoreCounted { count } = spec.keys
             && first > count
         {
@@ -173,11 +190,21 @@ fn key_specs(spec: &CommandSpec, reply: &mut ReplyBuffer) {
 }
 
 fn key_spec(reply: &mut ReplyBuffer, flags: &[&str], begin: u16, kind: &str, find: &[(&str, i64)]) {
+    key_spec_of(reply, flags, |reply| search(reply, "index", &[("index", i64::from(begin))]), kind, find);
+}
+
+fn key_spec_of(
+    reply: &mut ReplyBuffer,
+    flags: &[&str],
+    begin: impl FnOnce(&mut ReplyBuffer),
+    kind: &str,
+    find: &[(&str, i64)],
+) {
     reply.map_header(3);
     reply.bulk(b"flags");
     words(reply, flags, ReplyBuffer::set_header);
     reply.bulk(b"begin_search");
-    search(reply, "index", &[("index", i64::from(begin))]);
+    begin(reply);
     reply.bulk(b"find_keys");
     search(reply, kind, find);
 }
@@ -191,6 +218,12 @@ fn store_spec(reply: &mut ReplyBuffer, flags: &[&str], word: &str, from: u16) {
     reply.bulk(b"flags");
     words(reply, flags, ReplyBuffer::set_header);
     reply.bulk(b"begin_search");
+    keyword(reply, word, i64::from(from));
+    reply.bulk(b"find_keys");
+    search(reply, "range", &ONE_KEY);
+}
+
+fn keyword(reply: &mut ReplyBuffer, word: &str, from: i64) {
     reply.map_header(2);
     reply.bulk(b"type");
     reply.bulk(b"keyword");
@@ -199,9 +232,7 @@ fn store_spec(reply: &mut ReplyBuffer, flags: &[&str], word: &str, from: u16) {
     reply.bulk(b"keyword");
     reply.bulk(word.as_bytes());
     reply.bulk(b"startfrom");
-    reply.integer(i64::from(from));
-    reply.bulk(b"find_keys");
-    search(reply, "range", &ONE_KEY);
+    reply.integer(from);
 }
 
 fn search(reply: &mut ReplyBuffer, kind: &str, numbers: &[(&str, i64)]) {
@@ -236,5 +267,23 @@ mod tests {
         assert!(client.contains("$9\r\nclient|id\r\n:2\r\n"), "{client}");
         session.version = larder_protocol::ProtocolVersion::Resp3;
         assert!(node.run(&mut session, "COMMAND INFO get").contains("~2\r\n+readonly\r\n"));
+    }
+
+    /// As a Redis 7 server answers.
+    #[test]
+    fn keys_may_follow_a_word() {
+        let node = StubNode::new();
+        let mut session = node.connect(PortKind::Client);
+        let info = node.run(&mut session, "COMMAND INFO xreadgroup xgroup|create xautoclaim").replace("\r\n", "|");
+        let redis = "*3|*10|$10|xreadgroup|:-7|*3|+write|+blocking|+movablekeys|:0|:0|:0|*4|+@write|+@stream|+@slow|+@blo\
+             cking|*0|*1|*6|$5|flags|*2|+RO|+access|$12|begin_search|*4|$4|type|$7|keyword|$4|spec|*4|$7|keyword|\
+             $7|STREAMS|$9|startfrom|:4|$9|find_keys|*4|$4|type|$5|range|$4|spec|*6|$7|lastkey|:-1|$7|keystep|:1|\
+             $5|limit|:2|*0|*10|$13|xgroup|create|:-5|*2|+write|+denyoom|:2|:2|:1|*3|+@write|+@stream|+@slow|*0|*\
+             1|*6|$5|flags|*2|+RW|+insert|$12|begin_search|*4|$4|type|$5|index|$4|spec|*2|$5|index|:2|$9|find_key\
+             s|*4|$4|type|$5|range|$4|spec|*6|$7|lastkey|:0|$7|keystep|:1|$5|limit|:0|*0|*10|$10|xautoclaim|:-6|*\
+             2|+write|+fast|:1|:1|:1|*3|+@write|+@stream|+@fast|*1|$23|nondeterministic_output|*1|*6|$5|flags|*2|\
+             +RW|+delete|$12|begin_search|*4|$4|type|$5|index|$4|spec|*2|$5|index|:1|$9|find_keys|*4|$4|type|$5|r\
+             ange|$4|spec|*6|$7|lastkey|:0|$7|keystep|:1|$5|limit|:0|*0|";
+        assert_eq!(info, redis);
     }
 }

@@ -50,6 +50,11 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         "hlen" | "hstrlen" | "hexists" | "sismember" | "scard" | "zcard" | "llen" => &[LOOK],
         "rename" => &[&["RW", "access", "delete"], OVERWRITE],
         "renamenx" => &[&["RW", "access", "delete"], INSERT],
+        "xreadgroup" => &[READ],
+        "xlen" => &[LOOK],
+        "xadd" | "xack" | "xclaim" | "xsetid" | "setid" => &[UPDATE],
+        "xdel" | "xtrim" | "xautoclaim" | "destroy" | "delconsumer" => &[&["RW", "delete"]],
+        "create" | "createconsumer" => &[&["RW", "insert"]],
         "exists" | "touch" | "type" | "ttl" | "pttl" | "expiretime" | "pexpiretime" | "strlen" | "encoding"
         | "freq" | "idletime" | "refcount" | "usage" | "watch" => &[LOOK],
         "del" | "unlink" => &[REMOVE],
@@ -93,6 +98,7 @@ pub(super) fn runs(spec: &CommandSpec) -> Vec<KeyRun> {
     let (first, last, step) = match spec.keys {
         KeySpec::None => return Vec::new(),
         KeySpec::Range { first, last, step } => (first, last, step),
+        KeySpec::Streams => return vec![KeyRun { first: 0, last: -1, step: 1, flags: access[0] }],
         KeySpec::Counted { count } => return vec![KeyRun { first: count + 1, last: 0, step: 1, flags: access[0] }],
         KeySpec::StoreCounted { count } => {
             let run = |first, flags| KeyRun { first, last: 0, step: 1, flags };

@@ -5,7 +5,7 @@ use super::{BASE, find};
 use crate::commands::connection::arguments::integer;
 use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::{CommandError, CommandSpec, Handler, table};
-use larder_protocol::{Args, Arity, KeySpec, ReplyBuffer};
+use larder_protocol::{Args, Arity, KeySpec, ReplyBuffer, stream_keys};
 
 /// COMMAND GETKEYS command [arg [arg ...]]
 pub(super) static GETKEYS: CommandSpec = CommandSpec {
@@ -51,7 +51,10 @@ fn locate(args: Args<'_>) -> Result<(&'static CommandSpec, Vec<usize>), CommandE
         }
     }
     let count = |at: usize| args.get(at).and_then(|count| integer(count).ok()).and_then(|n| usize::try_from(n).ok());
-    let positions: Vec<usize> = spec.keys.positions(args.len(), count).chain(spec.keys.stores(args)).collect();
+    let positions: Vec<usize> = match spec.keys {
+        KeySpec::Streams => stream_keys(args.iter()).into_iter().flatten().collect(),
+        keys => keys.positions(args.len(), count).chain(keys.stores(args)).collect(),
+    };
     if positions.is_empty() {
         return Err(CommandError::text("ERR Invalid arguments specified for command"));
     }
@@ -98,6 +101,10 @@ mod tests {
         assert_eq!(node.run(&mut session, "COMMAND GETKEYS SET k v EX 5"), "*1\r\n$1\r\nk\r\n");
         let keys = node.run(&mut session, "COMMAND GETKEYS georadius k 1 1 1 m COUNT STORE STORE d");
         assert_eq!(keys, "*2\r\n$1\r\nk\r\n$1\r\nd\r\n");
+        let keys = node.run(&mut session, "COMMAND GETKEYS XREADGROUP GROUP streams c COUNT 1 STREAMS a b > 0");
+        assert_eq!(keys, "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+        let flags = "*1\r\n*2\r\n$1\r\na\r\n*2\r\n+RO\r\n+access\r\n";
+        assert_eq!(node.run(&mut session, "COMMAND GETKEYSANDFLAGS XREAD STREAMS a 0"), flags);
         let flags = "*1\r\n*2\r\n$1\r\nk\r\n*2\r\n+RO\r\n+access\r\n";
         assert_eq!(node.run(&mut session, "COMMAND GETKEYSANDFLAGS get k"), flags);
         for (line, flags) in [
@@ -114,6 +121,7 @@ mod tests {
             ("COMMAND GETKEYS zunion x a", "Invalid arguments specified for command"),
             ("COMMAND GETKEYS zunion 0 a", "Invalid arguments specified for command"),
             ("COMMAND GETKEYS nonsense k", "Invalid command specified"),
+            ("COMMAND GETKEYS XREAD STREAMS a b 0", "Invalid arguments specified for command"),
             ("COMMAND GETKEYS ping x", "The command has no key arguments"),
             ("COMMAND GETKEYS get a b", "Invalid number of arguments specified for command"),
         ] {

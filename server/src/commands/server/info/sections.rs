@@ -100,7 +100,7 @@ fn clients(context: &ConnectionContext<'_>, out: &mut String) {
     field(out, "connected_clients", clients.len());
     field(out, "cluster_connections", context.node.links().len());
     field(out, "maxclients", context.node.settings().live().maxclients());
-    field(out, "blocked_clients", 0);
+    field(out, "blocked_clients", clients.iter().filter(|client| client.is_blocked()).count());
     field(out, "tracking_clients", 0);
     field(out, "pubsub_clients", 0);
     let watched: Vec<u64> = clients.iter().map(|client| client.watching.load(Relaxed)).filter(|n| *n > 0).collect();
