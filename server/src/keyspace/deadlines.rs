@@ -147,9 +147,9 @@ impl Deadlines {
 
     /// An item that `random` chooses, each nearly as likely as any other.
     pub(super) fn sample(&self, random: u64) -> Option<Ref> {
-        let run = &self.runs.get((u128::from(random) * self.runs.len() as u128 >> 64) as usize)?;
+        let run = &self.runs.get(((u128::from(random) * self.runs.len() as u128) >> 64) as usize)?;
         // Runs differ in length: a place that this one has not is none.
-        Some(run.get((random & 0xffff) as usize * RUN >> 16)?.0[2])
+        Some(run.get(((random & 0xffff) as usize * RUN) >> 16)?.0[2])
     }
 
     /// All entries, soonest first.

@@ -177,7 +177,7 @@ impl Items {
 
     /// A random number below `end`, which is not 0.
     pub(super) fn dice_below(&mut self, end: usize) -> usize {
-        (u128::from(self.roll()) * end as u128 >> 64) as usize
+        ((u128::from(self.roll()) * end as u128) >> 64) as usize
     }
 
     /// Keeps lists, split or not, or counts of use. A change visits every item.

@@ -337,7 +337,7 @@ fn random_below(end: usize, seed: u64) -> usize {
     // Fibonacci hashing, twice: consecutive seeds lie far apart.
     let spread = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let spread = (spread ^ spread >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (u128::from(spread) * end as u128 >> 64) as usize
+    ((u128::from(spread) * end as u128) >> 64) as usize
 }
 
 /// The integers in a reply, whether it is one or an array of them.
