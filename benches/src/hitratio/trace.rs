@@ -56,7 +56,7 @@ impl Trace {
         let mut columns = None;
         for (at, line) in lines.lines().enumerate() {
             let line = line?;
-            let line = line.trim();
+            let line = line.trim_start_matches('#').trim();
             let fields: Vec<&str> =
                 line.split([',', ' ', '\t']).map(str::trim).filter(|field| !field.is_empty()).collect();
             if fields.is_empty() {
@@ -115,9 +115,7 @@ impl Trace {
 
 /// Where key and size are, if this is a line of names.
 fn named_columns(fields: &[&str]) -> Option<(usize, usize)> {
-    let find = |names: &[&str]| {
-        fields.iter().position(|field| names.contains(&field.trim_start_matches('#').to_lowercase().as_str()))
-    };
+    let find = |names: &[&str]| fields.iter().position(|field| names.contains(&field.to_lowercase().as_str()));
     Some((find(&["obj_id", "id", "key", "object_id"])?, find(&["obj_size", "size", "object_size", "value_size"])?))
 }
 
