@@ -254,6 +254,26 @@ fn solo_grows_to_three_nodes_while_clients_work() {
     report.verify(cluster[1].address());
 }
 
+/// Its data is gone with the process, as the README says; the node is not.
+#[test]
+fn a_solo_node_that_was_killed_or_stopped_serves_again() {
+    let mut cluster = Cluster::start(1, &[]);
+    for killed in [true, false, true, true] {
+        let mut client = cluster[0].connect().unwrap();
+        for key in 0..200 {
+            assert_eq!(client.words(&format!("SET key:{key} value")).unwrap().text(), "OK");
+        }
+        if killed {
+            cluster[0].kill();
+        } else {
+            cluster[0].stop(MOVE_LIMIT);
+        }
+        cluster[0].start_again();
+        cluster[0].wait_ready(MOVE_LIMIT);
+        assert_eq!(cluster[0].connect().unwrap().words("DBSIZE").unwrap().integer(), 0);
+    }
+}
+
 #[test]
 fn a_solo_node_is_linearizable() {
     let cluster = Cluster::start(1, &[]);

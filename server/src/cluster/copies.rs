@@ -129,13 +129,15 @@ impl Copies {
         match group {
             Some(group) if group.generation() == assignment.generation && group.is_running() => {}
             Some(old) => {
-                // The group was begun anew, or has stopped by a fault. The survivor keeps its items.
-                let survivor = (alone && begun_anew).then_some(old);
+                // The group was begun anew, or has stopped by a fault. The survivor keeps its items. What counts is the
+                // group's own generation: the new one may have been heard of before it was known who begins it.
+                let begins = alone && old.generation() < assignment.generation;
+                let survivor = begins.then_some(old);
                 self.stop(id, survivor.is_none()).await;
                 if let Some(survivor) = survivor {
                     survivor.apply_rest().await;
                 }
-                let start = if alone && begun_anew { Start::Alone } else { Start::Empty };
+                let start = if begins { Start::Alone } else { Start::Empty };
                 self.start(id, assignment.generation, start).await;
             }
             None if self.partition(id).lock().role == Role::Solo => {}
