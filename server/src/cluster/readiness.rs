@@ -12,6 +12,9 @@ impl ClusterNode {
     /// # Errors
     /// The reason.
     pub fn readiness(&self) -> Result<(), String> {
+        if let Err(error) = self.directory.check_running() {
+            return Err(format!("{error}; mend that, then restart this node"));
+        }
         let state = self.directory.state();
         let Some(record) = state.nodes.get(&self.me.node) else {
             return Err("this node is not a member of the cluster".into());

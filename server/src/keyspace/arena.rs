@@ -5,7 +5,7 @@
 //! class:            pages of the same size, each cut into chunks of the same size
 //! ```
 //! Chunks of a class are always the first `count` ones: freeing a chunk moves the last one into the hole (the caller
-//! fixes what pointed at it), and a page that becomes empty is given back, but for one spare. So there is no
+//! fixes what pointed at it), and a page that becomes empty is given back, but for one spare of a large class. So there is no
 //! fragmentation, and [`Arena::bytes`] is what is really held. Pages are of 4, 8 or 16 KiB: sizes that allocators
 //! serve without rounding.
 
@@ -56,6 +56,10 @@ fn page_bytes(chunk_bytes: usize) -> usize {
         _ => 16384,
     }
 }
+
+/// Pages from which a class keeps a spare one, so that it does not take and give a page again and again. Below, that is
+/// cheaper than the memory: a partition has a hundred classes, a node a dozen partitions.
+const SPARE_FROM: usize = 8;
 
 struct Class {
     chunk_bytes: usize,
@@ -162,7 +166,7 @@ impl Arena {
             class.overwrite(hole, last);
         }
         let used = class.count.div_ceil(class.per_page) as usize;
-        let kept = if used == 0 { 0 } else { used + 1 };
+        let kept = if used < SPARE_FROM { used } else { used + 1 };
         if class.pages.len() > kept {
             let before = class.bytes();
             class.pages.truncate(kept);

@@ -442,7 +442,11 @@ impl Directory {
         self.metrics(|metrics| metrics.snapshot.is_some())
     }
 
-    fn check_running(&self) -> Result<(), DirectoryError> {
+    /// Whether this member is alive: a fault, such as a full disk, stops it for good.
+    ///
+    /// # Errors
+    /// The fault.
+    pub fn check_running(&self) -> Result<(), DirectoryError> {
         let state = self.metrics(|metrics| metrics.running_state.clone());
         state.map_err(|error| DirectoryError::Stopped(error.to_string()))
     }
