@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// How long the directory is asked for leave even where there is no grace.
+const ASK_MIN: Duration = Duration::from_secs(1);
+
 impl ClusterNode {
     /// Waits for leave to stop, then hands leaderships over, until `grace` has passed. Says why it waits.
     pub async fn prepare_stop(&self, grace: Duration) {
@@ -34,9 +37,13 @@ impl ClusterNode {
                 .filter(|no| **no != self.me.node && (!self.peers.is_connected(**no) || !state.is_settled(**no)))
                 .copied()
                 .collect();
-            match self.directory.propose(DirectoryCommand::AcquireStop { copy: self.me, unavailable }).await {
-                Ok(_) => break,
-                Err(error) => {
+            let asking = self.directory.propose(DirectoryCommand::AcquireStop { copy: self.me, unavailable });
+            // A directory without a majority takes its time to say so; the grace period is a promise.
+            let until = deadline.max(Instant::now() + ASK_MIN);
+            match tokio::time::timeout_at(until.into(), asking).await {
+                Ok(Ok(_)) => break,
+                Err(_) => {}
+                Ok(Err(error)) => {
                     let reason = error.to_string();
                     if reason != told {
                         tracing::warn!(reason, "waiting for leave to stop");

@@ -148,7 +148,7 @@ async fn remove(remote: &mut Remote, name: &str, force_quorum: bool) -> Outcome 
         match remote.status().await {
             Ok(status) => {
                 let now = status.nodes.iter().find(|other| other.id == node.id);
-                if now.is_none_or(|now| now.state == "down") {
+                if now.is_none_or(|now| matches!(now.state.as_str(), "down" | "left")) {
                     break;
                 }
                 tokio::time::sleep(PERIOD / 6).await;

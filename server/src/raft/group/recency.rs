@@ -21,6 +21,8 @@ use std::time::Duration;
 const SLICE_ITEMS: usize = 256;
 /// Bytes of keys in one slice.
 const SLICE_BYTES: usize = 64 * 1024;
+/// Longest key that is told of: a key may have hundreds of megabytes.
+const KEY_BYTES_MAX: usize = SLICE_BYTES / 2;
 /// How long the other copies may take to hear it.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -72,7 +74,10 @@ impl<RT: AsyncRuntime> Group<RT> {
         }
         out.put_u32_le(0);
         state.keyspace.untold(|key, tick| {
-            let take = (count as usize) < SLICE_ITEMS && (count == 0 || out.len() + key.len() <= SLICE_BYTES);
+            if key.len() > KEY_BYTES_MAX {
+                return true;
+            }
+            let take = (count as usize) < SLICE_ITEMS && out.len() + key.len() <= SLICE_BYTES;
             if take {
                 out.put_u32_le(tick);
                 out.put_bytes_value(key);
