@@ -1,7 +1,9 @@
 //! Nodes as processes: killed, paused, restarted, joined, drained, under load that is checked.
 #![allow(missing_docs)]
 
-use cluster_tests::process::{Cluster, Load, Report, SlotRange, every_slot_writable, run_larder, wait_until};
+use cluster_tests::process::{
+    Cluster, Load, Node, Report, SlotRange, Value, every_slot_writable, run_larder, wait_until,
+};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -103,6 +105,7 @@ fn a_paused_leader_answers_nothing_stale() {
     for _ in 0..3 {
         let since = Instant::now();
         cluster[paused].signal(Signal::STOP);
+        reads_are_answered(&cluster[(paused + 1) % 3], since);
         let survivor = cluster[(paused + 1) % 3].address();
         every_slot_writable(survivor, since, FAILOVER_LIMIT);
         load.set_addresses(vec![survivor]);
@@ -115,6 +118,22 @@ fn a_paused_leader_answers_nothing_stale() {
     let report = load.stop();
     eprintln!("{report}");
     report.verify(cluster[paused].address());
+}
+
+/// Keys of all partitions are asked for at once; those that go to the paused leader are asked for again at the next one,
+/// long before the link to it is given up.
+fn reads_are_answered(node: &Node, since: Instant) {
+    std::thread::scope(|scope| {
+        for key in 0..36 {
+            let mut client = node.connect().unwrap();
+            scope.spawn(move || {
+                let reply = client.command(&[b"GET", format!("asked:{key}").as_bytes()]).unwrap();
+                assert_eq!(reply, Value::Bulk(None), "asked:{key}");
+                assert!(since.elapsed() < FAILOVER_LIMIT, "asked:{key} was answered after {:?}", since.elapsed());
+            });
+        }
+    });
+    eprintln!("all reads at the time of the pause were answered after {:?}", since.elapsed());
 }
 
 #[test]

@@ -15,6 +15,9 @@ use tokio::sync::oneshot;
 
 /// How long a forwarded request may take before its fate counts as unknown.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a request that is out looks whether the node that it went to still leads. A node that was superseded has
+/// so long, or up to twice that, to answer all the same; one that hands leadership over answers what it has at once.
+const SUPERSEDED_CHECK: Duration = Duration::from_millis(250);
 /// Longer than any node runs.
 const FOR_EVER: Duration = Duration::from_secs(20 * 365 * 86_400);
 
@@ -151,9 +154,31 @@ impl Routes {
         self.leaders[partition.index()].hint.store(0, Ordering::Release);
     }
 
+    /// The term of the last hint of who leads, and whether it names another node than this one.
+    fn led_elsewhere(&self, partition: PartitionId, than: NodeNo) -> (u32, bool) {
+        let hint = self.leaders[partition.index()].hint.load(Ordering::Acquire);
+        ((hint >> 32) as u32, hint as u32 != 0 && hint as u32 != than.0)
+    }
+
+    /// Ends once a node leads the partition that is not `to`, in a later term than when this was called, and `to` had
+    /// its time to answer.
+    async fn superseded(&self, partition: PartitionId, to: NodeNo) {
+        let (term, _) = self.led_elsewhere(partition, to);
+        let mut seen = false;
+        loop {
+            tokio::time::sleep(SUPERSEDED_CHECK).await;
+            let (now, elsewhere) = self.led_elsewhere(partition, to);
+            match elsewhere && now > term {
+                true if seen => return,
+                now => seen = now,
+            }
+        }
+    }
+
     /// Sends commands to the node that leads their partition. The outcome comes through the receiver; a receiver whose
-    /// sender is gone means [`ShareOutcome::Uncertain`]. The outcome of a wait comes when that ends.
-    pub fn forward(&self, to: NodeNo, request: Forward) -> oneshot::Receiver<ShareOutcome> {
+    /// sender is gone means [`ShareOutcome::Uncertain`]. The outcome of a wait comes when that ends. A node that hangs
+    /// is not waited for once another one leads.
+    pub fn forward(self: &Arc<Self>, to: NodeNo, request: Forward) -> oneshot::Receiver<ShareOutcome> {
         let (service, timeout) = match request.kind {
             ForwardKind::Wait { timeout_ms, .. } | ForwardKind::Copies { timeout_ms, .. } => {
                 let wait = timeout_ms.map_or(FOR_EVER, Duration::from_millis).min(FOR_EVER);
@@ -167,9 +192,14 @@ impl Routes {
             let _ = done.send(ShareOutcome::Refused(Refusal::Unreachable));
             return outcome;
         };
+        let routes = Arc::clone(self);
         tokio::spawn(async move {
             let body = forwarding::encode_request(&request);
-            let answer = peers.call(to, service, body, timeout).await;
+            let answer = tokio::select! {
+                biased;
+                answer = peers.call(to, service, body, timeout) => answer,
+                () = routes.superseded(request.partition, to) => Err(CallError::Lost),
+            };
             let _ = done.send(match answer {
                 Ok(body) => forwarding::decode_outcome(body),
                 Err(CallError::NotSent) => ShareOutcome::Refused(Refusal::Unreachable),

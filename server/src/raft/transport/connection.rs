@@ -79,6 +79,24 @@ pub(super) struct Connection {
     traffic: Arc<Traffic>,
 }
 
+/// A request that is out. Where it is given up before its answer came, it is forgotten, and what was not sent of it is not
+/// sent any more.
+struct Asked<'a> {
+    connection: &'a Connection,
+    id: u64,
+    answered: bool,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.connection.pending.lock().remove(&self.id);
+            let unsent = self.connection.out.lock().bulk.call_off(self.id);
+            self.connection.unwritten.fetch_sub(unsent, Ordering::AcqRel);
+        }
+    }
+}
+
 impl Connection {
     pub(super) fn new(traffic: Arc<Traffic>) -> Self {
         Self {
@@ -178,18 +196,12 @@ impl Connection {
             self.pending.lock().remove(&id);
             return Err(CallError::NotSent);
         }
+        let mut asked = Asked { connection: self, id, answered: false };
         let patience = if kind == FrameType::PatientRequest { REQUEST_PATIENCE } else { Duration::ZERO };
         self.send(kind, service, id, body, patience);
-        match tokio::time::timeout(timeout, answer).await {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(_)) => Err(CallError::Lost),
-            Err(_) => {
-                self.pending.lock().remove(&id);
-                let unsent = self.out.lock().bulk.call_off(id);
-                self.unwritten.fetch_sub(unsent, Ordering::AcqRel);
-                Err(CallError::Timeout)
-            }
-        }
+        let answer = tokio::time::timeout(timeout, answer).await.map_err(|_| CallError::Timeout)?;
+        asked.answered = true;
+        answer.map_err(|_| CallError::Lost)
     }
 
     /// Reads and writes `stream` until either side closes.
