@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, Command, value_parser};
 const EXIT_CODES: &str = "Exit codes:
   0  done
   1  refused, or failed; the reason is on standard error
-  2  wrong command line
+  2  wrong command line or configuration
   3  the node cannot be reached
   4  status: the cluster is not well (a partition without a leader, a node that is not ready)";
 

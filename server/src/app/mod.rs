@@ -15,11 +15,13 @@ mod system;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// How a command ends, beside 0 for success and clap's 2 for a wrong command line.
+/// How a command ends, beside 0 for success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Failure {
     /// It was refused, or failed.
     Failed = 1,
+    /// The command line is wrong, or the configuration file; also clap's code for it.
+    Misconfigured = 2,
     /// The node cannot be reached.
     Unreachable = 3,
     /// The cluster is not well (`larder status`).
@@ -58,6 +60,11 @@ type Outcome = Result<(), (Failure, String)>;
 /// Something that failed, in its own words.
 fn failed(reason: impl std::fmt::Display) -> (Failure, String) {
     (Failure::Failed, reason.to_string())
+}
+
+/// A setting that cannot be meant so.
+fn misconfigured(reason: impl std::fmt::Display) -> (Failure, String) {
+    (Failure::Misconfigured, reason.to_string())
 }
 
 /// Writes to standard output; a reader that has gone away is no error.

@@ -9,7 +9,7 @@
 use super::addresses::{self, Advertised, Bound};
 use super::node::Node;
 use super::stop::{Stage, StopSwitch};
-use super::{Outcome, failed, huge_pages, sampler, system};
+use super::{Outcome, failed, huge_pages, misconfigured, sampler, system};
 use crate::clock;
 use crate::cluster::identity::DataDir;
 use crate::cluster::node::{ClusterConfig, ClusterNode, ForwardServer};
@@ -51,7 +51,7 @@ const WEIGHT_BYTES: u64 = 1 << 30;
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     huge_pages::forbid();
     let file = matches.get_one::<String>("config").map(PathBuf::from);
-    let settings = Settings::load(file.as_deref(), &explicit(matches)).map_err(failed)?;
+    let settings = Settings::load(file.as_deref(), &explicit(matches)).map_err(misconfigured)?;
     init_logs(settings.get("log-format") == "json", &settings.get("loglevel"));
     if std::env::var_os(STOP_WITH_PARENT).is_some() {
         let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));

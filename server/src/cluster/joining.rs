@@ -50,7 +50,7 @@ pub(super) async fn join(
         for seed in seeds {
             match ask(peers, seed, &request, JOIN_TIMEOUT).await {
                 Ok(ControlReply::Registered { cluster, no, .. }) => {
-                    tracing::info!(node = %no, cluster = hex(&cluster), %seed, "joined a cluster");
+                    tracing::info!(node = no.0, cluster = hex(&cluster), %seed, "joined a cluster");
                     return Ok(ClusterMembership { cluster, no });
                 }
                 Ok(ControlReply::Refused(reason)) => return Err(ClusterError::Refused(reason)),

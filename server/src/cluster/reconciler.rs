@@ -63,15 +63,15 @@ async fn settle_nodes(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result
         match record.state {
             NodeState::Joining if here => {
                 if !is_member {
-                    tracing::info!(node = %no, "taking a node into the directory");
+                    tracing::info!(node = no.0, "taking a node into the directory");
                     node.directory.add_node(no).await?;
                 }
                 node.directory.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Up }).await?;
-                tracing::info!(node = %no, "node is up");
+                tracing::info!(node = no.0, "node is up");
             }
             // The directory has begun anew without it.
             NodeState::Up | NodeState::Draining if here && !is_member => {
-                tracing::info!(node = %no, "taking a node back into the directory");
+                tracing::info!(node = no.0, "taking a node back into the directory");
                 node.directory.add_node(no).await?;
             }
             NodeState::Joining | NodeState::Up => {}
@@ -86,7 +86,7 @@ async fn settle_nodes(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result
                 }
                 if !state.holds_copies(no) {
                     node.directory.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Left }).await?;
-                    tracing::info!(node = %no, "node is drained");
+                    tracing::info!(node = no.0, "node is drained");
                 }
             }
             NodeState::Down => {
@@ -103,7 +103,7 @@ async fn settle_nodes(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result
                     node.directory.remove_node(no).await?;
                 }
                 node.directory.propose(DirectoryCommand::ForgetNode { no }).await?;
-                tracing::info!(node = %no, "node has left");
+                tracing::info!(node = no.0, "node has left");
             }
             NodeState::Left => {}
         }
@@ -197,7 +197,8 @@ async fn begin_anew(
     let survivor = best.map(|(_, copy)| copy);
     let command = DirectoryCommand::StartGeneration { partition, generation, survivor, planned_unseen: !planned_seen };
     let applied = node.directory.propose(command).await?;
-    tracing::warn!(partition, generation, ?survivor, ?applied, "a majority of the copies is dead: begun anew");
+    let survivor = survivor.map(|copy| copy.node.0);
+    tracing::warn!(partition, generation, survivor, ?applied, "a majority of the copies is dead: begun anew");
     Ok(())
 }
 
@@ -242,7 +243,7 @@ async fn start_moves(node: &Arc<ClusterNode>, state: &Arc<DirectoryState>) -> Re
         let node = Arc::clone(node);
         tokio::spawn(async move {
             if let Err(error) = change_voters(&node, id, term).await {
-                tracing::debug!(partition = %id, error, "voters not changed yet");
+                tracing::debug!(partition = id.0, error, "voters not changed yet");
                 tokio::time::sleep(PERIOD).await;
             }
             node.work.lock().remove(&id);
@@ -268,7 +269,7 @@ async fn change_voters(node: &Arc<ClusterNode>, id: PartitionId, term: u64) -> R
     if let Some(planned) = &record.planned
         && planned.iter().any(|copy| state.is_dead(*copy))
     {
-        tracing::info!(partition = %id, planned = ?nodes(planned), "calling a change of voters off");
+        tracing::info!(partition = id.0, planned = nodes(planned), "calling a change of voters off");
         return reshape(node, id, term, record, leader_node, record.voters.clone(), true).await;
     }
     let target: BTreeSet<CopyId> = match &record.planned {
@@ -299,7 +300,7 @@ async fn change_voters(node: &Arc<ClusterNode>, id: PartitionId, term: u64) -> R
         voters: target.clone(),
     };
     node.directory.propose(plan).await.map_err(|error| error.to_string())?;
-    tracing::info!(partition = %id, from = ?nodes(&record.voters), to = ?nodes(&target), "changing voters");
+    tracing::info!(partition = id.0, from = nodes(&record.voters), to = nodes(&target), "changing voters");
     reshape(node, id, term, record, leader_node, target, false).await
 }
 
@@ -349,8 +350,9 @@ async fn until_one_dies(node: &Arc<ClusterNode>, copies: Vec<CopyId>, does_not_m
     }
 }
 
-fn nodes(copies: &[CopyId]) -> Vec<u32> {
-    copies.iter().map(|copy| copy.node.0).collect()
+/// The nodes of some copies, as a log shows them: `1,2,3`.
+fn nodes(copies: &[CopyId]) -> String {
+    copies.iter().map(|copy| copy.node.to_string()).collect::<Vec<_>>().join(",")
 }
 
 /// Spreads leaders evenly over the copies, once everything else is done.
@@ -404,7 +406,7 @@ async fn release_stop(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result
     let back = state.nodes.get(&no).is_some_and(|record| record.incarnation > holder.incarnation);
     if back && state.is_settled(no) && (no == node.me.node || node.peers.is_connected(no)) {
         node.directory.propose(DirectoryCommand::ReleaseStop { no }).await?;
-        tracing::info!(node = %no, "stop permit is free again");
+        tracing::info!(node = no.0, "stop permit is free again");
     }
     Ok(())
 }

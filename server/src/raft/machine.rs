@@ -106,7 +106,7 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
     {
         while let Some((entry, responder)) = entries.try_next().await? {
             let applied = self.partition.apply(&entry, responder.is_some()).map_err(|error| {
-                tracing::error!(partition = %self.partition.id(), index = entry.log_id.index, %error, "entry cannot be applied");
+                tracing::error!(partition = self.partition.id().0, index = entry.log_id.index, %error, "entry cannot be applied");
                 io::Error::new(io::ErrorKind::InvalidData, error)
             })?;
             if let Some(responder) = responder {

@@ -9,6 +9,7 @@ use crate::commands::Context;
 use crate::ids::{NodeNo, PartitionId};
 use crate::keyspace::{HashSeed, Keyspace};
 use parking_lot::{Mutex, MutexGuard, RwLock};
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -27,6 +28,18 @@ pub enum Role {
     Leader,
     /// Another copy leads, or none does; the leader's node if known.
     Follower(Option<NodeNo>),
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("absent"),
+            Self::Solo => f.write_str("solo"),
+            Self::Leader => f.write_str("leader"),
+            Self::Follower(None) => f.write_str("follower of nobody"),
+            Self::Follower(Some(leader)) => write!(f, "follower of {leader}"),
+        }
+    }
 }
 
 /// A group, as far as it is asked for what followers hold.

@@ -233,10 +233,10 @@ impl<RT: AsyncRuntime> Group<RT> {
         match self.partition.apply_rest(&rest) {
             Ok(true) => {}
             Ok(false) => {
-                tracing::error!(partition = %self.partition.id(), "the log has a gap: its rest is not applied")
+                tracing::error!(partition = self.partition.id().0, "the log has a gap: its rest is not applied")
             }
             Err(error) => {
-                tracing::error!(partition = %self.partition.id(), %error, "the rest of the log is not applied")
+                tracing::error!(partition = self.partition.id().0, %error, "the rest of the log is not applied")
             }
         }
     }
@@ -282,7 +282,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             state.keyspace.tell_from_here();
         }
         drop(state);
-        tracing::info!(partition = %self.partition.id(), generation = self.generation, term, ?role, "role changed");
+        tracing::info!(partition = self.partition.id().0, generation = self.generation, term, %role, "role changed");
     }
 
     /// Renews the lease where this copy leads; called every few milliseconds. `jumped` where the clocks show that the
@@ -332,7 +332,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             Ok(()) => answer.freeze(),
             Err(malformed) => {
                 if malformed.is_some() {
-                    tracing::warn!(partition = %self.partition.id(), ?from, "malformed message of a peer");
+                    tracing::warn!(partition = self.partition.id().0, ?from, "malformed message of a peer");
                 }
                 Bytes::from_static(&[STATUS_REFUSED])
             }

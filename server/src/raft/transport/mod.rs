@@ -182,7 +182,7 @@ impl Peers {
             if let Some(old) = self.links.write().insert(node, Arc::clone(&connection)) {
                 old.close();
             }
-            tracing::info!(peer = %node, name = %other.name, incarnation = other.incarnation.0, "peer link up");
+            tracing::info!(peer = node.0, name = %other.name, incarnation = other.incarnation.0, "peer link up");
             service.link_changed(node, true);
         }
         Arc::clone(&connection).run(stream, other, Arc::clone(&service)).await;
@@ -191,7 +191,7 @@ impl Peers {
             if links.get(&node).is_some_and(|now| Arc::ptr_eq(now, &connection)) {
                 links.remove(&node);
                 drop(links);
-                tracing::info!(peer = %node, "peer link down");
+                tracing::info!(peer = node.0, "peer link down");
                 service.link_changed(node, false);
             }
         }
