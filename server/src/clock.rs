@@ -2,8 +2,10 @@
 //!
 //! Wall time for deadlines, boot time for leases (it counts suspension), a coarse tick for recency.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
 
 /// Milliseconds since 1970, as in PEXPIREAT.
 pub type UnixMs = u64;
@@ -51,4 +53,22 @@ pub fn ticks_between_ms(later: Tick, earlier: Tick) -> u64 {
 pub fn boot_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// When the process began to beat.
+static FIRST_BEAT: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The first beat of `period` that is not before `wait` from now is over. Beats are whole periods since one instant of the
+/// process, so what waits for them wakes up together.
+pub fn beat_after(wait: Duration, period: Duration) -> Instant {
+    let due = Instant::now() + wait;
+    let since = due.saturating_duration_since(*FIRST_BEAT).as_nanos() as u64;
+    let period = (period.as_nanos() as u64).max(1);
+    due + Duration::from_nanos(since.next_multiple_of(period) - since)
+}
+
+/// Waits for the next beat of `period`: how every loop waits that looks at something now and then, so that an idle core
+/// wakes up once for all of them.
+pub async fn beat(period: Duration) {
+    tokio::time::sleep_until(beat_after(Duration::from_nanos(1), period)).await;
 }

@@ -17,6 +17,6 @@ pub(super) async fn run(node: Arc<Node>) {
         // Remembers the peak.
         let memory = node.memory();
         huge_pages = huge_pages || huge_pages::allow_if_worth(memory.used);
-        tokio::time::sleep(PERIOD).await;
+        clock::beat(PERIOD).await;
     }
 }

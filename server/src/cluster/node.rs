@@ -340,7 +340,7 @@ impl ClusterNode {
             if *self.routes.topology() != next {
                 self.routes.set_topology(next);
             }
-            tokio::time::sleep(TOPOLOGY_PERIOD).await;
+            clock::beat(TOPOLOGY_PERIOD).await;
         }
     }
 

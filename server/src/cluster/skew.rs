@@ -152,7 +152,7 @@ pub(super) async fn run(node: Arc<ClusterNode>) {
             }
         }
         looks = looks.wrapping_add(1);
-        tokio::time::sleep(LOOK_PERIOD).await;
+        clock::beat(LOOK_PERIOD).await;
     }
 }
 

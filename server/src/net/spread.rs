@@ -128,7 +128,7 @@ impl Spread {
         let mut looked = Instant::now();
         let mut period = PERIOD;
         loop {
-            tokio::time::sleep(period).await;
+            crate::clock::beat(period).await;
             let elapsed_ns = looked.elapsed().as_nanos().max(1) as f64;
             looked = Instant::now();
             let share = |now: u64, last: u64| now.saturating_sub(last) as f64 / elapsed_ns;

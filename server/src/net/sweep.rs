@@ -14,7 +14,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 pub(super) async fn sweep(node: Arc<dyn NodePort>) {
     let mut over_soft: HashMap<u64, Instant> = HashMap::new();
     loop {
-        tokio::time::sleep(PERIOD).await;
+        clock::beat(PERIOD).await;
         let live = node.settings().live();
         let (timeout, limit) = (live.timeout_seconds(), live.output_limit());
         if timeout == 0 && limit.soft_bytes == 0 {

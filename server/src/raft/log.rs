@@ -218,9 +218,9 @@ impl<RT: AsyncRuntime> RaftLogStorage<GroupTypes<RT>> for MemoryLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::raft::BeatRuntime;
     use crate::raft::types::{LeaderId, Mutations};
     use bytes::Bytes;
-    use openraft::impls::TokioRuntime;
 
     #[tokio::test]
     async fn one_message_holds_what_fits_and_at_least_one_entry() {
@@ -233,7 +233,7 @@ mod tests {
             log.inner.state.lock().entries.push_back(entry);
         }
         for (from, expected) in [(0, 3), (3, 1), (4, 1), (5, 1)] {
-            let read = RaftLogReader::<GroupTypes<TokioRuntime>>::limited_get_log_entries(&mut log, from, 6).await;
+            let read = RaftLogReader::<GroupTypes<BeatRuntime>>::limited_get_log_entries(&mut log, from, 6).await;
             assert_eq!(read.unwrap().len(), expected, "from {from}");
         }
     }

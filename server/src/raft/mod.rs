@@ -9,6 +9,7 @@ mod network;
 mod partition;
 mod proposer;
 mod room;
+mod runtime;
 mod share;
 mod stream_append;
 pub mod transport;
@@ -20,6 +21,7 @@ pub use group::{CopyProgress, Group, GroupHost, ReshapeError, Start, Timing, rea
 pub use network::{GroupRpc, PeerUnreachable};
 pub use partition::{Partition, PartitionGuard, Role};
 pub use room::Room;
+pub use runtime::BeatRuntime;
 pub use share::{Refusal, Replies, Share, ShareOutcome};
 pub use waiters::{Begun, Ticket, Wanted};
 

@@ -68,11 +68,11 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::raft::BeatRuntime;
     use crate::raft::types::{Entry, LeaderId, LogId, Payload, Vote};
     use futures::channel::mpsc;
-    use openraft::impls::TokioRuntime;
 
-    type Request = AppendEntriesRequest<GroupTypes<TokioRuntime>>;
+    type Request = AppendEntriesRequest<GroupTypes<BeatRuntime>>;
 
     fn request(committed: u64, entries: &[u64]) -> Request {
         let leader_id = LeaderId { term: 1, node_id: 1 };
@@ -83,7 +83,7 @@ mod tests {
     }
 
     async fn take(input: &mut mpsc::UnboundedReceiver<Request>) -> Option<(u64, usize, bool)> {
-        let (request, ended) = next::<TokioRuntime, _>(input).await?;
+        let (request, ended) = next::<BeatRuntime, _>(input).await?;
         Some((request.leader_commit.map_or(0, |id| id.index), request.entries.len(), ended))
     }
 

@@ -1,5 +1,6 @@
 //! Groups of three copies in one process, over channels in the place of sockets.
 
+use super::runtime::BeatRuntime;
 use super::*;
 use crate::clock;
 use crate::commands::block::{self, CommandOptions};
@@ -12,14 +13,13 @@ use crate::telemetry::Stats;
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use larder_protocol::Args;
-use openraft::impls::TokioRuntime;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
-pub(super) type TokioGroup = Group<TokioRuntime>;
+pub(super) type TokioGroup = Group<BeatRuntime>;
 
 /// Delivers at once to the groups that are attached.
 #[derive(Default)]
@@ -294,7 +294,7 @@ async fn followers_evict_in_the_order_in_which_the_leader_was_read() {
     };
     let expected = victims(&first);
     until(|| {
-        first.tell_recency();
+        first.tell_recency(usize::MAX);
         (victims(&second) == expected).then_some(())
     })
     .await;

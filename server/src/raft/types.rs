@@ -2,12 +2,13 @@
 //!
 //! Generic over openraft's `AsyncRuntime`, so that the same groups run on tokio and in the seeded simulation.
 
+use super::runtime::BeatRuntime;
 use super::share::{Refusal, Replies, Share, ShareOutcome};
 use crate::clock::UnixMs;
 use crate::ids::{CopyId, NodeNo};
 use bytes::Bytes;
 use openraft::errors::{ClientWriteError, ForwardToLeader};
-use openraft::impls::{BoxedErrorSource, InlineBatch, TokioRuntime, leader_id_adv};
+use openraft::impls::{BoxedErrorSource, InlineBatch, leader_id_adv};
 use openraft::raft::ClientWriteResult;
 use openraft::raft::responder::Responder;
 use openraft::{AsyncRuntime, EntryPayload, OptionalSend, RaftTypeConfig};
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// The type configuration of a partition's group.
-pub struct GroupTypes<RT = TokioRuntime>(PhantomData<fn() -> RT>);
+pub struct GroupTypes<RT = BeatRuntime>(PhantomData<fn() -> RT>);
 
 // Derives would ask the same of `RT`.
 impl<RT> fmt::Debug for GroupTypes<RT> {

@@ -26,7 +26,7 @@ impl RaftTypeConfig for DirectoryTypes {
     type Vote = openraft::impls::Vote<Self::LeaderId>;
     type Payload = EntryPayload<EncodedCommand, u64, ()>;
     type Entry = openraft::impls::Entry<Self::LeaderId, Self::Payload>;
-    type AsyncRuntime = openraft::TokioRuntime;
+    type AsyncRuntime = crate::raft::BeatRuntime;
     type Responder<T>
         = openraft::impls::OneshotResponder<Self, T>
     where
