@@ -175,7 +175,7 @@ fn a_node_that_dies_while_another_joins_holds_nothing_up() {
     let fourth = cluster.add();
     wait_until("copies move to the fourth node", MOVE_LIMIT, || {
         let logs: String = (0..3).map(|node| cluster[node].log()).collect();
-        let moving = logs.lines().filter(|line| line.contains("changing voters") && line.contains("4]")).count();
+        let moving = logs.lines().filter(|line| line.contains("changing voters") && line.contains(",4\"")).count();
         if moving > 0 { Ok(()) } else { Err("no change of voters names it") }
     });
     cluster[1].kill();
