@@ -142,6 +142,16 @@ pub enum KeySpec {
     Streams,
 }
 
+impl KeySpec {
+    /// The position of the key, where there is exactly one at a fixed place; 0 otherwise.
+    pub fn single(&self) -> usize {
+        match *self {
+            Self::Range { first, last, .. } if i32::from(first) == i32::from(last) => usize::from(first),
+            _ => 0,
+        }
+    }
+}
+
 /// Where the keys of XREAD and XREADGROUP stand, of which `words` are the arguments. `None` where they are not such a
 /// command, or keys and ids are not as many.
 ///

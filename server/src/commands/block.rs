@@ -8,6 +8,7 @@ use super::spec::CommandSpec;
 use super::table;
 use bytes::{BufMut, BytesMut};
 use larder_protocol::{Args, ProtocolVersion};
+use smallvec::SmallVec;
 
 /// The reply is encoded in RESP3.
 const RESP3: u8 = 1;
@@ -62,13 +63,35 @@ pub enum BlockError {
 pub struct BlockReader<'a> {
     block: &'a [u8],
     at: usize,
-    ranges: Vec<(u32, u32)>,
+    ranges: SmallVec<[(u32, u32); 8]>,
 }
 
 impl<'a> BlockReader<'a> {
     /// Reads `block` from its start.
     pub fn new(block: &'a [u8]) -> Self {
-        Self { block, at: 0, ranges: Vec::with_capacity(8) }
+        Self { block, at: 0, ranges: SmallVec::new() }
+    }
+
+    /// Whether there is nothing left to read.
+    pub fn is_at_end(&self) -> bool {
+        self.at == self.block.len()
+    }
+
+    /// A reader at the same place, which goes its own way.
+    pub fn ahead(&self) -> Self {
+        Self { block: self.block, at: self.at, ranges: SmallVec::new() }
+    }
+
+    /// Steps over a command: its key, where it has exactly one at a fixed place. `None` at the end.
+    ///
+    /// # Errors
+    /// As [`BlockReader::next_command`].
+    pub fn next_key(&mut self) -> Result<Option<Option<&'a [u8]>>, BlockError> {
+        let block = self.block;
+        let Some(command) = self.next_command()? else { return Ok(None) };
+        let at = command.spec.keys.single();
+        let key = self.ranges.get(at).filter(|_| at != 0);
+        Ok(Some(key.map(|(start, end)| &block[*start as usize..*end as usize])))
     }
 
     /// The next command, or `None` at the end.

@@ -3,7 +3,7 @@
 use crate::commands::blocking::{self, Blocking};
 use crate::commands::table;
 use crate::commands::{CommandSpec, Handler};
-use larder_protocol::{Args, Flags, KeySpec};
+use larder_protocol::{Args, Flags};
 use std::sync::LazyLock;
 
 /// A row of the command table with what dispatch derives from it once.
@@ -89,10 +89,7 @@ impl Lookup {
     fn entry(spec: &'static CommandSpec, next: &mut usize) -> Entry {
         let index = *next;
         *next += 1;
-        let single_key = match spec.keys {
-            KeySpec::Range { first, last, .. } if i32::from(first) == i32::from(last) => usize::from(first),
-            _ => 0,
-        };
+        let single_key = spec.keys.single();
         let subcommands = match spec.handler {
             Handler::Container(subcommands) => subcommands.iter().map(|sub| Self::entry(sub, next)).collect(),
             _ => Vec::new(),

@@ -4,16 +4,32 @@ use super::arena::{Arena, Ref};
 use super::chunk::{self, Parts, Shape};
 use super::collections::Large;
 use super::outside::{Body, Outside, Outsides};
+use super::prefetch::prefetch;
 use super::store::is_due;
+use super::table::Hashes;
 use super::{HashSeed, ItemRef, ValueRef, collections};
 use crate::clock::{Tick, UnixMs};
 use siphasher::sip::SipHasher13;
+
+/// As much of a chunk as has the key, nearly always.
+const CHUNK_HEAD_BYTES: usize = 64;
 
 /// Chunks and what lies outside of them: enough to read items.
 pub(super) struct Heap {
     pub(super) arena: Arena,
     pub(super) outsides: Outsides,
     hasher: SipHasher13,
+}
+
+impl Hashes for Heap {
+    fn hash(&self, at: Ref) -> u64 {
+        self.hash_at(at)
+    }
+
+    fn ask(&self, at: Ref) {
+        let chunk = self.arena.chunk(at);
+        prefetch(chunk.get(..CHUNK_HEAD_BYTES).unwrap_or(chunk));
+    }
 }
 
 impl Heap {

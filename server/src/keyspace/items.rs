@@ -114,7 +114,7 @@ impl Items {
         }
         self.index_fields(at);
         let heap = &self.heap;
-        self.table.insert(hash, at, |at| heap.hash_at(at));
+        self.table.insert(hash, at, heap);
     }
 
     /// Puts the soonest deadline of an item's fields into the index, if they have one.
@@ -404,7 +404,7 @@ impl Items {
         self.unindex_fields(at);
         let deadline = self.heap.deadline(at);
         let heap = &self.heap;
-        self.table.remove(hash, place, |at| heap.hash_at(at));
+        self.table.remove(hash, place, heap);
         self.recency.unlink(&mut self.heap.arena, at, deadline.is_some());
         if let Some(deadline) = deadline {
             self.deadlines.remove(deadline, at);

@@ -18,6 +18,25 @@ const SIZES: [usize; 9] = [1, 2, 4, 8, 16, 24, 32, 48, 64];
 const BUCKETS_MAX: usize = SIZES[SIZES.len() - 1];
 const DEPTH_MAX: u32 = 32;
 
+/// Items of a segment whose keys are asked for ahead of the one that is hashed: a table that grows hashes each key some
+/// four times in all, and each is a wait for memory.
+const ASKED_AHEAD: usize = 16;
+
+/// Where a table learns the hashes of its items, which it does not keep.
+pub(super) trait Hashes {
+    /// The hash of an item's key.
+    fn hash(&self, at: Ref) -> u64;
+
+    /// Asks for the memory that [`Hashes::hash`] will need.
+    fn ask(&self, _at: Ref) {}
+}
+
+impl<F: Fn(Ref) -> u64> Hashes for F {
+    fn hash(&self, at: Ref) -> u64 {
+        self(at)
+    }
+}
+
 /// Where an item is in the table.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
@@ -94,8 +113,15 @@ impl Segment {
         }
     }
 
-    fn items(&self, hash_of: &impl Fn(Ref) -> u64) -> Vec<(u64, Ref)> {
-        self.buckets.iter().flat_map(Bucket::items).map(|at| (hash_of(at), at)).collect()
+    fn items(&self, hashes: &impl Hashes) -> Vec<(u64, Ref)> {
+        let items: Vec<Ref> = self.buckets.iter().flat_map(Bucket::items).collect();
+        items.iter().take(ASKED_AHEAD).for_each(|at| hashes.ask(*at));
+        let next = items.iter().skip(ASKED_AHEAD).map(Some).chain(std::iter::repeat(None));
+        let hashed = items.iter().zip(next).map(|(at, next)| {
+            next.into_iter().for_each(|next| hashes.ask(*next));
+            (hashes.hash(*at), *at)
+        });
+        hashed.collect()
     }
 
     /// Visits the buckets in which an item whose home is `home` can be.
@@ -210,7 +236,7 @@ impl Table {
     }
 
     /// Adds an item that is not there.
-    pub(super) fn insert(&mut self, hash: u64, at: Ref, hash_of: impl Fn(Ref) -> u64) {
+    pub(super) fn insert(&mut self, hash: u64, at: Ref, hashes: &impl Hashes) {
         loop {
             let number = self.segment_of(hash);
             let segment = &mut self.segments[number];
@@ -219,12 +245,12 @@ impl Table {
                 self.len += 1;
                 return;
             }
-            self.grow(number, &hash_of);
+            self.grow(number, hashes);
         }
     }
 
     /// Removes an item.
-    pub(super) fn remove(&mut self, hash: u64, place: Place, hash_of: impl Fn(Ref) -> u64) {
+    pub(super) fn remove(&mut self, hash: u64, place: Place, hashes: &impl Hashes) {
         let number = place.segment as usize;
         let segment = &mut self.segments[number];
         segment.remove(hash, place.bucket as usize, place.slot as usize);
@@ -237,19 +263,19 @@ impl Table {
             let sibling = self.segment_of(start ^ 1 << (64 - depth));
             let other = &self.segments[sibling];
             if other.depth == depth && count + other.count as usize <= MERGED_MAX {
-                self.merge(number, sibling, &hash_of);
+                self.merge(number, sibling, hashes);
                 return;
             }
         }
         if count * 3 < room && size_for(count) < self.segments[number].buckets.len() {
-            self.rebuild(number, &hash_of);
+            self.rebuild(number, hashes);
         }
     }
 
     /// Gives a segment the number of buckets that it should have.
-    fn rebuild(&mut self, number: usize, hash_of: &impl Fn(Ref) -> u64) {
+    fn rebuild(&mut self, number: usize, hashes: &impl Hashes) {
         let old = &self.segments[number];
-        let new = Segment::new(old.start, old.depth, &old.items(hash_of));
+        let new = Segment::new(old.start, old.depth, &old.items(hashes));
         self.put(number, new);
     }
 
@@ -262,14 +288,14 @@ impl Table {
     }
 
     /// Makes room in a full segment: more buckets, or half of its range.
-    fn grow(&mut self, number: usize, hash_of: &impl Fn(Ref) -> u64) {
+    fn grow(&mut self, number: usize, hashes: &impl Hashes) {
         let segment = &self.segments[number];
         let depth = segment.depth + 1;
         // A directory that is far finer than its segments are many means hashes that are not spread: not under a
         // secret seed, but then memory is better spent on buckets.
         let too_fine = depth > self.bits && self.directory.len() >= self.segments.len() * 64;
         if segment.buckets.len() < BUCKETS_MAX || depth > DEPTH_MAX || too_fine {
-            self.rebuild(number, hash_of);
+            self.rebuild(number, hashes);
             return;
         }
         if depth > self.bits {
@@ -277,7 +303,7 @@ impl Table {
             self.bits += 1;
         }
         let (start, middle) = (segment.start, segment.start | 1 << (64 - depth));
-        let (lower, upper): (Vec<_>, Vec<_>) = segment.items(hash_of).into_iter().partition(|(hash, _)| *hash < middle);
+        let (lower, upper): (Vec<_>, Vec<_>) = segment.items(hashes).into_iter().partition(|(hash, _)| *hash < middle);
         self.put(number, Segment::new(start, depth, &lower));
         let upper = Segment::new(middle, depth, &upper);
         self.buckets += upper.buckets.len();
@@ -287,9 +313,9 @@ impl Table {
     }
 
     /// Joins two segments that are halves of one range.
-    fn merge(&mut self, one: usize, other: usize, hash_of: &impl Fn(Ref) -> u64) {
-        let mut items = self.segments[one].items(hash_of);
-        items.extend(self.segments[other].items(hash_of));
+    fn merge(&mut self, one: usize, other: usize, hashes: &impl Hashes) {
+        let mut items = self.segments[one].items(hashes);
+        items.extend(self.segments[other].items(hashes));
         let start = self.segments[one].start.min(self.segments[other].start);
         self.put(one, Segment::new(start, self.segments[one].depth - 1, &items));
         self.point_at(one);
@@ -406,12 +432,12 @@ mod tests {
                     let at = hashes.len() as Ref;
                     if *model.entry(hash).or_insert(at) == at {
                         hashes.push(hash);
-                        table.insert(hash, at, |at| hashes[at as usize]);
+                        table.insert(hash, at, &|at: Ref| hashes[at as usize]);
                     }
                 } else if let Some((&hash, &at)) = model.range(dice()..).next().or(model.first_key_value()) {
                     model.remove(&hash);
                     let (place, _) = table.find(hash, |other| other == at).expect("it is there");
-                    table.remove(hash, place, |at| hashes[at as usize]);
+                    table.remove(hash, place, &|at: Ref| hashes[at as usize]);
                 }
                 if step % 5_000 == 0 {
                     prop_assert_eq!(table.check(|at| hashes[at as usize]), table.bytes());
@@ -428,7 +454,7 @@ mod tests {
             }
             while let Some((hash, at)) = model.pop_first() {
                 let (place, _) = table.find(hash, |other| other == at).expect("it is there");
-                table.remove(hash, place, |at| hashes[at as usize]);
+                table.remove(hash, place, &|at: Ref| hashes[at as usize]);
             }
             prop_assert!(table.bytes() < 1000, "{} bytes are left", table.bytes());
         }

@@ -3,6 +3,7 @@
 //! Apply is a function of state and entry alone. Everything happens under one hold of the partition's lock an entry, so
 //! a share is atomic, and a reader sees an entry wholly or not at all.
 
+use super::ahead::Ahead;
 use super::partition::{Partition, PartitionState};
 use super::share::Replies;
 use super::types::{Applied, Entry, GroupTypes, LogId, Mutations, Payload, SnapshotMeta, StoredMembership};
@@ -205,11 +206,14 @@ impl PartitionState {
         let mut out = ReplyBuffer::default();
         let mut ends = Vec::with_capacity(if reply { mutations.blocks.len() } else { 0 });
         let mut number = 0;
-        for block in &mutations.blocks {
+        let mut ahead = Ahead::default();
+        for (index, block) in mutations.blocks.iter().enumerate() {
             let mut share: SmallVec<[u32; 4]> = SmallVec::new();
             let start = out.len() as u32;
             let mut reader = BlockReader::new(block);
-            while let Some(command) = reader.next_command()? {
+            while !reader.is_at_end() {
+                let key_hash = ahead.next_hash(&self.keyspace, &reader, &mutations.blocks[index + 1..]);
+                let Some(command) = reader.next_command()? else { break };
                 number += 1;
                 let (Handler::Write(run) | Handler::WriteFanout(run, _) | Handler::WriteAll(run, _)) =
                     &command.spec.handler
@@ -227,7 +231,7 @@ impl PartitionState {
                     now: self.clock,
                     touch: (!command.options.no_touch).then(|| clock::tick_of(self.clock)),
                     seed: mix(mutations.seed.wrapping_add(number)),
-                    key_hash: None,
+                    key_hash,
                     hits: 0,
                     misses: 0,
                 };

@@ -1,5 +1,6 @@
 //! Partitions and their Raft groups.
 
+mod ahead;
 pub mod codec;
 mod group;
 mod lease;

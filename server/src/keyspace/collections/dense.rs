@@ -96,7 +96,7 @@ impl<E: Named> Dense<E> {
         }
         self.pages[place as usize / PAGE].push(new);
         let (seed, pages) = (self.seed, &self.pages);
-        self.table.insert(hash_of_new, place, |place| hash(seed, element(pages, place).name()));
+        self.table.insert(hash_of_new, place, &|place: u32| hash(seed, element(pages, place).name()));
         place
     }
 
@@ -104,10 +104,10 @@ impl<E: Named> Dense<E> {
     pub(in crate::keyspace) fn remove(&mut self, place: u32) -> E {
         let (seed, pages) = (self.seed, &self.pages);
         let last = self.len() as u32 - 1;
-        let hash_of = |place| hash(seed, element(pages, place).name());
+        let hash_of = |place: u32| hash(seed, element(pages, place).name());
         let hash_of_removed = hash_of(place);
         let (found, _) = self.table.find(hash_of_removed, |other| other == place).expect("elements are in the table");
-        self.table.remove(hash_of_removed, found, hash_of);
+        self.table.remove(hash_of_removed, found, &hash_of);
         if place != last {
             let (found, _) = self.table.find(hash_of(last), |other| other == last).expect("elements are in the table");
             self.table.replace(found, place);
