@@ -7,8 +7,8 @@ use super::partition::{Partition, PartitionState};
 use super::share::Replies;
 use super::types::{Applied, Entry, GroupTypes, LogId, Mutations, Payload, SnapshotMeta, StoredMembership};
 use crate::clock;
+use crate::commands::Handler;
 use crate::commands::block::{BlockError, BlockReader};
-use crate::commands::{Context, Handler};
 use crate::keyspace::Keyspace;
 use bytes::BytesMut;
 use futures::{Stream, TryStreamExt};
@@ -222,15 +222,8 @@ impl PartitionState {
                 };
                 out.set_version(command.options.version);
                 let length = out.len();
-                let mut context = Context {
-                    keyspace: &mut self.keyspace,
-                    now: self.clock,
-                    touch: (!command.options.no_touch).then(|| clock::tick_of(self.clock)),
-                    seed: mix(mutations.seed.wrapping_add(number)),
-                    key_hash: None,
-                    hits: 0,
-                    misses: 0,
-                };
+                let seed = mix(mutations.seed.wrapping_add(number));
+                let mut context = self.context(self.clock, command.options, seed);
                 if let Err(error) = run(&mut context, command.args, &mut out) {
                     out.truncate(length);
                     out.error(&error.to_string());
@@ -267,7 +260,7 @@ impl PartitionState {
             out.error("ERR this command cannot be part of a log entry");
             return;
         };
-        let mut context = self.context(now, !command.options.no_touch, seed);
+        let mut context = self.context(now, command.options, seed);
         if let Err(error) = run(&mut context, command.args, out) {
             out.truncate(length);
             out.error(&error.to_string());
