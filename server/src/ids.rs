@@ -39,6 +39,21 @@ impl fmt::Display for NodeNo {
     }
 }
 
+/// A database of the keyspace, as SELECT names it. Its keys have nothing to do with those of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct DatabaseNo(pub u16);
+
+impl DatabaseNo {
+    /// The one that is selected unless SELECT says otherwise.
+    pub const FIRST: Self = Self(0);
+}
+
+impl fmt::Display for DatabaseNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// How many times a node has started with its data directory, fsynced before anything is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
 pub struct Incarnation(pub u32);

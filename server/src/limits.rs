@@ -14,3 +14,5 @@ pub const OUTPUT_BATCH_BYTES_MAX: usize = 1024 * 1024;
 pub const REMOTE_WATCHES_MAX: usize = 64 * 1024;
 /// Most bytes of arguments that wait between MULTI and EXEC.
 pub const TRANSACTION_BYTES_MAX: usize = 1 << 30;
+/// Databases unless `databases` says otherwise.
+pub const DATABASES_DEFAULT: u16 = 16;

@@ -8,6 +8,8 @@
 mod bits;
 #[path = "golden/compare.rs"]
 mod compare;
+#[path = "golden/databases.rs"]
+mod databases;
 #[path = "golden/generate.rs"]
 mod generate;
 #[path = "golden/local.rs"]
@@ -233,6 +235,21 @@ fn sorting_is_answered_alike() {
         for at in 0..commands.len() {
             let (theirs, ours) = (server.call(&commands[at]), local.call(&commands[at]));
             check(&commands[at], Mask::Exact, &theirs, &ours, seed, &commands[..=at]);
+        }
+    });
+}
+
+/// Random sequences over several databases; then all that each holds.
+#[test]
+fn databases_are_answered_alike() {
+    rounds(150, |server, local, seed| {
+        let mut generator = Generator::new(seed);
+        let mut history = vec![words("SELECT 0")];
+        history.extend((0..250).map(|_| databases::command(&mut generator)));
+        history.extend(databases::look());
+        for at in 0..history.len() {
+            let (theirs, ours) = (server.call(&history[at]), local.call(&history[at]));
+            check(&history[at], databases::mask(&history[at]), &theirs, &ours, seed, &history[..=at]);
         }
     });
 }

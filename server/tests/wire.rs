@@ -6,6 +6,8 @@
 mod blocking;
 #[path = "wire/connection.rs"]
 mod connection;
+#[path = "wire/databases.rs"]
+mod databases;
 #[path = "wire/forward.rs"]
 mod forward;
 #[path = "wire/harness.rs"]

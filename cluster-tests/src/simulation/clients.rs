@@ -175,7 +175,7 @@ async fn execute(group: &Group<SimRuntime>, key: &str, input: &StringInput) -> O
         let mut state = group.partition().lock();
         if state.role == Role::Leader {
             let mut reply = ReplyBuffer::default();
-            let _ = read(&mut state.context(0, true, 0), args, &mut reply);
+            let _ = read(&mut state.context(0, CommandOptions::default(), 0), args, &mut reply);
             return Outcome::Ok(parse(spec, reply.as_slice()));
         }
     }

@@ -110,7 +110,7 @@ fn commands(page: &mut Page, node: &Node) {
 }
 
 fn data(page: &mut Page, node: &Node) {
-    let (keyspace, memory) = (node.keyspace(), node.memory());
+    let (keyspace, memory) = (node.keyspace().total(), node.memory());
     page.counter("keyspace_hits_total", "Lookups that found a key.", &node.stats.keyspace_hits);
     page.counter("keyspace_misses_total", "Lookups that found none.", &node.stats.keyspace_misses);
     page.counter("expired_keys_total", "Items removed because they were due.", &node.stats.expired_keys);

@@ -11,7 +11,7 @@ use crate::commands::port::{
 };
 use crate::commands::session::{Client, Clients};
 use crate::config::{Settings, parse_host_port};
-use crate::ids::NodeNo;
+use crate::ids::{DatabaseNo, NodeNo};
 use crate::keyspace::{EvictionPolicy, LfuParameters};
 use crate::raft::Partition;
 use crate::raft::upkeep::Upkeep;
@@ -128,17 +128,13 @@ impl NodePort for Node {
     fn keyspace(&self) -> KeyspaceFigures {
         let now = clock::unix_ms();
         let mut sum = KeyspaceFigures::default();
-        let mut ttl_ms: u128 = 0;
         for partition in self.partitions() {
             let state = partition.lock();
-            let expires = state.keyspace.expires() as u64;
-            sum.keys += state.keyspace.len() as u64;
-            sum.expires += expires;
-            sum.subexpiry += state.keyspace.subexpiry() as u64;
             sum.bytes += state.keyspace.memory_bytes() as u64;
-            ttl_ms += u128::from(state.keyspace.average_ttl_ms(now)) * u128::from(expires);
+            for (database, figures) in state.keyspace.figures(now) {
+                sum.databases.entry(database).or_default().add(&figures);
+            }
         }
-        sum.average_ttl_ms = ttl_ms.checked_div(u128::from(sum.expires)).unwrap_or(0) as u64;
         sum
     }
 
@@ -180,20 +176,25 @@ impl NodePort for Node {
         self.stop.call_off()
     }
 
-    fn slot_keys(&self, slot: u16, limit: Option<usize>) -> BoxFuture<'static, SlotKeys> {
+    fn slot_keys(&self, database: DatabaseNo, slot: u16, limit: Option<usize>) -> BoxFuture<'static, SlotKeys> {
         let partition = Arc::clone(self.cluster.routes().partition_of(slot));
         async move {
             let mut found = SlotKeys::default();
             let mut position = 0;
             loop {
-                position = partition.lock().keyspace.scan(position, SLICE_ITEMS, clock::unix_ms(), &mut |key, _| {
+                let mut visit = |key: &[u8]| {
                     if slot_of(key) == slot {
                         found.count += 1;
                         if limit.is_some_and(|limit| found.keys.len() < limit) {
                             found.keys.push(key.to_vec());
                         }
                     }
-                });
+                };
+                {
+                    let mut state = partition.lock();
+                    state.keyspace.select(database);
+                    position = state.keyspace.scan(position, SLICE_ITEMS, clock::unix_ms(), &mut |key, _| visit(key));
+                }
                 if position == 0 || limit.is_some_and(|limit| found.keys.len() >= limit) {
                     return found;
                 }

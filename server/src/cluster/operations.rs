@@ -129,7 +129,7 @@ impl ClusterNode {
     }
 
     pub(super) fn has_data(&self) -> bool {
-        self.routes.partitions().iter().any(|partition| !partition.lock().keyspace.is_empty())
+        self.routes.partitions().iter().any(|partition| partition.lock().keyspace.total_len() > 0)
     }
 
     pub(super) fn rejoin_at(&self, other: HostPort) -> Result<(), String> {

@@ -2,6 +2,7 @@
 
 use super::CommandError;
 use crate::clock::{Tick, UnixMs};
+use crate::ids::DatabaseNo;
 use crate::keyspace::collections::CollectionKind;
 use crate::keyspace::collections::hash::{HashMut, HashRef};
 use crate::keyspace::collections::list::{ListMut, ListRef};
@@ -19,6 +20,8 @@ pub struct Context<'a> {
     pub now: UnixMs,
     /// Recency given to what is touched; `None` leaves it alone (CLIENT NO-TOUCH).
     pub touch: Option<Tick>,
+    /// How many databases there are where the command came in.
+    pub databases: u16,
     /// Seed for whatever is chosen at random, the same on every copy.
     pub seed: u64,
     /// The hash of the command's key, where it has one key only and dispatch has hashed it already.
@@ -148,6 +151,50 @@ impl Context<'_> {
                 self.keyspace.remove(from);
             }
         }
+    }
+
+    /// What `work` does with another database selected.
+    pub fn in_database<R>(&mut self, database: DatabaseNo, work: impl FnOnce(&mut Self) -> R) -> R {
+        let selected = self.keyspace.database();
+        self.keyspace.select(database);
+        let result = work(self);
+        self.keyspace.select(selected);
+        result
+    }
+
+    /// [`Context::copy_item`] to `to` of another database.
+    pub fn copy_item_to(&mut self, from: &[u8], database: DatabaseNo, to: &[u8]) {
+        let Some(item) = self.keyspace.get(from, self.now, None) else { return };
+        let deadline = item.deadline.map_or(Deadline::Clear, Deadline::At);
+        if let ValueRef::String(bytes) = item.value {
+            let bytes = bytes.to_vec();
+            self.in_database(database, |there| there.keyspace.set_string(to, &bytes, deadline, there.touch));
+        } else if let Some((copy, _)) = self.keyspace.copy_collection(from) {
+            self.in_database(database, |there| there.keyspace.store_collection(to, copy, deadline, there.touch));
+        }
+    }
+
+    /// Gives the item at `key`, deadline included, the same key in another database, whatever that holds. In O(1) for a
+    /// large collection.
+    pub fn move_item_to(&mut self, key: &[u8], database: DatabaseNo) {
+        match self.keyspace.take_collection(key) {
+            Some((built, deadline)) => {
+                let deadline = deadline.map_or(Deadline::Clear, Deadline::At);
+                self.in_database(database, |there| there.keyspace.store_collection(key, built, deadline, there.touch));
+            }
+            None => {
+                self.copy_item_to(key, database, key);
+                self.keyspace.remove(key);
+            }
+        }
+    }
+
+    /// Reads a number of a database, in Redis's words.
+    ///
+    /// # Errors
+    /// Where it is no number, or that of no database.
+    pub fn database(&self, text: &[u8]) -> Result<DatabaseNo, CommandError> {
+        super::number::database(text, self.databases)
     }
 
     /// Takes the deadline from an item; false where there is no item, or none with a deadline.

@@ -1,6 +1,7 @@
 //! Integers as Redis reads them.
 
 use super::CommandError;
+use crate::ids::DatabaseNo;
 
 pub use crate::decimal::parse_i64;
 
@@ -10,6 +11,25 @@ pub use crate::decimal::parse_i64;
 /// `ERR value is not an integer or out of range`
 pub fn integer(text: &[u8]) -> Result<i64, CommandError> {
     parse_i64(text).ok_or(CommandError::NotInteger)
+}
+
+/// Reads a number of 32 bits, as Redis's `getIntFromObjectOrReply`.
+///
+/// # Errors
+/// Redis's.
+pub fn narrow(text: &[u8]) -> Result<i32, CommandError> {
+    const RANGE: CommandError =
+        CommandError::text("ERR value is out of range, value must between -2147483648 and 2147483647");
+    i32::try_from(integer(text)?).map_err(|_| RANGE)
+}
+
+/// Reads the number of one of so many databases.
+///
+/// # Errors
+/// Redis's.
+pub fn database(text: &[u8], databases: u16) -> Result<DatabaseNo, CommandError> {
+    let number = u16::try_from(narrow(text)?).ok().filter(|number| *number < databases);
+    number.map(DatabaseNo).ok_or(CommandError::DatabaseOutOfRange)
 }
 
 /// Reads a number that is not negative, or answers with the error given: for what is no number, too.

@@ -3,11 +3,13 @@
 
 use super::session::{Clients, PortKind, Session};
 use crate::config::Settings;
-use crate::ids::NodeName;
+use crate::ids::{DatabaseNo, NodeName};
+use crate::keyspace::DatabaseFigures;
 use crate::telemetry::Stats;
 use crate::topology::{HostPort, NodeState, Topology};
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a connection handler works on.
@@ -46,18 +48,22 @@ pub struct NodeFacts {
 }
 
 /// Items, as INFO counts them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyspaceFigures {
-    /// Items of the partitions that are here.
-    pub keys: u64,
-    /// Those with a deadline.
-    pub expires: u64,
-    /// Hashes of which some field has a deadline.
-    pub subexpiry: u64,
-    /// Average time to the deadline.
-    pub average_ttl_ms: u64,
+    /// The databases that have items in the partitions that are here.
+    pub databases: BTreeMap<DatabaseNo, DatabaseFigures>,
     /// Bytes that the partitions hold.
     pub bytes: u64,
+}
+
+impl KeyspaceFigures {
+    /// All databases together.
+    pub fn total(&self) -> DatabaseFigures {
+        self.databases.values().fold(DatabaseFigures::default(), |mut total, figures| {
+            total.add(figures);
+            total
+        })
+    }
 }
 
 /// Memory, in bytes.
@@ -170,9 +176,9 @@ pub trait NodePort: Send + Sync + 'static {
     /// Calls off a shutdown that waits; false where none does.
     fn abort_shutdown(&self) -> bool;
 
-    /// Counts the keys of `slot` on this node and gathers at most `limit` of them, or only counts them. In bounded
-    /// slices, each under the partition's lock.
-    fn slot_keys(&self, slot: u16, limit: Option<usize>) -> BoxFuture<'static, SlotKeys>;
+    /// Counts the keys of `slot` in a database on this node and gathers at most `limit` of them, or only counts them. In
+    /// bounded slices, each under the partition's lock.
+    fn slot_keys(&self, database: DatabaseNo, slot: u16, limit: Option<usize>) -> BoxFuture<'static, SlotKeys>;
 
     /// Connections to other nodes.
     fn links(&self) -> Vec<Link>;

@@ -4,7 +4,8 @@ use super::port::*;
 use super::session::{Clients, PortKind, ReplyMode, Session};
 use super::{CommandSpec, Handler};
 use crate::config::Settings;
-use crate::ids::{Incarnation, NodeName, NodeNo};
+use crate::ids::{DatabaseNo, Incarnation, NodeName, NodeNo};
+use crate::keyspace::DatabaseFigures;
 use crate::telemetry::Stats;
 use crate::topology::{HostPort, NodeInfo, NodeState, Owners, Topology};
 use futures::FutureExt;
@@ -67,6 +68,7 @@ impl StubNode {
             client: self.clients.register(address, local, 1),
             port,
             version: ProtocolVersion::Resp2,
+            database: DatabaseNo::FIRST,
             authenticated: true,
             readonly: false,
             asking: false,
@@ -135,7 +137,10 @@ impl NodePort for StubNode {
         &self.facts
     }
     fn keyspace(&self) -> KeyspaceFigures {
-        KeyspaceFigures { keys: 3, expires: 1, subexpiry: 0, average_ttl_ms: 500, bytes: 300 }
+        let first = DatabaseFigures { keys: 3, expires: 1, subexpiry: 0, ttl_sum_ms: 500 };
+        let fifth = DatabaseFigures { keys: 1, ..DatabaseFigures::default() };
+        let databases = [(DatabaseNo(0), first), (DatabaseNo(5), fifth)].into();
+        KeyspaceFigures { databases, bytes: 300 }
     }
     fn memory(&self) -> MemoryFigures {
         MemoryFigures { used: 2048, peak: 4096, dataset: 300, resident: Some(8192), ..MemoryFigures::default() }
@@ -149,7 +154,7 @@ impl NodePort for StubNode {
     fn abort_shutdown(&self) -> bool {
         false
     }
-    fn slot_keys(&self, slot: u16, limit: Option<usize>) -> BoxFuture<'static, SlotKeys> {
+    fn slot_keys(&self, _: DatabaseNo, slot: u16, limit: Option<usize>) -> BoxFuture<'static, SlotKeys> {
         let keys = vec![format!("key{slot}").into_bytes(); limit.unwrap_or(0).min(2)];
         futures::future::ready(SlotKeys { count: 2, keys }).boxed()
     }

@@ -1,11 +1,12 @@
 //! What a connection is, as far as commands are concerned.
 
+use crate::ids::DatabaseNo;
 use larder_protocol::ProtocolVersion;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::sync::Notify;
 
@@ -41,6 +42,8 @@ pub struct Session {
     pub port: PortKind,
     /// RESP2 or RESP3.
     pub version: ProtocolVersion,
+    /// What SELECT chose.
+    pub database: DatabaseNo,
     /// Whether AUTH has succeeded, or is not asked for.
     pub authenticated: bool,
     /// After READONLY.
@@ -56,12 +59,19 @@ pub struct Session {
 }
 
 impl Session {
+    /// Selects a database.
+    pub fn select(&mut self, database: DatabaseNo) {
+        self.database = database;
+        self.client.database.store(database.0, Ordering::Relaxed);
+    }
+
     /// A connection that has just come in through `port`.
     pub fn new(client: Arc<Client>, port: PortKind, authenticated: bool) -> Self {
         Self {
             client,
             port,
             version: ProtocolVersion::Resp2,
+            database: DatabaseNo::FIRST,
             authenticated,
             readonly: false,
             asking: false,
@@ -99,6 +109,8 @@ pub struct Client {
     pub watching: AtomicU64,
     /// 2 or 3.
     pub resp: AtomicU64,
+    /// The database that is selected.
+    pub database: AtomicU16,
     /// CLIENT NO-EVICT.
     pub no_evict: AtomicBool,
     /// Whether CLIENT NO-TOUCH is on.
@@ -168,6 +180,7 @@ impl Client {
             multi: AtomicU64::new(0),
             watching: AtomicU64::new(0),
             resp: AtomicU64::new(2),
+            database: AtomicU16::new(0),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             activity: AtomicU8::new(Activity::Reading as u8),

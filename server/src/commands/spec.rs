@@ -45,6 +45,11 @@ impl CommandSpec {
         summary: "",
         handler: Handler::Dispatch,
     };
+
+    /// Whether its arguments name databases.
+    pub fn names_databases(&self) -> bool {
+        matches!(self.name, "copy" | "move" | "swapdb")
+    }
 }
 
 /// A handler of data: see the module documentation of [`commands`](super).

@@ -3,7 +3,9 @@
 use super::spec::{CommandSpec, DataFn, Handler};
 use super::{Context, table};
 use crate::clock::{UnixMs, tick_of};
+use crate::ids::DatabaseNo;
 use crate::keyspace::{HashSeed, Keyspace};
+use crate::limits::DATABASES_DEFAULT;
 use larder_protocol::{Args, ProtocolVersion, ReplyBuffer};
 
 /// One keyspace and the instant of the next command.
@@ -11,17 +13,28 @@ pub(crate) struct Bench {
     pub keyspace: Keyspace,
     pub now: UnixMs,
     pub version: ProtocolVersion,
+    pub database: DatabaseNo,
 }
 
 impl Bench {
     pub fn new() -> Self {
         let keyspace = Keyspace::new(HashSeed::default());
-        Self { keyspace, now: 1_700_000_000_000, version: ProtocolVersion::Resp2 }
+        Self { keyspace, now: 1_700_000_000_000, version: ProtocolVersion::Resp2, database: DatabaseNo::FIRST }
     }
 
     pub fn context(&mut self) -> Context<'_> {
         let touch = Some(tick_of(self.now));
-        Context { keyspace: &mut self.keyspace, now: self.now, touch, seed: 7, key_hash: None, hits: 0, misses: 0 }
+        self.keyspace.select(self.database);
+        Context {
+            keyspace: &mut self.keyspace,
+            now: self.now,
+            touch,
+            databases: DATABASES_DEFAULT,
+            seed: 7,
+            key_hash: None,
+            hits: 0,
+            misses: 0,
+        }
     }
 
     /// Runs a handler on words that are separated by spaces and shows its reply, CRLF as `|`.

@@ -6,7 +6,7 @@ use super::value;
 use parking_lot::{Mutex, RwLock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use thiserror::Error;
 
 /// Why a value is not taken.
@@ -48,6 +48,7 @@ pub struct Live {
     bulk_bytes_max: AtomicU64,
     output: [AtomicU64; 3],
     shutdown_grace: AtomicU64,
+    databases: AtomicU16,
     has_password: AtomicBool,
     password: RwLock<Option<Arc<[u8]>>>,
 }
@@ -97,6 +98,11 @@ impl Live {
     /// Seconds that a stop may wait.
     pub fn shutdown_grace_seconds(&self) -> u64 {
         self.shutdown_grace.load(Ordering::Relaxed)
+    }
+
+    /// How many databases there are.
+    pub fn databases(&self) -> u16 {
+        self.databases.load(Ordering::Relaxed)
     }
 
     /// Whether clients must give a password.
@@ -286,6 +292,7 @@ impl Settings {
         live.tcp_keepalive.store(self.number("tcp-keepalive"), Ordering::Relaxed);
         live.protected.store(self.get("protected-mode") == "yes", Ordering::Relaxed);
         live.bulk_bytes_max.store(self.number("proto-max-bulk-len"), Ordering::Relaxed);
+        live.databases.store(self.number("databases") as u16, Ordering::Relaxed);
         live.shutdown_grace.store(self.number("shutdown-grace"), Ordering::Relaxed);
         let limits = value::output_limits(&self.get("client-output-buffer-limit")).unwrap_or_default();
         for (cell, number) in live.output.iter().zip(limits[0].unwrap_or_default()) {

@@ -213,6 +213,7 @@ pub static SETTINGS: &[Setting] = &[
         "MINUTES",
         "Idle time that takes one off it; 0: none",
     ),
+    setting("databases", Kind::Integer(1, u16::MAX as i64), "16", Start, "N", "Databases that SELECT chooses among"),
     setting("maxclients", Kind::Integer(1, 1_000_000), "10000", Runtime, "N", "Most connections of clients"),
     setting("requirepass", Kind::Text, "", Runtime, "PASSWORD", "Password that clients must give"),
     setting(
@@ -265,7 +266,6 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting("log-format", Kind::OneOf(&["text", "json"]), "text", Start, "FORMAT", "text or json"),
     // What stock clients and tools ask for at start. They state facts; they are no switches.
-    fact("databases", "1", "SELECT 0 is the only one"),
     // What decides on the order of elements must be alike on every copy: decision 0007.
     fact("hash-max-listpack-entries", "512", "Fields of a hash that is held as a listpack"),
     fact("hash-max-listpack-value", "64", "Bytes of a field or value in such a hash"),

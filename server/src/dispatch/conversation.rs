@@ -42,6 +42,8 @@ pub struct Conversation {
     pub(super) ahead: Ahead,
     /// The command that waits until it can be served.
     pub(super) parked: Option<Parked>,
+    /// How many databases there are.
+    pub(super) databases: u16,
     /// Where it has written, for WAIT.
     pub(super) written: Written,
     /// How many commands may wait for others at once.
@@ -69,6 +71,7 @@ impl Conversation {
     pub fn new(dispatcher: Arc<Dispatcher>, session: Session) -> Self {
         let dice = dispatcher.next_seed();
         let meter = Meter::new(Arc::clone(&dispatcher.stats));
+        let databases = dispatcher.node.settings().live().databases();
         Self {
             dispatcher,
             session,
@@ -79,6 +82,7 @@ impl Conversation {
             moment: Moment::now(),
             ahead: Ahead::default(),
             parked: None,
+            databases,
             written: Written::default(),
             allowance: Allowance::default(),
             pending: Pending::default(),
@@ -219,11 +223,12 @@ impl Conversation {
             self.written.mark(partition.id());
         }
         let joins = !self.pending.is_empty() && self.pending.has(partition.id());
+        let options = self.options();
         if !joins {
             let mut guard = partition.lock();
             if answers_alone(guard.role, partition, writes, self.moment) {
                 self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                let mut context = guard.context(self.moment.wall, !self.session.no_touch, splitmix(self.dice));
+                let mut context = guard.context(self.moment.wall, options, splitmix(self.dice));
                 context.key_hash = candidate.key.map(|(_, hash)| hash);
                 let ran = run::run_one(run, context, candidate.args, out);
                 drop(guard);
@@ -246,14 +251,14 @@ impl Conversation {
             }
         }
         let silent = self.session.reply_mode != ReplyMode::On;
-        let options = self.options();
         let id = partition.id();
         self.pending.push(id, (slot, candidate.entry, candidate.args), options, out, silent);
         Next::Done
     }
 
     pub(super) fn options(&self) -> CommandOptions {
-        CommandOptions { version: self.session.version, no_touch: self.session.no_touch }
+        let Session { version, no_touch, database, .. } = self.session;
+        CommandOptions { version, no_touch, database, databases: self.databases }
     }
 
     /// A command of the connection's own.

@@ -7,6 +7,7 @@ use super::fanout::Piece;
 use super::lookup::Entry;
 use super::merge::is_null;
 use super::rejection::Rejection;
+use crate::commands::generic::swapdb::SWAPDB;
 use crate::commands::session::PortKind;
 use crate::commands::spec::DataFn;
 use crate::commands::{Fanout, Handler};
@@ -28,7 +29,7 @@ impl Conversation {
         match entry.spec.handler {
             Handler::ReadAll(run, Fanout::Any) => self.any(entry, run, args, out).await,
             Handler::ReadAll(run, fanout) | Handler::WriteAll(run, fanout) => {
-                let pieces: Vec<Piece> = self.scope().into_iter().map(|id| self.piece(id, args)).collect();
+                let pieces: Vec<Piece> = self.scope(entry).into_iter().map(|id| self.piece(id, args)).collect();
                 if entry.is_write() {
                     pieces.iter().for_each(|piece| self.written.mark(piece.partition));
                 }
@@ -40,10 +41,10 @@ impl Conversation {
         }
     }
 
-    /// The partitions that the connection sees, in order.
-    fn scope(&self) -> Vec<PartitionId> {
+    /// The partitions that a command of the connection works on, in order.
+    fn scope(&self, entry: &Entry) -> Vec<PartitionId> {
         let partitions = self.dispatcher.routes.partitions().iter();
-        let everything = self.session.port == PortKind::Client;
+        let everything = port_of(entry, self.session.port) == PortKind::Client;
         let seen =
             partitions.filter(|partition| everything || matches!(partition.lock().role, Role::Solo | Role::Leader));
         seen.map(|partition| partition.id()).collect()
@@ -62,7 +63,7 @@ impl Conversation {
         args: Args<'_>,
         out: &mut ReplyBuffer,
     ) -> Result<(), Rejection> {
-        for id in self.weighted_order() {
+        for id in self.weighted_order(entry) {
             let pieces = [self.piece(id, args)];
             let result = self.run_pieces(entry, run, &pieces).await.pop().unwrap_or(Ok(Vec::new()));
             let reply = result.map_err(|failure| self.dispatcher.rejection(failure, pieces[0].slot))?;
@@ -77,13 +78,14 @@ impl Conversation {
 
     /// The scope in an order in which each partition comes first with a chance in proportion to its size; those of
     /// other nodes count as average (Efraimidis and Spirakis, 2006: sort by u^(1/weight)).
-    fn weighted_order(&mut self) -> Vec<PartitionId> {
-        let scope = self.scope();
+    fn weighted_order(&mut self, entry: &Entry) -> Vec<PartitionId> {
+        let scope = self.scope(entry);
+        let database = self.session.database;
         let sizes: Vec<Option<usize>> = scope
             .iter()
             .map(|id| {
                 let guard = self.dispatcher.partition(*id).lock();
-                (guard.role != Role::Absent).then(|| guard.keyspace.len())
+                (guard.role != Role::Absent).then(|| guard.keyspace.len_of(database))
             })
             .collect();
         let known = sizes.iter().flatten().count().max(1);
@@ -117,7 +119,7 @@ impl Conversation {
             Ok(slot) if slot < SLOTS => PartitionId::of_slot(slot, partitions),
             _ => PartitionId(partitions),
         };
-        let scope = self.scope();
+        let scope = self.scope(entry);
         let count = scan_count(args);
         let mut found = 0;
         let mut keys: Vec<u8> = Vec::new();
@@ -152,6 +154,12 @@ impl Conversation {
         out.raw(&keys);
         Ok(())
     }
+}
+
+/// The port as which a connection's command is routed. SWAPDB is for the whole cluster wherever it comes in: clients send
+/// it to one node, and half of it is worth nothing.
+pub(super) fn port_of(entry: &Entry, port: PortKind) -> PortKind {
+    if std::ptr::eq(entry.spec, &SWAPDB) { PortKind::Client } else { port }
 }
 
 /// Redis reads the cursor with `strtoul`, and takes nothing but digits.

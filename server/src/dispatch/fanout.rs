@@ -2,6 +2,7 @@
 
 use super::arguments::Commands;
 use super::conversation::Conversation;
+use super::everywhere::port_of;
 use super::gates::{Candidate, key_positions};
 use super::lookup::Entry;
 use super::merge::{Part, merge};
@@ -110,14 +111,14 @@ impl Conversation {
 
     /// Runs a command on one partition, if this node may answer alone.
     fn run_now(&mut self, entry: &Entry, run: DataFn, partition: PartitionId, args: Args<'_>) -> Option<Vec<u8>> {
-        let seed = self.next_die();
+        let (seed, options) = (self.next_die(), self.options());
         let partition = self.dispatcher.partition(partition);
         let mut guard = partition.lock();
         if !answers_alone(guard.role, partition, entry.is_write(), self.moment) {
             return None;
         }
         let mut out = ReplyBuffer::new(self.session.version);
-        let context = guard.context(self.moment.wall, !self.session.no_touch, seed);
+        let context = guard.context(self.moment.wall, options, seed);
         let ran = run::run_one(run, context, args, &mut out);
         drop(guard);
         self.meter.looked_up(ran.hits, ran.misses);
@@ -129,7 +130,11 @@ impl Conversation {
         block::encode(&mut bytes, entry.spec, self.options(), piece.command.get(0));
         let writes = entry.has(Flags::WRITE);
         let block = Block { bytes: bytes.freeze(), count: 1, writes, denyoom: entry.has(Flags::DENYOOM) };
-        Errand { partition: Arc::clone(self.dispatcher.partition(piece.partition)), block, port: self.session.port }
+        Errand {
+            partition: Arc::clone(self.dispatcher.partition(piece.partition)),
+            block,
+            port: port_of(entry, self.session.port),
+        }
     }
 
     /// Makes one reply of what the pieces answered.

@@ -161,7 +161,7 @@ impl Dispatcher {
             seed = splitmix(seed.wrapping_add(1));
             match data_fn(&command.spec.handler) {
                 Some(run) => {
-                    let context = guard.context(moment.wall, !command.options.no_touch, seed);
+                    let context = guard.context(moment.wall, command.options, seed);
                     let ran = run_one(run, context, command.args, &mut out);
                     self.count_lookups(ran);
                 }

@@ -116,7 +116,7 @@ impl Dispatcher {
         if before.is_none() && open.len() >= limits::REMOTE_WATCHES_MAX {
             return Err(NotHere::Role(Role::Absent));
         }
-        let keys = command.args.from(1);
+        let keys = (command.options.database, command.args.from(1));
         let (result, watched) = match self.watch_here(partition, keys, before, Moment::now().wall, even_due) {
             Ok(watched) => (Ok(()), Some(watched)),
             Err((why, before)) => (Err(why), before),

@@ -14,9 +14,11 @@ use super::run::{self, Block, Sent, answers_alone};
 use super::watch::{NotHere, Place, REAP_PAUSE, REAP_PAUSES_MAX, Watch, Watched};
 use crate::clock;
 use crate::cluster::routes::{Forward, ForwardKind};
+use crate::commands::block::CommandOptions;
+use crate::commands::connection::select::SELECT;
 use crate::commands::session::PortKind;
-use crate::commands::{Handler, block};
-use crate::ids::{NodeNo, PartitionId};
+use crate::commands::{Handler, block, number};
+use crate::ids::{DatabaseNo, NodeNo, PartitionId};
 use crate::limits;
 use crate::raft::{Refusal, Replies, Role, ShareOutcome};
 use bytes::BytesMut;
@@ -68,11 +70,6 @@ impl Transaction {
 
     fn iter(&self) -> impl Iterator<Item = (&'static Entry, Args<'_>)> {
         self.entries.iter().enumerate().map(|(at, entry)| (*entry, self.commands.get(at)))
-    }
-
-    /// The commands on the slot.
-    fn data(&self) -> impl Iterator<Item = (&'static Entry, Args<'_>)> {
-        self.iter().filter(|(entry, _)| entry.is_data())
     }
 }
 
@@ -248,7 +245,7 @@ impl Conversation {
             let seed = self.next_die();
             self.meter.begin(entry);
             let Some(run) = run::data_fn(&entry.spec.handler) else { continue };
-            let context = guard.context(self.moment.wall, !self.session.no_touch, seed);
+            let context = guard.context(self.moment.wall, self.options(), seed);
             let ran = run::run_one(run, context, args, out);
             self.meter.looked_up(ran.hits, ran.misses);
             if ran.failed {
@@ -301,9 +298,14 @@ impl Conversation {
     fn encode(&self, transaction: &Transaction) -> Block {
         let mut bytes = BytesMut::new();
         let mut count = 0;
-        for (entry, args) in transaction.data() {
-            block::encode(&mut bytes, entry.spec, self.options(), args);
-            count += 1;
+        let mut options = self.options();
+        for (entry, args) in transaction.iter() {
+            if entry.is_data() {
+                block::encode(&mut bytes, entry.spec, options, args);
+                count += 1;
+            } else {
+                options.database = selected_after(entry, args, options);
+            }
         }
         Block { bytes: bytes.freeze(), count, writes: transaction.writes, denyoom: transaction.denyoom }
     }
@@ -409,7 +411,13 @@ impl Conversation {
         let partition = self.dispatcher.routes.partition_of(slot);
         for pauses in 0.. {
             let even_due = pauses == REAP_PAUSES_MAX;
-            match self.dispatcher.watch_here(partition, keys, watched, clock::unix_ms(), even_due) {
+            match self.dispatcher.watch_here(
+                partition,
+                (self.session.database, keys),
+                watched,
+                clock::unix_ms(),
+                even_due,
+            ) {
                 Ok(watched) => return Ok(watched),
                 Err((NotHere::Role(role), before)) => {
                     if let Some(before) = before {
@@ -435,6 +443,13 @@ impl Conversation {
         };
         Sent::Later(self.dispatcher.routes.forward(node, request)).outcome().await
     }
+}
+
+/// The database that is selected after a command of a transaction: another, where it is a SELECT that will
+/// succeed. What follows it works there, though the share with it is carried out before.
+fn selected_after(entry: &Entry, args: Args<'_>, options: CommandOptions) -> DatabaseNo {
+    let chosen = std::ptr::eq(entry.spec, &SELECT).then(|| number::database(&args[1], options.databases).ok());
+    chosen.flatten().unwrap_or(options.database)
 }
 
 /// What an EXEC with WATCH comes to: it belongs to the copy that watched, so where that one refuses, it is nil.

@@ -3,7 +3,7 @@
 use super::Dispatcher;
 use crate::clock::UnixMs;
 use crate::cluster::routes::{Forward, ForwardKind};
-use crate::ids::{NodeNo, PartitionId};
+use crate::ids::{DatabaseNo, NodeNo, PartitionId};
 use crate::keyspace::WatchToken;
 use crate::raft::{Partition, PartitionGuard, Role};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ pub(super) struct Watched {
     pub token: WatchToken,
     /// The role at the time of WATCH. Under another, changes may have been missed.
     role: Role,
-    keys: Vec<Box<[u8]>>,
+    keys: Vec<(DatabaseNo, Box<[u8]>)>,
 }
 
 impl Watched {
@@ -28,13 +28,16 @@ impl Watched {
         let now = wall.max(guard.clock);
         self.token.load(Ordering::Acquire)
             || self.role != guard.role
-            || self.keys.iter().any(|key| guard.keyspace.is_due(key, now))
+            || self.keys.iter().any(|(database, key)| guard.keyspace.is_due_in(*database, key, now))
     }
 
     /// Takes the token out of the keyspace.
     pub fn forget(&self, partition: &Partition) {
         let mut guard = partition.lock();
-        self.keys.iter().for_each(|key| guard.keyspace.unwatch(key, &self.token));
+        for (database, key) in &self.keys {
+            guard.keyspace.select(*database);
+            guard.keyspace.unwatch(key, &self.token);
+        }
     }
 }
 
@@ -74,11 +77,11 @@ pub(super) const REAP_PAUSE: Duration = Duration::from_millis(5);
 pub(super) const REAP_PAUSES_MAX: u32 = 100;
 
 impl Dispatcher {
-    /// Watches `keys` at this node's copy, which must lead. `watched` is what the connection watches already.
+    /// Watches `keys` of a database at this node's copy, which must lead. `watched` is what the connection watches already.
     pub(super) fn watch_here(
         &self,
         partition: &Partition,
-        keys: Args<'_>,
+        (database, keys): (DatabaseNo, Args<'_>),
         watched: Option<Watched>,
         wall: UnixMs,
         even_due: bool,
@@ -89,6 +92,7 @@ impl Dispatcher {
             return Err((NotHere::Role(role), watched));
         }
         let now = wall.max(guard.clock);
+        guard.keyspace.select(database);
         for key in keys.iter() {
             if !guard.keyspace.is_due(key, now) {
                 continue;
@@ -101,9 +105,9 @@ impl Dispatcher {
         }
         let mut watched = watched.unwrap_or_else(|| Watched { token: Arc::default(), role, keys: Vec::new() });
         for key in keys.iter() {
-            if !watched.keys.iter().any(|other| **other == *key) {
+            if !watched.keys.iter().any(|(of, other)| *of == database && **other == *key) {
                 guard.keyspace.watch(key, &watched.token);
-                watched.keys.push(key.into());
+                watched.keys.push((database, key.into()));
             }
         }
         Ok(watched)

@@ -8,10 +8,12 @@
 //!                                                                                   large collections
 //!                            ^ recency: lists through the chunks    ^ deadlines: sorted (deadline, chunk)
 //! ```
+//! Each database has such structures of its own (`databases`); commands work on the one that is selected.
 //! `store` is the interface; `items` keeps the structures in step; each of the others is one structure that knows
 //! nothing of the rest. `model` is a naive keyspace with the same contract, which the tests compare with.
 
 use crate::clock::{Tick, UnixMs};
+use crate::ids::DatabaseNo;
 use collections::hash::HashRef;
 use collections::list::ListRef;
 use collections::set::SetRef;
@@ -174,6 +176,8 @@ impl EvictionPolicy {
 /// The next item to be evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Victim<'a> {
+    /// Its database.
+    pub database: DatabaseNo,
     /// Its key.
     pub key: &'a [u8],
     /// Its last access; victims of several partitions are compared by it (LRU policies).
@@ -189,6 +193,7 @@ mod arena;
 mod bucket;
 mod chunk;
 pub mod collections;
+mod databases;
 mod deadlines;
 mod edits;
 mod frequency;
@@ -210,6 +215,7 @@ mod tests;
 mod view;
 mod views;
 mod watch;
+pub use databases::DatabaseFigures;
 pub use edits::{Built, Reaped, WrongKind};
 pub use frequency::LfuParameters;
 pub use store::Keyspace;

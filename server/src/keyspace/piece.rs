@@ -1,18 +1,21 @@
 //! How items travel in the pieces of a view.
 //!
 //! ```text
-//! piece:  version (1 byte), items
+//! piece:  version (1 byte), [database (varint)], items: all of one database
 //! item:   kind (1 byte: type, and whether a deadline follows), last access (u32), [deadline (varint)],
 //!         key length (varint), value length (varint), key, value: a string, or a collection as `encoding` has it
 //! ```
-//! Integers are little-endian; varints are LEB128.
+//! Integers are little-endian; varints are LEB128. Version 1 means database 0, version 2 says which.
 
 use super::{ItemRef, MalformedPiece, ValueRef};
 use crate::clock::{Tick, UnixMs};
+use crate::ids::DatabaseNo;
 use bytes::BufMut;
 
-/// The first byte of every piece.
+/// The first byte of a piece of database 0.
 pub(super) const VERSION: u8 = 1;
+/// The first byte of a piece that says which database it is of.
+const VERSION_DATABASE: u8 = 2;
 
 const KIND_STRING: u8 = 0;
 const KIND_COLLECTION: u8 = 1;
@@ -24,6 +27,16 @@ fn write_varint(out: &mut impl BufMut, mut number: u64) {
         number >>= 7;
     }
     out.put_u8(number as u8);
+}
+
+/// Begins a piece of a database.
+pub(super) fn write_header(out: &mut impl BufMut, database: DatabaseNo) {
+    if database == DatabaseNo::FIRST {
+        out.put_u8(VERSION);
+    } else {
+        out.put_u8(VERSION_DATABASE);
+        write_varint(out, u64::from(database.0));
+    }
 }
 
 /// Appends an item.
@@ -59,19 +72,29 @@ pub(super) struct PieceItem<'a> {
 }
 
 /// Reads the items of a piece; ends after the first that is malformed.
-pub(super) struct PieceReader<'a>(&'a [u8]);
+pub(super) struct PieceReader<'a> {
+    items: &'a [u8],
+    /// The database that they are of.
+    pub(super) database: DatabaseNo,
+}
 
 impl<'a> PieceReader<'a> {
     pub(super) fn new(piece: &'a [u8]) -> Result<Self, MalformedPiece> {
-        match piece.split_first() {
-            Some((&VERSION, items)) => Ok(Self(items)),
-            _ => Err(MalformedPiece),
+        let (version, items) = piece.split_first().ok_or(MalformedPiece)?;
+        let mut reader = Self { items, database: DatabaseNo::FIRST };
+        match *version {
+            VERSION => {}
+            VERSION_DATABASE => {
+                reader.database = DatabaseNo(u16::try_from(reader.varint()?).map_err(|_| MalformedPiece)?);
+            }
+            _ => return Err(MalformedPiece),
         }
+        Ok(reader)
     }
 
     fn byte(&mut self) -> Result<u8, MalformedPiece> {
-        let (byte, rest) = self.0.split_first().ok_or(MalformedPiece)?;
-        self.0 = rest;
+        let (byte, rest) = self.items.split_first().ok_or(MalformedPiece)?;
+        self.items = rest;
         Ok(*byte)
     }
 
@@ -93,8 +116,8 @@ impl<'a> PieceReader<'a> {
 
     fn bytes(&mut self, length: u64) -> Result<&'a [u8], MalformedPiece> {
         let length = usize::try_from(length).map_err(|_| MalformedPiece)?;
-        let (bytes, rest) = self.0.split_at_checked(length).ok_or(MalformedPiece)?;
-        self.0 = rest;
+        let (bytes, rest) = self.items.split_at_checked(length).ok_or(MalformedPiece)?;
+        self.items = rest;
         Ok(bytes)
     }
 
@@ -117,12 +140,12 @@ impl<'a> Iterator for PieceReader<'a> {
     type Item = Result<PieceItem<'a>, MalformedPiece>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
+        if self.items.is_empty() {
             return None;
         }
         let item = self.item();
         if item.is_err() {
-            self.0 = &[];
+            self.items = &[];
         }
         Some(item)
     }
@@ -136,13 +159,16 @@ mod tests {
     proptest! {
         #[test]
         fn items_read_back(
-            items in prop::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>(), any::<Option<u64>>(), any::<u32>()), 0..8)
+            items in prop::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>(), any::<Option<u64>>(), any::<u32>()), 0..8),
+            database in any::<u16>(),
         ) {
-            let mut piece = vec![VERSION];
+            let mut piece = Vec::new();
+            write_header(&mut piece, DatabaseNo(database));
             for (key, value, deadline, last_access) in &items {
                 let item = ItemRef { value: ValueRef::String(value), deadline: *deadline, last_access: *last_access };
                 write_item(&mut piece, key, item);
             }
+            prop_assert_eq!(PieceReader::new(&piece).unwrap().database, DatabaseNo(database));
             let read: Result<Vec<_>, _> = PieceReader::new(&piece).unwrap().collect();
             let expected: Vec<_> = items.iter().map(|(key, value, deadline, last_access)| {
                 PieceItem { key, value, collection: false, deadline: *deadline, last_access: *last_access }
@@ -152,9 +178,12 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes in any::<Vec<u8>>()) {
-            let mut piece = vec![VERSION];
-            piece.extend(bytes);
-            PieceReader::new(&piece).unwrap().for_each(drop);
+            for version in [VERSION, VERSION_DATABASE] {
+                let piece = [&[version], &bytes[..]].concat();
+                if let Ok(reader) = PieceReader::new(&piece) {
+                    reader.for_each(drop);
+                }
+            }
         }
     }
 

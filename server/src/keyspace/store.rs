@@ -2,6 +2,7 @@
 
 use super::arena::Ref;
 use super::chunk;
+use super::databases::Others;
 use super::deadlines::Deadlines;
 use super::frequency::{Counts, SAMPLES};
 use super::heap::Heap;
@@ -12,20 +13,26 @@ use super::view::View;
 use super::watch::Watches;
 use super::{Deadline, EvictionOrder, EvictionPolicy, HashSeed, ItemRef, LfuParameters, ValueRef, Victim, WatchToken};
 use crate::clock::{Tick, UnixMs};
+use crate::ids::DatabaseNo;
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 use std::hash::Hasher;
 use std::sync::Arc;
 
-/// One partition's items.
+/// One partition's items, by database. Unless they say otherwise, methods work on the database that is selected.
 pub struct Keyspace {
     seed: HashSeed,
+    /// The items of the selected database, and so on.
     pub(super) items: Items,
-    policy: EvictionPolicy,
-    /// The tick that was brought last.
-    pub(super) tick: Tick,
     pub(super) watches: Watches,
     pub(super) view: Option<Box<View>>,
+    pub(super) database: DatabaseNo,
+    pub(super) others: Others,
+    /// Whether a view is open.
+    pub(super) is_viewed: bool,
+    pub(super) policy: EvictionPolicy,
+    /// The tick that was brought last.
+    pub(super) tick: Tick,
 }
 
 impl Keyspace {
@@ -34,10 +41,13 @@ impl Keyspace {
         Self {
             seed,
             items: Items::new(seed, false),
-            policy: EvictionPolicy::NoEviction,
-            tick: 0,
             watches: Watches::default(),
             view: None,
+            database: DatabaseNo::FIRST,
+            others: Others::default(),
+            is_viewed: false,
+            policy: EvictionPolicy::NoEviction,
+            tick: 0,
         }
     }
 
@@ -51,7 +61,7 @@ impl Keyspace {
         self.seed
     }
 
-    /// How many items, those that are due and not yet reaped included.
+    /// How many items the database has, those that are due and not yet reaped included.
     pub fn len(&self) -> usize {
         self.items.table.len()
     }
@@ -77,9 +87,10 @@ impl Keyspace {
         mean.map_or(0, |mean| (mean as u64).saturating_sub(now))
     }
 
-    /// Bytes that this keyspace holds: pages, table, index, views; exact to the size classes.
+    /// Bytes that this keyspace holds, all databases together: pages, table, index, views; exact to the size classes.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.items.bytes() + self.view.as_ref().map_or(0, |view| size_of::<View>() + view.bytes())
+        let view = self.view.as_ref().map_or(0, |view| size_of::<View>() + view.bytes());
+        size_of::<Self>() + self.items.bytes() + view + self.others.bytes()
     }
 
     /// Bytes of one item, its share of the table included (MEMORY USAGE); `None` where there is no such item.
@@ -206,13 +217,11 @@ impl Keyspace {
         true
     }
 
-    /// Empties the keyspace in O(1) and returns what it held, to be dropped off the lock. Every watched key that
+    /// Empties the database in O(1) and returns what it held, to be dropped off the lock. Every watched key that
     /// existed has changed.
     pub fn clear(&mut self) -> impl Send + use<> {
-        let empty = Items::new(self.seed, false);
+        let empty = self.empty_items();
         let old = std::mem::replace(&mut self.items, empty);
-        self.set_policy(self.policy);
-        self.set_lfu(old.lfu);
         self.watches.signal_all(|key| old.find(old.heap.hash(key), key).is_some());
         match &mut self.view {
             Some(view) => view.keep(old),
@@ -303,30 +312,21 @@ impl Keyspace {
     /// Bits of a scan position.
     pub const SCAN_BITS: u32 = 49;
 
-    /// Keys of which something is due at `now`, at most `limit`: items, soonest first, then hashes with fields that are. For
-    /// [`Keyspace::reap`].
-    pub fn due(&self, now: UnixMs, limit: usize) -> Vec<Vec<u8>> {
-        let due = |index: &Deadlines, limit: usize| -> Vec<Vec<u8>> {
-            let due = index.soonest_first().take_while(|(deadline, _)| *deadline <= now).take(limit);
-            due.map(|(_, at)| self.items.heap.key(at).to_vec()).collect()
-        };
-        let mut keys = due(&self.items.deadlines, limit);
-        keys.append(&mut due(&self.items.field_deadlines, limit - keys.len()));
-        keys
-    }
-
-    /// The soonest deadline of all, of items and of fields.
-    pub fn next_deadline(&self) -> Option<UnixMs> {
-        let first = |index: &Deadlines| index.soonest_first().next().map(|(deadline, _)| deadline);
-        [&self.items.deadlines, &self.items.field_deadlines].into_iter().filter_map(first).min()
-    }
-
     /// Selects what [`Keyspace::victims`] offers. Switching to or from [`EvictionPolicy::VolatileLru`], or a policy that
     /// counts uses, visits every item once; switching from one of those orders by last access. Exact afterwards, as far as the
     /// policy is.
     pub fn set_policy(&mut self, policy: EvictionPolicy) {
         self.policy = policy;
-        self.items.set_order(policy.counts_uses(), policy == EvictionPolicy::VolatileLru, self.tick);
+        let (counts, split) = (policy.counts_uses(), policy == EvictionPolicy::VolatileLru);
+        self.each_database(|keyspace| keyspace.items.set_order(counts, split, keyspace.tick));
+    }
+
+    /// Items of a database that has none.
+    pub(super) fn empty_items(&self) -> Items {
+        let mut items = Items::new(self.seed, false);
+        items.set_order(self.policy.counts_uses(), self.policy == EvictionPolicy::VolatileLru, self.tick);
+        items.lfu = self.items.lfu;
+        items
     }
 
     /// Takes over policy and parameters of the keyspace in whose place this one comes.
@@ -337,7 +337,7 @@ impl Keyspace {
 
     /// Sets how LFU counts.
     pub fn set_lfu(&mut self, lfu: LfuParameters) {
-        self.items.lfu = lfu;
+        self.each_database(|keyspace| keyspace.items.lfu = lfu);
     }
 
     /// Sets LFU's counter of an item, where uses are counted (RESTORE's FREQ).
@@ -366,26 +366,32 @@ impl Keyspace {
     /// Orders items by their last access, as seen at `now`; those of one tick keep their order. Visits every item: once, after the
     /// last piece of another keyspace's view was loaded.
     pub fn sort_recency(&mut self, now: Tick) {
-        self.items.recency.sort(&mut self.items.heap.arena, now);
+        self.each_database(|keyspace| keyspace.items.recency.sort(&mut keyspace.items.heap.arena, now));
     }
 
-    /// Offers victims in the order in which the policy evicts them, until `take` answers false or none is left.
+    /// Offers victims, of all databases, in the order in which the policy evicts them, until `take` answers false or none
+    /// is left. Between databases the order by recency is that of ticks.
     pub fn victims(&mut self, take: &mut dyn FnMut(Victim<'_>) -> bool) {
         self.items.recency.settle(&mut self.items.heap.arena);
         let Some(order) = self.policy.order() else { return };
         let volatile = self.policy.is_volatile();
+        if !self.others.is_empty() {
+            self.victims_of_all(order, volatile, take);
+            return;
+        }
+        let database = self.database;
         if matches!(order, EvictionOrder::Random | EvictionOrder::Frequency | EvictionOrder::SizeAndFrequency) {
             let mut offered = SmallVec::<[Ref; 64]>::new();
             while let Some(at) = self.worst_of_a_sample(order, volatile, &offered) {
                 offered.push(at);
-                if !take(victim(&self.items.heap, at)) {
+                if !take(victim(database, &self.items.heap, at)) {
                     return;
                 }
             }
             return;
         }
         let heap = &self.items.heap;
-        let mut offer = |at: Ref| take(victim(heap, at));
+        let mut offer = |at: Ref| take(victim(database, heap, at));
         if order == EvictionOrder::Deadline {
             self.items.deadlines.soonest_first().all(|(_, at)| offer(at));
         } else {
@@ -394,7 +400,7 @@ impl Keyspace {
     }
 
     /// The item of a sample that is to be evicted first, and is not among those `offered`. Of few items all are looked at.
-    fn worst_of_a_sample(&mut self, order: EvictionOrder, volatile: bool, offered: &[Ref]) -> Option<Ref> {
+    pub(super) fn worst_of_a_sample(&mut self, order: EvictionOrder, volatile: bool, offered: &[Ref]) -> Option<Ref> {
         let wanted = if order == EvictionOrder::Random { 1 } else { SAMPLES };
         let mut sample = SmallVec::<[Ref; SAMPLES]>::new();
         let population = if volatile { self.expires() } else { self.len() };
@@ -427,8 +433,9 @@ impl Keyspace {
         sample.into_iter().max_by(|left, right| badness(*left).total_cmp(&badness(*right)))
     }
 
-    /// Gives recency to `key` without a lookup (hints from a leader), unless it has more already.
-    pub fn touch(&mut self, key: &[u8], tick: Tick) {
+    /// Gives recency to `key` of a database without a lookup (hints from a leader), unless it has more already.
+    pub fn touch(&mut self, database: DatabaseNo, key: &[u8], tick: Tick) {
+        self.select(database);
         if let Some((_, at)) = self.items.find(self.hash(key), key)
             && (tick.wrapping_sub(self.items.heap.last_access(at)) as i32) >= 0
         {
@@ -439,16 +446,19 @@ impl Keyspace {
 
     /// Takes the order of victims as it is now for one that the followers know; [`Keyspace::untold`] begins there.
     pub fn tell_from_here(&mut self) {
-        self.items.recency.tell_from_here(&mut self.items.heap.arena);
+        self.each_database(|keyspace| keyspace.items.recency.tell_from_here(&mut keyspace.items.heap.arena));
     }
 
     /// Offers the items that were used since they were last told of, with their last access: each once, in the order in
     /// which [`Keyspace::touch`] on a follower makes its order of victims this one. Ends where `take` answers false, and
     /// begins with that item the next time. Costs nothing until it is called: what waits is the newer end of the list.
-    pub fn untold(&mut self, mut take: impl FnMut(&[u8], Tick) -> bool) {
-        let Items { heap, recency, .. } = &mut self.items;
-        recency.settle(&mut heap.arena);
-        recency.tell(&heap.arena, |at| take(heap.key(at), heap.last_access(at)));
+    pub fn untold(&mut self, mut take: impl FnMut(DatabaseNo, &[u8], Tick) -> bool) {
+        self.each_database(|keyspace| {
+            let database = keyspace.database;
+            let Items { heap, recency, .. } = &mut keyspace.items;
+            recency.settle(&mut heap.arena);
+            recency.tell(&heap.arena, |at| take(database, heap.key(at), heap.last_access(at)));
+        });
     }
 
     /// Sets `token` when `key` is next changed, removed, evicted or reaped.
@@ -471,33 +481,15 @@ impl Keyspace {
         self.watches.unexpect(key);
     }
 
-    /// Whether a key that is waited for was touched: changed, stored or removed.
-    #[inline]
-    pub fn has_touched(&self) -> bool {
-        self.watches.has_touched()
-    }
-
-    /// The keys that are waited for and were touched since this was asked last, in the order of their first touch.
-    pub fn take_touched(&mut self) -> Vec<Arc<[u8]>> {
-        self.watches.take_touched()
-    }
-
     /// Counts every watched key as changed: this keyspace is about to be replaced by another.
     pub fn abandon_watches(&mut self) {
-        self.watches.signal_all(|_| true);
-    }
-
-    /// A digest of all items (keys, values, deadlines), whatever the order in which they came. Equal on copies that
-    /// applied the same entries.
-    pub fn digest(&self) -> u64 {
-        let heap = &self.items.heap;
-        self.items.table.items().fold(0, |sum, at| sum.wrapping_add(item_digest(heap.key(at), heap.item(at))))
+        self.each_database(|keyspace| keyspace.watches.signal_all(|_| true));
     }
 }
 
-fn victim(heap: &Heap, at: Ref) -> Victim<'_> {
+pub(super) fn victim(database: DatabaseNo, heap: &Heap, at: Ref) -> Victim<'_> {
     let ItemRef { deadline, last_access, .. } = heap.item(at);
-    Victim { key: heap.key(at), last_access, deadline }
+    Victim { database, key: heap.key(at), last_access, deadline }
 }
 
 pub(super) fn is_due(deadline: Option<UnixMs>, now: UnixMs) -> bool {
@@ -532,9 +524,12 @@ pub(super) fn mix(seed: u64) -> u64 {
 impl Keyspace {
     /// Checks that every structure agrees with the others, and that the account is what adding up gives.
     pub(crate) fn check_invariants(&mut self) {
-        let view = self.view.as_mut().map_or(0, |view| size_of::<View>() + view.check());
-        let items = self.items.check();
-        assert_eq!(self.memory_bytes(), size_of::<Self>() + items + view);
+        let mut bytes = 0;
+        self.each_database(|keyspace| {
+            let view = keyspace.view.as_mut().map_or(0, |view| size_of::<View>() + view.check());
+            bytes += keyspace.items.check() + view;
+        });
+        assert_eq!(self.memory_bytes(), size_of::<Self>() + bytes + self.others.own_bytes());
     }
 
     /// Keys with their last access, least recently used first: of items that may be evicted and have a deadline, or of

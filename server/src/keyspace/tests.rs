@@ -6,6 +6,7 @@ use super::{
     Deadline, EvictionOrder, EvictionPolicy, HashSeed, Keyspace, LfuParameters, MalformedPiece, ValueRef, WatchToken,
 };
 use crate::clock::{Tick, UnixMs};
+use crate::ids::DatabaseNo;
 use bytes::BytesMut;
 use proptest::prelude::*;
 use std::collections::HashSet;
@@ -223,7 +224,7 @@ impl Pair {
             }
             Op::Remove { key } => self.remove(&key_of(key)),
             Op::Touch { key } => {
-                self.real.touch(&key_of(key), tick);
+                self.real.touch(DatabaseNo::FIRST, &key_of(key), tick);
                 self.model.touch(&key_of(key), tick);
             }
             Op::Pass { ticks } => {
@@ -232,12 +233,12 @@ impl Pair {
             }
             Op::Reap { limit } => {
                 let due = self.real.due(self.now, limit);
-                let found: Vec<_> = due.iter().map(|key| self.model.deadline(key).expect("it has one")).collect();
+                let found: Vec<_> = due.iter().map(|(_, key)| self.model.deadline(key).expect("it has one")).collect();
                 let mut expected = self.model.deadlines();
                 expected.retain(|deadline| *deadline <= self.now);
                 expected.truncate(limit);
                 assert_eq!(found, expected);
-                due.iter().for_each(|key| self.remove(key));
+                due.iter().for_each(|(_, key)| self.remove(key));
             }
             Op::Evict { count } => self.evict(count),
             Op::Random { seed } => {
@@ -325,7 +326,7 @@ impl Pair {
 
     fn tell(&mut self, count: usize) {
         let mut told = Vec::new();
-        self.real.untold(|key, _| {
+        self.real.untold(|_, key, _| {
             let take = told.len() < count;
             if take {
                 told.push(key.to_vec());

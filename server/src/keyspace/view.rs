@@ -5,11 +5,13 @@
 //! skips the keys that are noted. A position among the hashes stays what it is while the table grows and shrinks, so
 //! the cursor needs no mending.
 //!
-//! When the keyspace is cleared, the view keeps the old items and reads the rest from them.
+//! When the database is cleared, the view keeps the old items and reads the rest from them. When databases are swapped,
+//! a view goes with its items, and tells them under the number that the database had when it was opened.
 
 use super::arena::Ref;
 use super::items::Items;
 use super::piece;
+use crate::ids::DatabaseNo;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,6 +24,8 @@ const NOTE_BYTES: usize = 64;
 /// An open view.
 #[derive(Default)]
 pub(super) struct View {
+    /// The number that the database had when the view was opened.
+    database: DatabaseNo,
     /// Items with hashes below it were read out; `None`: all were.
     cursor: Option<u64>,
     /// Keys that the cursor skips, by hash: those in the backlog, those added since.
@@ -35,8 +39,13 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn new() -> Self {
-        Self { cursor: Some(0), ..Self::default() }
+    pub(super) fn new(database: DatabaseNo) -> Self {
+        Self { database, cursor: Some(0), ..Self::default() }
+    }
+
+    /// Whether there is more to be read out.
+    pub(super) fn has_more(&self) -> bool {
+        self.cursor.is_some() || !self.backlog.is_empty()
     }
 
     /// Bytes of pre-images that wait.
@@ -100,10 +109,10 @@ impl View {
 
     /// Appends a piece of about `bytes`; false once everything was read out.
     pub(super) fn read(&mut self, items: &Items, bytes: usize, out: &mut bytes::BytesMut) -> bool {
-        out.extend_from_slice(&[piece::VERSION]);
+        piece::write_header(out, self.database);
         let end = out.len().saturating_add(bytes);
         let mut range = Vec::new();
-        while self.cursor.is_some() || !self.backlog.is_empty() {
+        while self.has_more() {
             if let Some(block) = self.backlog.pop_front() {
                 self.backlog_bytes -= block.len();
                 self.backlog_capacity -= block.capacity();
@@ -115,7 +124,7 @@ impl View {
                 break;
             }
         }
-        self.cursor.is_some() || !self.backlog.is_empty()
+        self.has_more()
     }
 
     fn read_range(

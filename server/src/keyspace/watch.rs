@@ -112,6 +112,11 @@ impl Watches {
         self.shrink();
     }
 
+    /// Whether there is nothing to remember.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.any && self.touched.is_empty()
+    }
+
     fn shrink(&mut self) {
         if self.tokens.len() < self.tokens.capacity() / 8 {
             self.tokens.shrink_to(self.tokens.len() * 2);

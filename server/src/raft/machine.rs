@@ -8,8 +8,8 @@ use super::partition::{Partition, PartitionState};
 use super::share::Replies;
 use super::types::{Applied, Entry, GroupTypes, LogId, Mutations, Payload, SnapshotMeta, StoredMembership};
 use crate::clock;
+use crate::commands::Handler;
 use crate::commands::block::{BlockError, BlockReader};
-use crate::commands::{Context, Handler};
 use crate::keyspace::Keyspace;
 use bytes::BytesMut;
 use futures::{Stream, TryStreamExt};
@@ -226,15 +226,9 @@ impl PartitionState {
                 };
                 out.set_version(command.options.version);
                 let length = out.len();
-                let mut context = Context {
-                    keyspace: &mut self.keyspace,
-                    now: self.clock,
-                    touch: (!command.options.no_touch).then(|| clock::tick_of(self.clock)),
-                    seed: mix(mutations.seed.wrapping_add(number)),
-                    key_hash,
-                    hits: 0,
-                    misses: 0,
-                };
+                let seed = mix(mutations.seed.wrapping_add(number));
+                let mut context = self.context(self.clock, command.options, seed);
+                context.key_hash = key_hash;
                 if let Err(error) = run(&mut context, command.args, &mut out) {
                     out.truncate(length);
                     out.error(&error.to_string());
@@ -271,7 +265,7 @@ impl PartitionState {
             out.error("ERR this command cannot be part of a log entry");
             return;
         };
-        let mut context = self.context(now, !command.options.no_touch, seed);
+        let mut context = self.context(now, command.options, seed);
         if let Err(error) = run(&mut context, command.args, out) {
             out.truncate(length);
             out.error(&error.to_string());

@@ -6,6 +6,7 @@ use super::types::{LogId, StoredMembership};
 use super::waiters::Waiters;
 use crate::clock::{self, UnixMs};
 use crate::commands::Context;
+use crate::commands::block::CommandOptions;
 use crate::ids::{NodeNo, PartitionId};
 use crate::keyspace::{HashSeed, Keyspace};
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -278,14 +279,15 @@ impl Partition {
 }
 
 impl PartitionState {
-    /// A context for a read, or for a write of a solo partition, at wall-clock `now`. `touch` is false under CLIENT
-    /// NO-TOUCH.
-    pub fn context(&mut self, now: UnixMs, touch: bool, seed: u64) -> Context<'_> {
+    /// A context for a read, or for a write of a solo partition, at wall-clock `now`: its database is selected.
+    pub fn context(&mut self, now: UnixMs, options: CommandOptions, seed: u64) -> Context<'_> {
         let now = now.max(self.clock);
+        self.keyspace.select(options.database);
         Context {
             keyspace: &mut self.keyspace,
             now,
-            touch: touch.then(|| clock::tick_of(now)),
+            touch: (!options.no_touch).then(|| clock::tick_of(now)),
+            databases: options.databases,
             seed,
             key_hash: None,
             hits: 0,

@@ -5,7 +5,7 @@ use super::*;
 use crate::clock;
 use crate::commands::block::{self, CommandOptions};
 use crate::commands::table;
-use crate::ids::{CopyId, Incarnation, NodeNo, PartitionId};
+use crate::ids::{CopyId, DatabaseNo, Incarnation, NodeNo, PartitionId};
 use crate::keyspace::{EvictionPolicy, HashSeed};
 use crate::raft::codec::Reader;
 use crate::raft::upkeep::Upkeep;
@@ -77,6 +77,10 @@ pub(super) fn partition(role: Role) -> Arc<Partition> {
 }
 
 pub(super) fn encode(command: &[&str]) -> Bytes {
+    encode_in(DatabaseNo::FIRST, command)
+}
+
+fn encode_in(database: DatabaseNo, command: &[&str]) -> Bytes {
     let mut buffer = Vec::new();
     let mut ranges = Vec::new();
     for argument in command {
@@ -86,7 +90,8 @@ pub(super) fn encode(command: &[&str]) -> Bytes {
     let spec = table::all().find(|spec| spec.name == command[0]).expect("a command");
     let spec = table::subcommands(spec).find(|sub| sub.name == command[1]).unwrap_or(spec);
     let mut out = BytesMut::new();
-    block::encode(&mut out, spec, CommandOptions::default(), Args::new(&buffer, &ranges));
+    let options = CommandOptions { database, ..CommandOptions::default() };
+    block::encode(&mut out, spec, options, Args::new(&buffer, &ranges));
     out.freeze()
 }
 
@@ -213,6 +218,58 @@ async fn a_change_that_was_called_off_does_not_happen() {
     write(&[Arc::clone(&first)], "after", "1").await;
     first.stop().await;
     second.stop().await;
+}
+
+/// Every database goes into snapshots, whatever is swapped and emptied while one is under way, and the copies are alike.
+#[tokio::test]
+async fn copies_hold_the_same_databases() {
+    let wire = Arc::new(Wire::default());
+    let solo = partition(Role::Solo);
+    for number in 0..3_000 {
+        let mut state = solo.lock();
+        state.keyspace.select(DatabaseNo(number % 4));
+        let (key, deadline) = (format!("key{number}"), crate::keyspace::Deadline::Clear);
+        state.keyspace.set_string(key.as_bytes(), &[b'v'; 300], deadline, Some(1));
+    }
+    let first = start(&wire, copy(1, 1), Arc::clone(&solo), Start::Alone).await;
+    until(|| first.leads().then_some(())).await;
+    let apply_in = async |database: u16, command: &[&str]| loop {
+        let (done, outcome) = oneshot::channel();
+        let block = encode_in(DatabaseNo(database), command);
+        first.partition().propose(Share { block, count: 1, grows: true, watch: None, done });
+        if let Ok(ShareOutcome::Applied(replies)) = outcome.await {
+            return replies;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    apply_in(9, &["rpush", "list", "1", "2"]).await;
+    let second = start(&wire, copy(2, 1), partition(Role::Absent), Start::Empty).await;
+    let third = start(&wire, copy(3, 1), partition(Role::Absent), Start::Empty).await;
+    let meanwhile = async {
+        for round in 0..20 {
+            apply_in(0, &["swapdb", ["0", "1", "2"][round % 3], ["1", "2", "9"][round % 3]]).await;
+            apply_in(round as u16 % 5, &["set", &format!("new{round}"), "v"]).await;
+            apply_in(3, &["move", &format!("key{}", 3 + 4 * round), "11"]).await;
+            apply_in(1, &["copy", "list", "copied", "DB", "12", "REPLACE"]).await;
+        }
+        apply_in(2, &["flushdb"]).await;
+        apply_in(2, &["set", "afterwards", "v"]).await;
+    };
+    let target = BTreeSet::from([1, 2, 3].map(|node| copy(node, 1)));
+    tokio::join!(reshape(&first, &target), meanwhile);
+    let (digest, figures) = {
+        let state = first.partition().lock();
+        (state.keyspace.digest(), state.keyspace.figures(0).collect::<BTreeMap<_, _>>())
+    };
+    assert!(figures.len() > 5 && figures[&DatabaseNo(11)].keys == 20, "{figures:?}");
+    for group in [&second, &third] {
+        until(|| (group.partition().lock().keyspace.digest() == digest).then_some(())).await;
+        let state = group.partition().lock();
+        assert_eq!(state.keyspace.figures(0).collect::<BTreeMap<_, _>>(), figures);
+    }
+    for group in [first, second, third] {
+        group.stop().await;
+    }
 }
 
 /// Proposes a command until the group has applied it.

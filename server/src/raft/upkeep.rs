@@ -10,6 +10,7 @@ use crate::clock::{self, Tick, UnixMs};
 use crate::commands::block::{self, CommandOptions};
 use crate::commands::maintenance;
 use crate::commands::spec::CommandSpec;
+use crate::ids::DatabaseNo;
 use crate::keyspace::{EvictionOrder, EvictionPolicy, LfuParameters, Reaped};
 use crate::telemetry::Stats;
 use bytes::BytesMut;
@@ -210,10 +211,10 @@ impl Upkeep {
         if !matches!(state.role, Role::Solo | Role::Leader) {
             return Evicted::default();
         }
-        let mut keys: Vec<Vec<u8>> = Vec::new();
+        let mut keys: Vec<(DatabaseNo, Vec<u8>)> = Vec::new();
         let mut bytes = 0;
         // A victim's own size is not known here: the average will do.
-        let average = state.keyspace.memory_bytes() / state.keyspace.len().max(1);
+        let average = state.keyspace.memory_bytes() / state.keyspace.total_len().max(1);
         state.keyspace.victims(&mut |victim| {
             let rank = Rank::of(policy, victim.last_access, victim.deadline);
             let stop = keys.len() >= SLICE_ITEMS || bytes >= excess || until.is_some_and(|until| until.before(rank));
@@ -221,51 +222,63 @@ impl Upkeep {
                 return false;
             }
             bytes += average.max(victim.key.len() + 32);
-            keys.push(victim.key.to_vec());
+            keys.push((victim.database, victim.key.to_vec()));
             true
         });
         match state.role {
             Role::Solo => {
-                let removed = keys.iter().filter(|key| state.keyspace.remove(key)).count();
+                let mut remove = |(database, key): &(DatabaseNo, Vec<u8>)| {
+                    state.keyspace.select(*database);
+                    state.keyspace.remove(key)
+                };
+                let removed = keys.iter().filter(|key| remove(key)).count();
                 self.stats.evicted_keys.fetch_add(removed as u64, Ordering::Relaxed);
                 Evicted { keys: removed, in_flight: 0 }
             }
             _ if keys.is_empty() => Evicted::default(),
             _ => {
                 drop(state);
-                self.propose(index, &maintenance::evict::EVICT, &keys);
-                Evicted { keys: keys.len(), in_flight: bytes }
+                let evicted = Evicted { keys: keys.len(), in_flight: bytes };
+                self.propose(index, &maintenance::evict::EVICT, keys);
+                evicted
             }
         }
     }
 
-    /// Proposes one internal mutation on `keys`; the partition counts as busy until its fate is known.
-    fn propose(&self, index: usize, spec: &'static CommandSpec, keys: &[Vec<u8>]) {
-        let mut buffer = Vec::new();
-        let mut ranges = vec![(0, 0)];
-        for key in keys {
-            let start = buffer.len() as u32;
-            buffer.extend_from_slice(key);
-            ranges.push((start, buffer.len() as u32));
+    /// Proposes internal mutations on `keys`, one a database; the partition counts as busy until their fate is known.
+    fn propose(&self, index: usize, spec: &'static CommandSpec, mut keys: Vec<(DatabaseNo, Vec<u8>)>) {
+        keys.sort_by_key(|(database, _)| *database);
+        let (mut out, mut count) = (BytesMut::new(), 0);
+        for keys in keys.chunk_by(|(one, _), (other, _)| one == other) {
+            let mut buffer = Vec::new();
+            let mut ranges = vec![(0, 0)];
+            for (_, key) in keys {
+                let start = buffer.len() as u32;
+                buffer.extend_from_slice(key);
+                ranges.push((start, buffer.len() as u32));
+            }
+            let options = CommandOptions { database: keys[0].0, ..CommandOptions::default() };
+            block::encode(&mut out, spec, options, Args::new(&buffer, &ranges));
+            count += 1;
         }
-        let mut out = BytesMut::new();
-        block::encode(&mut out, spec, CommandOptions::default(), Args::new(&buffer, &ranges));
         let (done, outcome) = oneshot::channel();
         self.busy[index].store(true, Ordering::Release);
-        self.partitions[index].propose_first(Share { block: out.freeze(), count: 1, grows: false, watch: None, done });
+        self.partitions[index].propose_first(Share { block: out.freeze(), count, grows: false, watch: None, done });
         let Some(this) = self.this.upgrade() else { return };
         self.runtime.spawn(async move {
             if let Ok(ShareOutcome::Applied(replies)) = outcome.await {
-                // Integers: how many items were removed, and, by REAP, how many fields of others.
-                let mut removed = integers(replies.get(0));
-                let mut count = |counter: &AtomicU64| {
-                    counter.fetch_add(removed.next().unwrap_or(0), Ordering::Relaxed);
-                };
-                if spec.id == maintenance::evict::EVICT.id {
-                    count(&this.stats.evicted_keys);
-                } else {
-                    count(&this.stats.expired_keys);
-                    count(&this.stats.expired_fields);
+                for reply in 0..replies.len() {
+                    // Integers: how many items were removed, and, by REAP, how many fields of others.
+                    let mut removed = integers(replies.get(reply));
+                    let mut count = |counter: &AtomicU64| {
+                        counter.fetch_add(removed.next().unwrap_or(0), Ordering::Relaxed);
+                    };
+                    if spec.id == maintenance::evict::EVICT.id {
+                        count(&this.stats.evicted_keys);
+                    } else {
+                        count(&this.stats.expired_keys);
+                        count(&this.stats.expired_fields);
+                    }
                 }
             }
             this.busy[index].store(false, Ordering::Release);
@@ -304,7 +317,8 @@ impl Upkeep {
             }
             more |= due.len() == SLICE_ITEMS;
             if state.role == Role::Solo {
-                for key in &due {
+                for (database, key) in &due {
+                    state.keyspace.select(*database);
                     let (counter, count) = match state.keyspace.reap(key, now) {
                         Reaped::Nothing => continue,
                         Reaped::Item => (&self.stats.expired_keys, 1),
@@ -316,7 +330,7 @@ impl Upkeep {
                 more |= state.keyspace.next_deadline().is_some_and(|at| at <= now);
             } else {
                 drop(state);
-                self.propose(index, &maintenance::reap::REAP, &due);
+                self.propose(index, &maintenance::reap::REAP, due);
             }
         }
         more

@@ -1,9 +1,12 @@
 //! The smallest thing that can run commands: lookup by name, arity, one keyspace.
 
 use larder::clock;
+use larder::commands::number;
 use larder::commands::spec::{CommandSpec, DataFn};
 use larder::commands::{Context, Handler, generic, table};
+use larder::ids::DatabaseNo;
 use larder::keyspace::{HashSeed, Keyspace};
+use larder::limits::DATABASES_DEFAULT;
 use larder_protocol::{Args, ProtocolVersion, ReplyBuffer};
 
 /// One keyspace under the wall clock.
@@ -11,16 +14,29 @@ pub struct Local {
     keyspace: Keyspace,
     version: ProtocolVersion,
     seed: u64,
+    database: DatabaseNo,
 }
 
 impl Local {
     pub fn new(version: ProtocolVersion) -> Self {
-        Self { keyspace: Keyspace::new(HashSeed([7; 16])), version, seed: 0 }
+        Self { keyspace: Keyspace::new(HashSeed([7; 16])), version, seed: 0, database: DatabaseNo::FIRST }
     }
 
     /// The reply to one command.
     pub fn call(&mut self, command: &[Vec<u8>]) -> Vec<u8> {
         let mut reply = ReplyBuffer::new(self.version);
+        if let [name, database] = command
+            && name == b"SELECT"
+        {
+            match number::database(database, DATABASES_DEFAULT) {
+                Ok(database) => {
+                    self.database = database;
+                    reply.ok();
+                }
+                Err(error) => reply.error(&error.to_string()),
+            }
+            return reply.as_slice().to_vec();
+        }
         match resolve(command) {
             Ok(handler) => {
                 let buffer = command.concat();
@@ -38,7 +54,9 @@ impl Local {
                 let touch = Some(clock::tick_of(now));
                 let seed = self.seed;
                 let keyspace = &mut self.keyspace;
-                let mut context = Context { keyspace, now, touch, seed, key_hash: None, hits: 0, misses: 0 };
+                keyspace.select(self.database);
+                let databases = DATABASES_DEFAULT;
+                let mut context = Context { keyspace, now, touch, databases, seed, key_hash: None, hits: 0, misses: 0 };
                 if let Err(error) = handler(&mut context, Args::new(&buffer, &ranges), &mut reply) {
                     assert!(reply.is_empty(), "an error after a part of a reply: {error}");
                     reply.error(&error.to_string());

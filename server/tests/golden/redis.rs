@@ -20,7 +20,7 @@ impl RedisServer {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let socket = directory.path().join("redis.sock");
         let mut process = Command::new("redis-server")
-            .args(["--port", "0", "--databases", "1", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
             .arg(&socket)
             .arg("--dir")
             .arg(directory.path())

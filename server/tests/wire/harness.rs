@@ -73,7 +73,7 @@ impl NodePort for StubNode {
     fn abort_shutdown(&self) -> bool {
         false
     }
-    fn slot_keys(&self, _: u16, _: Option<usize>) -> BoxFuture<'static, SlotKeys> {
+    fn slot_keys(&self, _: larder::ids::DatabaseNo, _: u16, _: Option<usize>) -> BoxFuture<'static, SlotKeys> {
         Box::pin(async { SlotKeys::default() })
     }
     fn links(&self) -> Vec<Link> {

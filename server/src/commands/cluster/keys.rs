@@ -54,7 +54,7 @@ fn count_keys(
 ) -> Result<Flow, CommandError> {
     let slot = slot(&args[2])?.ok_or(CommandError::text("ERR Invalid slot"))?;
     let version = reply.version();
-    let counted = context.node.slot_keys(slot, None).map(move |found| {
+    let counted = context.node.slot_keys(context.session.database, slot, None).map(move |found| {
         let mut reply = ReplyBuffer::new(version);
         reply.integer(found.count as i64);
         reply.take()
@@ -72,7 +72,7 @@ fn get_keys(
         return Err(CommandError::text("ERR Invalid slot or number of keys"));
     };
     let version = reply.version();
-    let gathered = context.node.slot_keys(slot, Some(limit)).map(move |found| {
+    let gathered = context.node.slot_keys(context.session.database, slot, Some(limit)).map(move |found| {
         let mut reply = ReplyBuffer::new(version);
         reply.array_header(found.keys.len());
         found.keys.iter().for_each(|key| reply.bulk(key));

@@ -3,6 +3,7 @@
 use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::session::ReplyMode;
 use crate::commands::{CommandError, CommandSpec, Handler};
+use crate::ids::DatabaseNo;
 use larder_protocol::{Args, Arity, Flags, ProtocolVersion, ReplyBuffer};
 use std::sync::atomic::Ordering;
 
@@ -28,6 +29,7 @@ fn reset(context: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBuff
     session.version = ProtocolVersion::Resp2;
     session.client.resp.store(2, Ordering::Relaxed);
     session.authenticated = !context.node.settings().live().has_password();
+    session.select(DatabaseNo::FIRST);
     session.readonly = false;
     session.asking = false;
     session.no_touch = false;

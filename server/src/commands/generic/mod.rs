@@ -11,6 +11,7 @@ pub mod expire;
 pub mod flush;
 pub mod keys;
 pub mod memory_usage;
+pub mod move_;
 pub mod object;
 mod payload;
 pub mod persist;
@@ -20,6 +21,7 @@ pub mod restore;
 pub mod scan;
 pub mod sort;
 mod stream_payload;
+pub mod swapdb;
 pub mod touch;
 pub mod ttl;
 pub mod type_;
@@ -40,6 +42,7 @@ pub static COMMANDS: &[&CommandSpec] = &[
     &flush::FLUSHALL,
     &flush::FLUSHDB,
     &keys::KEYS,
+    &move_::MOVE,
     &object::OBJECT,
     &persist::PERSIST,
     &expire::PEXPIRE,
@@ -54,6 +57,7 @@ pub static COMMANDS: &[&CommandSpec] = &[
     &scan::SCAN,
     &sort::SORT,
     &sort::SORT_RO,
+    &swapdb::SWAPDB,
     &touch::TOUCH,
     &ttl::TTL,
     &type_::TYPE,

@@ -188,7 +188,7 @@ impl World {
             return;
         }
         let mut words: Vec<&[u8]> = vec![b"REAP"];
-        words.extend(due.iter().map(Vec::as_slice));
+        words.extend(due.iter().map(|(_, key)| key.as_slice()));
         let replies = self.copies.each_mut().map(|copy| copy.call_args(&REAP, &words));
         assert_eq!(replies[0], replies[1]);
     }

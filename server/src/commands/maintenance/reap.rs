@@ -62,7 +62,7 @@ mod tests {
         bench.expect(&[("HLEN h", ":1|"), ("EXISTS all", ":0|")]);
         assert_eq!(bench.keyspace.due(bench.now, 10).len(), 2);
         assert_eq!(bench.call(&REAP, "REAP h all"), "*2|:1|:256|");
-        assert_eq!(bench.keyspace.due(bench.now, 10), [b"h"]);
+        assert_eq!(bench.keyspace.due(bench.now, 10), [(crate::ids::DatabaseNo::FIRST, b"h".to_vec())]);
         let before = bench.keyspace.memory_bytes();
         assert_eq!(bench.call(&REAP, "REAP h"), "*2|:0|:256|");
         assert!(bench.keyspace.memory_bytes() < before);

@@ -93,7 +93,7 @@ fn diagnose(memory: &MemoryFigures, limit: u64, clients: u64) -> String {
 }
 
 fn stats(context: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBuffer) -> Result<Flow, CommandError> {
-    let (memory, keyspace) = (context.node.memory(), context.node.keyspace());
+    let (memory, keyspace) = (context.node.memory(), context.node.keyspace().total());
     let overhead = memory.used.saturating_sub(memory.dataset);
     let mut integers: Vec<(&str, u64)> = vec![
         ("peak.allocated", memory.peak),
@@ -159,7 +159,7 @@ mod tests {
         let node = StubNode::new();
         let mut session = node.connect(PortKind::Client);
         let stats = node.run(&mut session, "MEMORY STATS");
-        assert!(stats.contains("peak.allocated\r\n:4096\r\n") && stats.contains("keys.bytes-per-key\r\n:100\r\n"));
+        assert!(stats.contains("peak.allocated\r\n:4096\r\n") && stats.contains("keys.bytes-per-key\r\n:75\r\n"));
         assert!(stats.contains("peak.percentage\r\n$2\r\n50\r\n"), "{stats}");
         session.version = larder_protocol::ProtocolVersion::Resp3;
         assert!(node.run(&mut session, "MEMORY STATS").contains("peak.percentage\r\n,50\r\n"));

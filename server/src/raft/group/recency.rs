@@ -5,6 +5,7 @@
 //! that is a little off evicts a little early. A follower's order is as fresh as the last slice.
 
 use super::Group;
+use crate::ids::DatabaseNo;
 use crate::keyspace::EvictionPolicy;
 use crate::raft::codec::{Malformed, Reader, WriteMessage};
 use crate::raft::network::{Address, Kind};
@@ -62,45 +63,63 @@ impl<RT: AsyncRuntime> Group<RT> {
         count
     }
 
-    /// `count: u32`, then `tick: u32, length: u32, key` of each item.
+    /// For each database that something was used of: `database: u16, count: u32`, then `tick: u32, length: u32, key` of
+    /// each item.
     fn slice(&self, items: usize) -> Option<(usize, Bytes)> {
         let mut out = BytesMut::new();
-        let mut count = 0u32;
+        let mut told = 0;
+        // The database of which items are being told, how many, and where that number is to stand.
+        let mut section: Option<(DatabaseNo, u32, usize)> = None;
         let mut state = self.partition.lock();
         if state.role != Role::Leader
             || !matches!(state.keyspace.policy(), EvictionPolicy::AllKeysLru | EvictionPolicy::VolatileLru)
         {
             return None;
         }
-        out.put_u32_le(0);
-        state.keyspace.untold(|key, tick| {
+        state.keyspace.untold(|database, key, tick| {
             if key.len() > KEY_BYTES_MAX {
                 return true;
             }
-            let take = (count as usize) < items && out.len() + key.len() <= SLICE_BYTES;
+            let take = told < items && out.len() + key.len() <= SLICE_BYTES;
             if take {
+                if section.is_none_or(|(begun, ..)| begun != database) {
+                    end_section(section, &mut out);
+                    out.put_u16_le(database.0);
+                    section = Some((database, 0, out.len()));
+                    out.put_u32_le(0);
+                }
                 out.put_u32_le(tick);
                 out.put_bytes_value(key);
-                count += 1;
+                section = section.map(|(database, count, at)| (database, count + 1, at));
+                told += 1;
             }
             take
         });
         drop(state);
-        out[..4].copy_from_slice(&count.to_le_bytes());
-        (count > 0).then(|| (count as usize, out.freeze()))
+        end_section(section, &mut out);
+        (told > 0).then(|| (told, out.freeze()))
     }
 
     /// Hears of a slice.
     pub(super) fn hear_recency(&self, body: &mut Reader) -> Result<(), Malformed> {
-        let count = body.count(8)?;
         let mut state = self.partition.lock();
-        if !matches!(state.role, Role::Follower(_)) {
-            return Ok(());
-        }
-        for _ in 0..count {
-            let tick = body.u32()?;
-            state.keyspace.touch(&body.bytes()?, tick);
+        let follows = matches!(state.role, Role::Follower(_));
+        while !body.0.is_empty() {
+            let database = DatabaseNo(body.u16()?);
+            for _ in 0..body.count(8)? {
+                let (tick, key) = (body.u32()?, body.bytes()?);
+                if follows {
+                    state.keyspace.touch(database, &key, tick);
+                }
+            }
         }
         Ok(())
+    }
+}
+
+/// Writes how many items a section holds into its place.
+fn end_section(section: Option<(DatabaseNo, u32, usize)>, out: &mut BytesMut) {
+    if let Some((_, count, at)) = section {
+        out[at..at + 4].copy_from_slice(&count.to_le_bytes());
     }
 }

@@ -23,9 +23,10 @@ pub(super) use queue::Waiters;
 use super::partition::{Partition, PartitionState, Role};
 use super::share::{Refusal, Replies, ShareOutcome};
 use crate::clock;
-use crate::commands::block::{self, BlockReader};
+use crate::commands::block::{self, BlockReader, CommandOptions};
 use crate::commands::blocking::{self, Blocking, WaitFor, WorthFn};
 use crate::commands::{CommandError, Context, Handler};
+use crate::ids::DatabaseNo;
 use bytes::{Bytes, BytesMut};
 use larder_protocol::{Args, Flags, ProtocolVersion, ReplyBuffer};
 use std::future::Future;
@@ -33,12 +34,17 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+/// A key that somebody waits for, and its database.
+type Awaited = (DatabaseNo, Arc<[u8]>);
+
 /// A command that may have to wait, with what its arguments say of that.
 #[derive(Clone)]
 pub struct Wanted {
     /// The command, as [`block`] encodes it.
     block: Bytes,
     blocking: &'static Blocking,
+    /// The database of its keys.
+    database: DatabaseNo,
     /// The keys that it waits for.
     keys: Vec<Arc<[u8]>>,
     wait: WaitFor,
@@ -64,9 +70,9 @@ impl Wanted {
                 keys.push(key.into());
             }
         }
-        let (version, flags) = (command.options.version, command.spec.flags);
+        let (CommandOptions { version, database, .. }, flags) = (command.options, command.spec.flags);
         let (writes, grows) = (flags.contains(Flags::WRITE), flags.contains(Flags::DENYOOM));
-        Ok(Some(Self { block, blocking, keys, wait, version, writes, grows }))
+        Ok(Some(Self { block, blocking, database, keys, wait, version, writes, grows }))
     }
 
     /// How long it waits.
@@ -96,7 +102,8 @@ impl Wanted {
         let Some(settle) = self.blocking.settle else { return };
         let mut reader = BlockReader::new(&self.block);
         let Ok(Some(command)) = reader.next_command() else { return };
-        let meant = settle(&mut state.context(now, false, 0), command.args);
+        let options = CommandOptions { no_touch: true, ..command.options };
+        let meant = settle(&mut state.context(now, options, 0), command.args);
         if meant.is_empty() {
             return;
         }
@@ -119,7 +126,7 @@ impl Wanted {
         let Ok(Some(command)) = reader.next_command() else { return Bytes::new() };
         out.set_version(command.options.version);
         let (Handler::Read(run) | Handler::Write(run)) = &command.spec.handler else { return Bytes::new() };
-        let mut context: Context<'_> = state.context(now, !command.options.no_touch, seed);
+        let mut context: Context<'_> = state.context(now, command.options, seed);
         if let Err(error) = run(&mut context, command.args, &mut out) {
             out.truncate(0);
             out.error(&error.to_string());
@@ -131,6 +138,7 @@ impl Wanted {
     fn is_worth(&self, state: &mut PartitionState, now: clock::UnixMs) -> bool {
         // XREADGROUP is refused where there is nothing.
         let always = (self.blocking.worth)(None) > 0;
+        state.keyspace.select(self.database);
         always || self.keys.iter().any(|key| state.keyspace.peek(key, now).is_some())
     }
 }
@@ -275,19 +283,25 @@ impl PartitionState {
     fn serve_alone(&mut self) {
         while self.keyspace.has_touched() {
             let now = clock::unix_ms().max(self.clock);
-            for key in self.keyspace.take_touched() {
-                for worth in self.waiters.lines(&key) {
-                    self.serve_line(&key, worth, now);
+            for awaited in self.keyspace.take_touched() {
+                for worth in self.waiters.lines(&awaited) {
+                    self.serve_line(&awaited, worth, now);
                 }
             }
         }
     }
 
-    /// Serves those in a line of `key`, in order of arrival, while there is something for them.
-    fn serve_line(&mut self, key: &[u8], worth: WorthFn, now: clock::UnixMs) {
+    /// How many attempts are worth making with what a key holds.
+    fn worth_of(&mut self, (database, key): &Awaited, worth: WorthFn, now: clock::UnixMs) -> usize {
+        self.keyspace.select(*database);
+        worth(self.keyspace.peek(key, now).map(|item| item.value))
+    }
+
+    /// Serves those in a line of a key, in order of arrival, while there is something for them.
+    fn serve_line(&mut self, awaited: &Awaited, worth: WorthFn, now: clock::UnixMs) {
         let mut from = 0;
-        while worth(self.keyspace.peek(key, now).map(|item| item.value)) > 0
-            && let Some(id) = self.waiters.next_in_line(key, worth, from)
+        while self.worth_of(awaited, worth, now) > 0
+            && let Some(id) = self.waiters.next_in_line(awaited, worth, from)
         {
             from = id + 1;
             let Some(wanted) = self.waiters.wanted(id) else { continue };
@@ -300,6 +314,9 @@ impl PartitionState {
 
     /// Keys that are waited for are expected of another keyspace, too.
     pub(super) fn expect_again(&mut self) {
-        self.waiters.keys().for_each(|key| self.keyspace.expect(key));
+        for (database, key) in self.waiters.keys() {
+            self.keyspace.select(*database);
+            self.keyspace.expect(key);
+        }
     }
 }

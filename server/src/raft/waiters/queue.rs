@@ -1,6 +1,6 @@
 //! Who waits for which key, in order of arrival.
 
-use super::{Wanted, one_reply};
+use super::{Awaited, Wanted, one_reply};
 use crate::commands::blocking::{self, WorthFn};
 use crate::keyspace::Keyspace;
 use crate::raft::share::{Refusal, Replies, ShareOutcome};
@@ -44,7 +44,7 @@ pub struct Waiters {
     /// Ids grow: their order is the order of arrival.
     next_id: u64,
     waiting: BTreeMap<u64, Waiter>,
-    queues: HashMap<Arc<[u8]>, Queue>,
+    queues: HashMap<Awaited, Queue>,
     /// Attempts that are to be made, whatever the keys hold.
     pending: BTreeSet<u64>,
     /// The first ones among those.
@@ -72,7 +72,7 @@ impl Waiters {
     }
 
     /// The keys that are waited for.
-    pub fn keys(&self) -> impl Iterator<Item = &Arc<[u8]>> {
+    pub fn keys(&self) -> impl Iterator<Item = &Awaited> {
         self.queues.keys()
     }
 
@@ -86,9 +86,11 @@ impl Waiters {
     ) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
+        keyspace.select(wanted.database);
         for key in &wanted.keys {
             keyspace.expect(key);
-            line(self.queues.entry(Arc::clone(key)).or_default(), wanted.blocking.worth).insert(id);
+            let awaited = (wanted.database, Arc::clone(key));
+            line(self.queues.entry(awaited).or_default(), wanted.blocking.worth).insert(id);
         }
         if pending {
             self.pending.insert(id);
@@ -102,12 +104,14 @@ impl Waiters {
 
     fn take(&mut self, id: u64, keyspace: &mut Keyspace) -> Option<Waiter> {
         let waiter = self.waiting.remove(&id)?;
+        keyspace.select(waiter.wanted.database);
         for key in &waiter.wanted.keys {
-            if let Some(queue) = self.queues.get_mut(key) {
+            let awaited = (waiter.wanted.database, Arc::clone(key));
+            if let Some(queue) = self.queues.get_mut(&awaited) {
                 line(queue, waiter.wanted.blocking.worth).remove(&id);
                 queue.retain(|(_, line)| !line.is_empty());
                 if queue.is_empty() {
-                    self.queues.remove(key);
+                    self.queues.remove(&awaited);
                     keyspace.unexpect(key);
                 }
             }
@@ -152,13 +156,13 @@ impl Waiters {
         true
     }
 
-    /// What serves those who wait for `key`, one a line.
-    pub fn lines(&self, key: &[u8]) -> SmallVec<[WorthFn; 1]> {
+    /// What serves those who wait for a key, one a line.
+    pub fn lines(&self, key: &Awaited) -> SmallVec<[WorthFn; 1]> {
         self.queues.get(key).map_or_else(SmallVec::new, |queue| queue.iter().map(|(worth, _)| *worth).collect())
     }
 
-    /// The first in a line of `key` who came at or after `from`.
-    pub fn next_in_line(&self, key: &[u8], worth: WorthFn, from: u64) -> Option<u64> {
+    /// The first in a line of a key who came at or after `from`.
+    pub fn next_in_line(&self, key: &Awaited, worth: WorthFn, from: u64) -> Option<u64> {
         let queue = self.queues.get(key)?;
         let (_, line) = queue.iter().find(|(other, _)| std::ptr::fn_addr_eq(*other, worth))?;
         line.range(from..).next().copied()

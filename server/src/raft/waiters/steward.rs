@@ -75,16 +75,16 @@ impl PartitionState {
             if let Some(wanted) = self.waiters.wanted(id) {
                 chosen.insert(id);
                 if self.waiters.is_first(id) {
-                    touched.extend(wanted.keys.iter().cloned());
+                    touched.extend(wanted.keys.iter().map(|key| (wanted.database, Arc::clone(key))));
                 }
             }
         }
-        for key in touched {
-            for worth in self.waiters.lines(&key) {
+        for awaited in touched {
+            for worth in self.waiters.lines(&awaited) {
                 // Each takes one element at least.
-                let mut left = worth(self.keyspace.peek(&key, now).map(|item| item.value));
+                let mut left = self.worth_of(&awaited, worth, now);
                 let mut from = 0;
-                while let Some(id) = self.waiters.next_in_line(&key, worth, from).filter(|_| left > 0) {
+                while let Some(id) = self.waiters.next_in_line(&awaited, worth, from).filter(|_| left > 0) {
                     from = id + 1;
                     if self.waiters.wanted(id).is_some() {
                         left -= 1;

@@ -32,7 +32,7 @@ fn run(partition: &Partition, command: &[&str]) {
     let command = reader.next_command().unwrap().unwrap();
     let Handler::Write(run) = &command.spec.handler else { panic!("a write") };
     let now = clock::unix_ms();
-    run(&mut state.context(now, true, 0), command.args, &mut ReplyBuffer::default()).unwrap();
+    run(&mut state.context(now, command.options, 0), command.args, &mut ReplyBuffer::default()).unwrap();
 }
 
 fn text(outcome: ShareOutcome) -> String {

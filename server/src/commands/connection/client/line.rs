@@ -110,7 +110,7 @@ fn write_line(out: &mut String, client: &Client, readonly: bool) {
     let (query, output) = (client.query_bytes.load(Relaxed), client.output_bytes.load(Relaxed));
     let _ = writeln!(
         out,
-        "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db=0 sub=0 psub=0 ssub=0 multi={} watch={} \
+        "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi={} watch={} \
          qbuf={query} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={output} oll=0 omem={output} tot-mem={} \
          events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
         client.id,
@@ -119,6 +119,7 @@ fn write_line(out: &mut String, client: &Client, readonly: bool) {
         text(&labels.name),
         seconds_since(client.created_ms),
         seconds_since(client.last_active_ms.load(Relaxed)),
+        client.database.load(Relaxed),
         multi as i64 - 1,
         client.watching.load(Relaxed),
         query + output + size_of::<Client>() as u64,

@@ -2,9 +2,10 @@
 
 use crate::clock;
 use crate::commands::connection::hello::REDIS_VERSION;
-use crate::commands::port::{ConnectionContext, KeyspaceFigures};
+use crate::commands::port::ConnectionContext;
 use crate::commands::session::PortKind;
 use crate::commands::table;
+use crate::keyspace::DatabaseFigures;
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -215,10 +216,11 @@ fn cluster(context: &ConnectionContext<'_>, out: &mut String) {
 }
 
 fn keyspace(context: &ConnectionContext<'_>, out: &mut String) {
-    let figures = context.node.keyspace();
-    if figures.keys > 0 {
-        let KeyspaceFigures { keys, expires, average_ttl_ms, subexpiry, .. } = figures;
-        field(out, "db0", format!("keys={keys},expires={expires},avg_ttl={average_ttl_ms},subexpiry={subexpiry}"));
+    for (database, figures) in context.node.keyspace().databases {
+        let DatabaseFigures { keys, expires, subexpiry, .. } = figures;
+        let average_ttl_ms = figures.average_ttl_ms();
+        let figures = format_args!("keys={keys},expires={expires},avg_ttl={average_ttl_ms},subexpiry={subexpiry}");
+        field(out, &format!("db{database}"), figures);
     }
 }
 
