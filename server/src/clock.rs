@@ -47,6 +47,21 @@ pub fn ticks_between_ms(later: Tick, earlier: Tick) -> u64 {
     u64::from(later.wrapping_sub(earlier)) * TICK_MS
 }
 
+/// The two clocks that a node goes by; a simulated node has its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Clocks {
+    /// The wall clock.
+    pub unix_ms: fn() -> UnixMs,
+    /// Boot time.
+    pub boot_ns: fn() -> u64,
+}
+
+impl Default for Clocks {
+    fn default() -> Self {
+        Self { unix_ms, boot_ns }
+    }
+}
+
 /// Nanoseconds since boot, suspension included (CLOCK_BOOTTIME): what leases are measured with.
 pub fn boot_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

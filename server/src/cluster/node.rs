@@ -240,6 +240,7 @@ impl ClusterNode {
             timing: Timing::default(),
             snapshot_permits: Arc::new(Semaphore::new(1)),
             wall: clock::unix_ms,
+            boot_ns: clock::boot_ns,
         });
         let copies = Copies::new(me, host, Arc::clone(&routes), config.cores);
         let node = Arc::new(Self {
@@ -319,13 +320,7 @@ impl ClusterNode {
             let state = Arc::clone(&states.borrow_and_update());
             self.peers.set_members(&members(&state));
             for (index, record) in state.partitions.iter().enumerate() {
-                let assignment = Assignment {
-                    generation: record.generation,
-                    voters: record.voters.clone(),
-                    target: record.target.clone(),
-                    planned: record.planned.iter().flatten().copied().collect(),
-                };
-                self.copies.follow(PartitionId(index as u16), &assignment).await;
+                self.copies.follow(PartitionId(index as u16), &Assignment::from(record)).await;
             }
             if states.changed().await.is_err() {
                 return;

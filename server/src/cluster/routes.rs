@@ -87,7 +87,36 @@ pub struct Routes {
     partitions: Arc<[Arc<Partition>]>,
     leaders: Vec<Leader>,
     topology: RwLock<Arc<Topology>>,
-    peers: Option<Arc<Peers>>,
+    forwarder: Option<Arc<dyn Forwarder>>,
+}
+
+/// Carries requests to other nodes' copies.
+pub trait Forwarder: Send + Sync + 'static {
+    /// Sends a request and gives the outcome to `done`: what was certainly not sent is refused as unreachable, what may have
+    /// arrived is uncertain.
+    fn forward(&self, to: NodeNo, request: Forward, timeout: Duration, done: oneshot::Sender<ShareOutcome>);
+}
+
+/// Over the peer links.
+struct Links(Arc<Peers>);
+
+impl Forwarder for Links {
+    fn forward(&self, to: NodeNo, request: Forward, timeout: Duration, done: oneshot::Sender<ShareOutcome>) {
+        let peers = Arc::clone(&self.0);
+        let service = match request.kind {
+            ForwardKind::Wait { .. } | ForwardKind::Copies { .. } | ForwardKind::Unwait { .. } => service::WAIT,
+            _ => service::FORWARD,
+        };
+        tokio::spawn(async move {
+            let body = forwarding::encode_request(&request);
+            let answer = peers.call(to, service, body, timeout).await;
+            let _ = done.send(match answer {
+                Ok(body) => forwarding::decode_outcome(body),
+                Err(CallError::NotSent) => ShareOutcome::Refused(Refusal::Unreachable),
+                Err(CallError::Lost | CallError::Timeout) => ShareOutcome::Uncertain,
+            });
+        });
+    }
 }
 
 impl Routes {
@@ -99,13 +128,19 @@ impl Routes {
         let partitions = partitions.into();
         assert_eq!(partitions.len(), topology.owners.len(), "one partition an owner");
         let leaders = partitions.iter().map(|_| Leader::default()).collect();
-        Self { partitions, leaders, topology: RwLock::new(Arc::new(topology)), peers: None }
+        Self { partitions, leaders, topology: RwLock::new(Arc::new(topology)), forwarder: None }
     }
 
     /// The same, with links to other nodes.
     #[must_use]
-    pub fn with_peers(mut self, peers: Arc<Peers>) -> Self {
-        self.peers = Some(peers);
+    pub fn with_peers(self, peers: Arc<Peers>) -> Self {
+        self.with_forwarder(Arc::new(Links(peers)))
+    }
+
+    /// The same, over whatever carries requests.
+    #[must_use]
+    pub fn with_forwarder(mut self, forwarder: Arc<dyn Forwarder>) -> Self {
+        self.forwarder = Some(forwarder);
         self
     }
 
@@ -154,28 +189,17 @@ impl Routes {
     /// Sends commands to the node that leads their partition. The outcome comes through the receiver; a receiver whose
     /// sender is gone means [`ShareOutcome::Uncertain`]. The outcome of a wait comes when that ends.
     pub fn forward(&self, to: NodeNo, request: Forward) -> oneshot::Receiver<ShareOutcome> {
-        let (service, timeout) = match request.kind {
+        let timeout = match request.kind {
             ForwardKind::Wait { timeout_ms, .. } | ForwardKind::Copies { timeout_ms, .. } => {
-                let wait = timeout_ms.map_or(FOR_EVER, Duration::from_millis).min(FOR_EVER);
-                (service::WAIT, wait + FORWARD_TIMEOUT)
+                timeout_ms.map_or(FOR_EVER, Duration::from_millis).min(FOR_EVER) + FORWARD_TIMEOUT
             }
-            ForwardKind::Unwait { .. } => (service::WAIT, FORWARD_TIMEOUT),
-            _ => (service::FORWARD, FORWARD_TIMEOUT),
+            _ => FORWARD_TIMEOUT,
         };
         let (done, outcome) = oneshot::channel();
-        let Some(peers) = self.peers.clone() else {
-            let _ = done.send(ShareOutcome::Refused(Refusal::Unreachable));
-            return outcome;
-        };
-        tokio::spawn(async move {
-            let body = forwarding::encode_request(&request);
-            let answer = peers.call(to, service, body, timeout).await;
-            let _ = done.send(match answer {
-                Ok(body) => forwarding::decode_outcome(body),
-                Err(CallError::NotSent) => ShareOutcome::Refused(Refusal::Unreachable),
-                Err(CallError::Lost | CallError::Timeout) => ShareOutcome::Uncertain,
-            });
-        });
+        match &self.forwarder {
+            Some(forwarder) => forwarder.forward(to, request, timeout, done),
+            None => drop(done.send(ShareOutcome::Refused(Refusal::Unreachable))),
+        }
         outcome
     }
 }

@@ -69,6 +69,7 @@ impl Conversation {
     pub fn new(dispatcher: Arc<Dispatcher>, session: Session) -> Self {
         let dice = dispatcher.next_seed();
         let meter = Meter::new(Arc::clone(&dispatcher.stats));
+        let moment = dispatcher.moment();
         Self {
             dispatcher,
             session,
@@ -76,7 +77,7 @@ impl Conversation {
             transaction: None,
             watch: None,
             meter,
-            moment: Moment::now(),
+            moment,
             ahead: Ahead::default(),
             parked: None,
             written: Written::default(),
@@ -109,7 +110,7 @@ impl Conversation {
     ///
     /// Call it right after the bytes of the batch were read: the leases of its reads count from now.
     pub async fn execute(&mut self, input: &[u8], batch: &CommandBatch, from: usize, out: &mut ReplyBuffer) -> usize {
-        self.moment = Moment::now();
+        self.moment = self.dispatcher.moment();
         self.ahead.clear();
         let mut at = from;
         while at < batch.len() && !self.closing && self.parked.is_none() && out.len() < limits::OUTPUT_BATCH_BYTES_MAX {
@@ -365,7 +366,7 @@ impl Conversation {
 
     /// After a wait, leases count anew.
     pub(super) fn resume(&mut self) {
-        self.moment = Moment::now();
+        self.moment = self.dispatcher.moment();
     }
 
     /// Sends the batch's shares off, waits for what becomes of them, and puts the replies into their places.

@@ -6,7 +6,7 @@
 use super::partition::{Partition, PartitionState};
 use super::share::Replies;
 use super::types::{Applied, Entry, GroupTypes, LogId, Mutations, Payload, SnapshotMeta, StoredMembership};
-use crate::clock;
+use crate::clock::{self, Tick, UnixMs};
 use crate::commands::block::{BlockError, BlockReader};
 use crate::commands::{Context, Handler};
 use crate::keyspace::Keyspace;
@@ -62,14 +62,16 @@ impl Drop for View {
 #[derive(Clone)]
 pub struct Machine {
     partition: Arc<Partition>,
+    /// The wall clock: for the recency of what a snapshot brings, which copies need not agree on.
+    wall: fn() -> UnixMs,
     /// Lives as long as any clone does: tells when openraft has let go of the last one.
     alive: Arc<()>,
 }
 
 impl Machine {
     /// The state machine that applies to `partition`.
-    pub fn new(partition: Arc<Partition>) -> Self {
-        Self { partition, alive: Arc::default() }
+    pub fn new(partition: Arc<Partition>, wall: fn() -> UnixMs) -> Self {
+        Self { partition, wall, alive: Arc::default() }
     }
 
     /// Dead once no clone of this machine can apply anything any more.
@@ -124,7 +126,7 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
         let SnapshotData::Staged(keyspace) = snapshot else {
             return Err(io::Error::other("only a received snapshot can be installed"));
         };
-        let old = self.partition.install(meta, *keyspace);
+        let old = self.partition.install(meta, *keyspace, clock::tick_of((self.wall)()));
         // A big keyspace takes long to drop: not on the reactor.
         std::thread::spawn(move || drop(old));
         Ok(())
@@ -178,8 +180,8 @@ impl Partition {
     }
 
     /// Takes over a received snapshot and returns the keyspace that it replaces.
-    fn install(&self, meta: &SnapshotMeta, mut keyspace: Keyspace) -> Keyspace {
-        keyspace.sort_recency(clock::tick_of(clock::unix_ms()));
+    fn install(&self, meta: &SnapshotMeta, mut keyspace: Keyspace, now: Tick) -> Keyspace {
+        keyspace.sort_recency(now);
         let mut state = self.lock();
         keyspace.succeed(&state.keyspace);
         state.applied = meta.last_log_id;

@@ -4,12 +4,12 @@
 //! payload`. A copy of another generation or incarnation refuses: it is not the one that was meant.
 
 use super::codec::{Malformed, Reader, WriteMessage};
+use super::group::GroupHost;
 use super::log::entry_bytes;
 use super::machine::{Machine, SnapshotData, View};
 use super::partition::Partition;
 use super::stream_append;
 use super::types::{GroupTypes, LeaderId, SnapshotMeta, Vote};
-use crate::clock;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::Stream;
@@ -124,7 +124,7 @@ impl Address {
 
 /// Makes the clients of one copy.
 pub(super) struct Network<RT> {
-    rpc: Arc<dyn GroupRpc>,
+    host: Arc<GroupHost>,
     partition: Arc<Partition>,
     generation: u32,
     me: CopyId,
@@ -132,15 +132,15 @@ pub(super) struct Network<RT> {
 }
 
 impl<RT> Network<RT> {
-    pub(super) fn new(rpc: Arc<dyn GroupRpc>, partition: Arc<Partition>, generation: u32, me: CopyId) -> Self {
-        Self { rpc, partition, generation, me, runtime: PhantomData }
+    pub(super) fn new(host: Arc<GroupHost>, partition: Arc<Partition>, generation: u32, me: CopyId) -> Self {
+        Self { host, partition, generation, me, runtime: PhantomData }
     }
 
     fn client(&self, target: u64, patient: bool) -> CopyClient<RT> {
         let to = CopyId::unpack(target);
         let address = Address { partition: self.partition.id(), generation: self.generation, from: self.me, to };
         let partition = Arc::clone(&self.partition);
-        CopyClient { rpc: Arc::clone(&self.rpc), partition, address, patient, transfer: 0, runtime: PhantomData }
+        CopyClient { host: Arc::clone(&self.host), partition, address, patient, transfer: 0, runtime: PhantomData }
     }
 }
 
@@ -158,7 +158,7 @@ impl<RT: AsyncRuntime> RaftNetworkFactory<GroupTypes<RT>> for Network<RT> {
 
 /// Speaks to one other copy.
 pub(super) struct CopyClient<RT> {
-    rpc: Arc<dyn GroupRpc>,
+    host: Arc<GroupHost>,
     partition: Arc<Partition>,
     address: Address,
     /// Its messages are heartbeats. The lease counts from the instant at which openraft decided on one, which is before
@@ -206,9 +206,9 @@ impl<RT: AsyncRuntime> CopyClient<RT> {
         let mut body = BytesMut::with_capacity(bytes);
         self.address.write(&mut body, kind);
         write(&mut body);
-        let (to, body) = (self.address.to.node, body.freeze());
+        let (rpc, to, body) = (&self.host.rpc, self.address.to.node, body.freeze());
         let answer =
-            if self.patient { self.rpc.call_patiently(to, body, timeout) } else { self.rpc.call(to, body, timeout) };
+            if self.patient { rpc.call_patiently(to, body, timeout) } else { rpc.call(to, body, timeout) };
         let answer = answer.await.map_err(unreachable)?;
         let mut answer = Reader(answer);
         match answer.u8() {
@@ -273,7 +273,7 @@ impl<RT: AsyncRuntime> RaftNetworkV2<GroupTypes<RT>> for CopyClient<RT> {
         let mut answer = self.call_long(Kind::Append, option.hard_ttl(), bytes, put).await?;
         let response = answer.append_response().map_err(unreachable)?;
         let free = answer.u64().map_err(unreachable)?;
-        self.partition.hear_free_bytes(self.address.to.node, free, clock::boot_ns());
+        self.partition.hear_free_bytes(self.address.to.node, free, (self.host.boot_ns)());
         Ok(response)
     }
 

@@ -11,7 +11,7 @@ use super::partition::Partition;
 use super::room::Room;
 use super::share::{Refusal, Share, ShareOutcome};
 use super::types::{self, GroupTypes, Mutations, ShareResponder};
-use crate::clock::{self, UnixMs};
+use crate::clock::UnixMs;
 use crossbeam::queue::SegQueue;
 use openraft::{AsyncRuntime, Instant, Raft};
 use std::collections::VecDeque;
@@ -101,6 +101,7 @@ pub(super) struct Proposer<RT: AsyncRuntime> {
     pub inbox: Arc<Inbox>,
     pub room: Arc<Room>,
     pub wall: fn() -> UnixMs,
+    pub boot_ns: fn() -> u64,
     pub seed: u64,
 }
 
@@ -164,7 +165,7 @@ impl Draft {
 
 /// Proposes until the inbox is closed.
 pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
-    let Proposer { raft, partition, inbox, room, wall, seed } = proposer;
+    let Proposer { raft, partition, inbox, room, wall, boot_ns, seed } = proposer;
     let mut clock = EntryClock { last: 0, at: RT::Instant::now() };
     let mut number = 0u64;
     let mut waiting = VecDeque::new();
@@ -194,7 +195,7 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
             let cost = draft.cost();
             if !draft.grows() {
                 room.take_anyway(cost);
-            } else if room.take(&partition, cost, clock::boot_ns()) {
+            } else if room.take(&partition, cost, boot_ns()) {
                 starved = None;
             } else if room.may_be_freed() && starved.get_or_insert_with(RT::Instant::now).elapsed() < ROOM_PATIENCE {
                 draft.undo(&mut waiting);

@@ -58,6 +58,7 @@ pub(super) async fn start(wire: &Arc<Wire>, me: CopyId, partition: Arc<Partition
         timing: Timing::default(),
         snapshot_permits: Arc::new(Semaphore::new(1)),
         wall: clock::unix_ms,
+        boot_ns: clock::boot_ns,
         room,
     });
     let group = Group::start(host, partition, 1, me, how).await.expect("a copy starts");

@@ -6,13 +6,14 @@
 use super::partition::{Partition, PartitionGuard, Role};
 use super::room::Room;
 use super::share::{Share, ShareOutcome};
-use crate::clock::{self, Tick, UnixMs};
+use crate::clock::{Clocks, Tick, UnixMs};
 use crate::commands::block::{self, CommandOptions};
 use crate::commands::maintenance;
 use crate::commands::spec::CommandSpec;
 use crate::keyspace::{EvictionOrder, EvictionPolicy, LfuParameters, Reaped};
 use crate::telemetry::Stats;
 use bytes::BytesMut;
+use futures::future::BoxFuture;
 use larder_protocol::Args;
 use parking_lot::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,9 +34,13 @@ pub struct Upkeep {
     dice: AtomicU64,
     room: Arc<Room>,
     stats: Arc<Stats>,
-    runtime: tokio::runtime::Handle,
+    clocks: Clocks,
+    spawn: Spawn,
     this: Weak<Self>,
 }
+
+/// Starts a task that runs by itself.
+pub type Spawn = Box<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
 
 /// Whether a write may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +61,17 @@ impl Upkeep {
         stats: Arc<Stats>,
         runtime: tokio::runtime::Handle,
     ) -> Arc<Self> {
+        Self::with_clocks(partitions, room, stats, Clocks::default(), Box::new(move |task| drop(runtime.spawn(task))))
+    }
+
+    /// The same by other clocks, and with tasks that `spawn` starts.
+    pub fn with_clocks(
+        partitions: Arc<[Arc<Partition>]>,
+        room: Arc<Room>,
+        stats: Arc<Stats>,
+        clocks: Clocks,
+        spawn: Spawn,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             busy: partitions.iter().map(|_| AtomicBool::new(false)).collect(),
             partitions,
@@ -63,7 +79,8 @@ impl Upkeep {
             dice: AtomicU64::new(0),
             room,
             stats,
-            runtime,
+            clocks,
+            spawn,
             this: Weak::clone(this),
         })
     }
@@ -106,7 +123,7 @@ impl Upkeep {
         if limit == 0 {
             return Admission::Room;
         }
-        if self.room.shortfall_bytes(clock::boot_ns()) == 0 {
+        if self.room.shortfall_bytes((self.clocks.boot_ns)()) == 0 {
             return Admission::Room;
         }
         let pending = self.evict();
@@ -138,7 +155,7 @@ impl Upkeep {
         let mut proposed = 0;
         let mut weights: Vec<usize> = self.partitions.iter().map(|partition| partition.memory_bytes()).collect();
         loop {
-            let short = self.room.shortfall_bytes(clock::boot_ns()).saturating_sub(proposed);
+            let short = self.room.shortfall_bytes((self.clocks.boot_ns)()).saturating_sub(proposed);
             let total: usize = weights.iter().sum();
             if short == 0 || total == 0 {
                 return pending;
@@ -168,7 +185,7 @@ impl Upkeep {
         // What is proposed frees memory only when it is applied.
         let mut proposed = 0;
         loop {
-            let short = self.room.shortfall_bytes(clock::boot_ns()).saturating_sub(proposed);
+            let short = self.room.shortfall_bytes((self.clocks.boot_ns)()).saturating_sub(proposed);
             if short == 0 {
                 return pending;
             }
@@ -254,7 +271,7 @@ impl Upkeep {
         self.busy[index].store(true, Ordering::Release);
         self.partitions[index].propose_first(Share { block: out.freeze(), count: 1, grows: false, watch: None, done });
         let Some(this) = self.this.upgrade() else { return };
-        self.runtime.spawn(async move {
+        (self.spawn)(Box::pin(async move {
             if let Ok(ShareOutcome::Applied(replies)) = outcome.await {
                 // Integers: how many items were removed, and, by REAP, how many fields of others.
                 let mut removed = integers(replies.get(0));
@@ -270,25 +287,31 @@ impl Upkeep {
             }
             this.busy[index].store(false, Ordering::Release);
             this.room.press();
-        });
+        }));
     }
 
     /// Reaps what is due, and evicts what a lowered limit asks for, until dropped.
     pub async fn run(self: Arc<Self>) {
         loop {
-            let mut more = self.reap();
-            if self.limit_bytes() > 0 {
-                more |= self.admit() == Admission::Wait;
-            }
+            let more = self.look();
             // Ten times a second; with a backlog, again after the connections had their turn.
             let pause = if more { Duration::from_millis(1) } else { Duration::from_millis(100) };
             let _ = tokio::time::timeout(pause, self.room.pressed()).await;
         }
     }
 
+    /// Reaps and evicts once; true where there is more to do.
+    pub fn look(&self) -> bool {
+        let mut more = self.reap();
+        if self.limit_bytes() > 0 {
+            more |= self.admit() == Admission::Wait;
+        }
+        more
+    }
+
     /// Reaps a slice of every partition; true where more is due.
     fn reap(&self) -> bool {
-        let now = clock::unix_ms();
+        let now = (self.clocks.unix_ms)();
         let mut more = false;
         for (index, partition) in self.partitions.iter().enumerate() {
             if self.busy[index].load(Ordering::Acquire) {
