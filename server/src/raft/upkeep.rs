@@ -272,7 +272,9 @@ impl Upkeep {
         self.partitions[index].propose_first(Share { block: out.freeze(), count: 1, grows: false, watch: None, done });
         let Some(this) = self.this.upgrade() else { return };
         (self.spawn)(Box::pin(async move {
-            if let Ok(ShareOutcome::Applied(replies)) = outcome.await {
+            let outcome = outcome.await;
+            let applied = matches!(outcome, Ok(ShareOutcome::Applied(_)));
+            if let Ok(ShareOutcome::Applied(replies)) = outcome {
                 // Integers: how many items were removed, and, by REAP, how many fields of others.
                 let mut removed = integers(replies.get(0));
                 let mut count = |counter: &AtomicU64| {
@@ -286,7 +288,10 @@ impl Upkeep {
                 }
             }
             this.busy[index].store(false, Ordering::Release);
-            this.room.press();
+            // Refused, it would be proposed again at once and refused again, for as long as a leader is cut off.
+            if applied {
+                this.room.press();
+            }
         }));
     }
 
