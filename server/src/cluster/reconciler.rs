@@ -10,6 +10,7 @@ use super::orders::{Order, OrderKind, OrderReply};
 use super::placement::{PlacementNode, leaders, place};
 use crate::clock;
 use crate::ids::{CopyId, NodeNo, PartitionId};
+use crate::planted::{Bug, planted};
 use crate::topology::NodeState;
 use futures::future::{BoxFuture, Either, select};
 use parking_lot::Mutex;
@@ -297,7 +298,7 @@ async fn begin_partitions<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -
                 membership: FIRST_MEMBERSHIP,
                 voters: record.voters.clone(),
             }));
-        } else if state.has_lost_quorum(&record.voters) {
+        } else if state.has_lost_quorum(&record.voters) || seems_lost(node, record) {
             begin_anew(node, state, partition, record).await?;
         }
     }
@@ -311,7 +312,8 @@ async fn begin_anew<N: Conductor>(
     partition: u16,
     record: &PartitionRecord,
 ) -> Result<(), DirectoryError> {
-    let living: BTreeSet<CopyId> = record.copies().filter(|copy| !state.is_dead(*copy)).collect();
+    let is_out = |copy: &CopyId| planted(Bug::UnreachableIsDead) && !is_here(node, copy.node);
+    let living: BTreeSet<CopyId> = record.copies().filter(|copy| !state.is_dead(*copy) && !is_out(copy)).collect();
     let generation = record.generation + 1;
     let mut best = None;
     let mut planned_seen = false;
@@ -338,6 +340,16 @@ async fn begin_anew<N: Conductor>(
     Ok(())
 }
 
+fn is_here<N: Conductor>(node: &Arc<N>, no: NodeNo) -> bool {
+    no == node.no() || node.is_connected(no)
+}
+
+/// For [`Bug::UnreachableIsDead`]: whether a majority cannot be reached now.
+fn seems_lost<N: Conductor>(node: &Arc<N>, record: &PartitionRecord) -> bool {
+    let here = || record.voters.iter().filter(|copy| is_here(node, copy.node)).count();
+    planted(Bug::UnreachableIsDead) && here() <= record.voters.len() / 2
+}
+
 fn current_copy(state: &DirectoryState, no: NodeNo) -> Option<CopyId> {
     let record = state.nodes.get(&no)?;
     let alive = !matches!(record.state, NodeState::Down | NodeState::Left);
@@ -355,7 +367,7 @@ async fn start_moves<N: Conductor>(node: &Arc<N>, state: &Arc<DirectoryState>) -
         let wanted = desired(state, record);
         !wanted.is_empty()
             && !record.voters.is_empty()
-            && (record.planned.is_some() || !record.voters.iter().copied().eq(wanted.iter().copied()))
+            && (record.planned.is_some() && !planted(Bug::PlanIsForgotten) || !record.voters.iter().copied().eq(wanted.iter().copied()))
     };
     let mut waiting: Vec<PartitionId> = (0..state.partitions.len() as u16)
         .map(PartitionId)

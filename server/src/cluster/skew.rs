@@ -10,6 +10,7 @@ use super::node::ClusterNode;
 use super::service;
 use crate::clock::{self, UnixMs};
 use crate::ids::NodeNo;
+use crate::planted::{Bug, planted};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,7 +107,7 @@ impl Skew {
                 self.held_back_ms = median;
             }
         }
-        self.held_back_ms as u64
+        if planted(Bug::FastClockIsFollowed) { 0 } else { self.held_back_ms as u64 }
     }
 
     /// Forgets peers that are no members.

@@ -21,6 +21,7 @@ use crate::commands::session::{PortKind, ReplyMode, Session};
 use crate::commands::spec::{ConnectionFn, DataFn};
 use crate::commands::{Handler, transactions};
 use crate::limits;
+use crate::planted::{Bug, planted};
 use bytes::Bytes;
 use futures::future::{BoxFuture, join_all};
 use larder_protocol::{Args, CommandBatch, ReplyBuffer, Slot};
@@ -110,7 +111,9 @@ impl Conversation {
     ///
     /// Call it right after the bytes of the batch were read: the leases of its reads count from now.
     pub async fn execute(&mut self, input: &[u8], batch: &CommandBatch, from: usize, out: &mut ReplyBuffer) -> usize {
-        self.moment = self.dispatcher.moment();
+        if !planted(Bug::LeaseByCachedClock) {
+            self.moment = self.dispatcher.moment();
+        }
         self.ahead.clear();
         let mut at = from;
         while at < batch.len() && !self.closing && self.parked.is_none() && out.len() < limits::OUTPUT_BATCH_BYTES_MAX {

@@ -7,9 +7,12 @@ use super::rejection::Rejection;
 use super::run::{Block, Sent};
 use super::{Dispatcher, Moment};
 use crate::cluster::routes::{Forward, ForwardKind};
+use crate::commands::block::{self, BlockReader};
 use crate::commands::session::PortKind;
 use crate::ids::{NodeNo, PartitionId};
+use crate::planted::{Bug, planted};
 use crate::raft::{Partition, Refusal, Replies, Role, ShareOutcome};
+use bytes::BytesMut;
 use larder_protocol::{Args, ReplyBuffer, Slot};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -142,7 +145,7 @@ impl Dispatcher {
                 }
                 // Fewer replies than commands: carried out, but what came of it is lost.
                 ShareOutcome::Applied(_) => return Settled::Failed(Failure::Uncertain),
-                ShareOutcome::Uncertain if errand.block.writes => return Settled::Failed(Failure::Uncertain),
+                ShareOutcome::Uncertain if errand.block.writes && !planted(Bug::UncertainIsSentAgain) => return Settled::Failed(Failure::Uncertain),
                 // Reads have no effect: lost with their link or their leader, they are asked anew.
                 ShareOutcome::Uncertain => Refusal::Unreachable,
                 ShareOutcome::Dirty => return Settled::Dirty,
@@ -159,9 +162,38 @@ impl Dispatcher {
             if !patience.pause(self).await {
                 return Settled::Failed(Failure::Down);
             }
+            if planted(Bug::ReroutedOvertakes) && errand.block.count > 1 {
+                return self.deliver_backwards(errand).await;
+            }
             // The lease counts from here: what was read before the wait is too old.
             sent = self.send(errand, hint, self.moment());
         }
+    }
+
+    /// For [`Bug::ReroutedOvertakes`]: the commands one by one, the last one first.
+    async fn deliver_backwards(&self, errand: &Errand) -> Settled {
+        let (mut blocks, mut replies) = (Vec::new(), Vec::new());
+        let mut reader = BlockReader::new(&errand.block.bytes);
+        while let Ok(Some(command)) = reader.next_command() {
+            let mut bytes = BytesMut::new();
+            block::encode(&mut bytes, command.spec, command.options, command.args);
+            blocks.extend(Block::inspect(bytes.freeze()));
+        }
+        for block in blocks.into_iter().rev() {
+            let errand = Errand { partition: Arc::clone(&errand.partition), block, port: errand.port };
+            match Box::pin(self.deliver(&errand, self.moment())).await {
+                Settled::Applied(one) => replies.push(one),
+                _ => return Settled::Failed(Failure::Uncertain),
+            }
+        }
+        let mut all = Replies::default();
+        let mut out = ReplyBuffer::default();
+        for one in replies.iter().rev() {
+            out.raw(one.get(0));
+            all.ends.push(out.len() as u32);
+        }
+        all.bytes = out.take();
+        Settled::Applied(all)
     }
 
     /// The error for a command on `slot` that failed so.

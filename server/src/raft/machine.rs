@@ -10,6 +10,7 @@ use crate::clock::{self, Tick, UnixMs};
 use crate::commands::block::{BlockError, BlockReader};
 use crate::commands::{Context, Handler};
 use crate::keyspace::Keyspace;
+use crate::planted::{Bug, planted};
 use bytes::BytesMut;
 use futures::{Stream, TryStreamExt};
 use larder_protocol::ReplyBuffer;
@@ -34,6 +35,8 @@ pub enum SnapshotData {
 /// An open view of a partition's keyspace. Closed when dropped.
 pub struct View {
     partition: Arc<Partition>,
+    /// For [`Bug::SnapshotOfAnotherInstant`].
+    opened: bool,
 }
 
 impl View {
@@ -41,6 +44,9 @@ impl View {
     /// pre-images has passed `backlog_max` bytes: the transfer has to start again.
     pub fn read(&mut self, bytes: usize, backlog_max: usize, out: &mut BytesMut) -> Option<bool> {
         let mut state = self.partition.lock();
+        if planted(Bug::SnapshotOfAnotherInstant) && !std::mem::replace(&mut self.opened, true) {
+            state.keyspace.open_view();
+        }
         if state.keyspace.view_backlog_bytes() > backlog_max {
             return None;
         }
@@ -107,6 +113,10 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
         S: Stream<Item = io::Result<EntryResponder<GroupTypes<RT>>>> + Unpin + OptionalSend,
     {
         while let Some((entry, responder)) = entries.try_next().await? {
+            if planted(Bug::DeadlineByOwnClock) {
+                let mut state = self.partition.lock();
+                state.clock = state.clock.max((self.wall)());
+            }
             let applied = self.partition.apply(&entry, responder.is_some()).map_err(|error| {
                 tracing::error!(partition = %self.partition.id(), index = entry.log_id.index, %error, "entry cannot be applied");
                 io::Error::new(io::ErrorKind::InvalidData, error)
@@ -144,10 +154,12 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
         if state.view_index.is_some() {
             return Ok(Some(Snapshot { meta, snapshot: SnapshotData::Busy }));
         }
-        state.keyspace.open_view();
+        if !planted(Bug::SnapshotOfAnotherInstant) {
+            state.keyspace.open_view();
+        }
         state.view_index = Some(state.applied.map_or(0, |id| id.index));
         drop(state);
-        let view = View { partition: Arc::clone(&self.partition) };
+        let view = View { partition: Arc::clone(&self.partition), opened: false };
         Ok(Some(Snapshot { meta, snapshot: SnapshotData::View(view) }))
     }
 }

@@ -11,6 +11,7 @@ use crate::commands::block::{self, CommandOptions};
 use crate::commands::maintenance;
 use crate::commands::spec::CommandSpec;
 use crate::keyspace::{EvictionOrder, EvictionPolicy, LfuParameters, Reaped};
+use crate::planted::{Bug, planted};
 use crate::telemetry::Stats;
 use bytes::BytesMut;
 use futures::future::BoxFuture;
@@ -197,7 +198,7 @@ impl Upkeep {
                     continue;
                 }
                 let mut state = partition.lock();
-                if !matches!(state.role, Role::Solo | Role::Leader) {
+                if !evicts_here(state.role) {
                     continue;
                 }
                 let Some(rank) = first_rank(&mut state, policy) else { continue };
@@ -224,7 +225,7 @@ impl Upkeep {
     fn evict_from(&self, index: usize, policy: EvictionPolicy, until: Option<Rank>, excess: usize) -> Evicted {
         let partition = &self.partitions[index];
         let mut state = partition.lock();
-        if !matches!(state.role, Role::Solo | Role::Leader) {
+        if !evicts_here(state.role) {
             return Evicted::default();
         }
         let mut keys: Vec<Vec<u8>> = Vec::new();
@@ -242,7 +243,7 @@ impl Upkeep {
             true
         });
         match state.role {
-            Role::Solo => {
+            Role::Solo | Role::Follower(_) => {
                 let removed = keys.iter().filter(|key| state.keyspace.remove(key)).count();
                 self.stats.evicted_keys.fetch_add(removed as u64, Ordering::Relaxed);
                 Evicted { keys: removed, in_flight: 0 }
@@ -289,7 +290,7 @@ impl Upkeep {
             }
             this.busy[index].store(false, Ordering::Release);
             // Refused, it would be proposed again at once and refused again, for as long as a leader is cut off.
-            if applied {
+            if applied || planted(Bug::RefusedIsRetriedAtOnce) {
                 this.room.press();
             }
         }));
@@ -349,6 +350,11 @@ impl Upkeep {
         }
         more
     }
+}
+
+/// Whether this node evicts from a copy in that role.
+fn evicts_here(role: Role) -> bool {
+    matches!(role, Role::Solo | Role::Leader) || planted(Bug::FollowerEvicts) && matches!(role, Role::Follower(_))
 }
 
 /// What one look at a partition led to.
