@@ -53,6 +53,8 @@ bugs! {
     SnapshotMissesPreImage: "snapshot-misses-pre-image",
     /// A snapshot names the log entry of another instant than its content.
     SnapshotOfAnotherInstant: "snapshot-of-another-instant",
+    /// A snapshot comes without the partition's clock.
+    SnapshotWithoutClock: "snapshot-without-clock",
     /// A follower evicts by itself.
     FollowerEvicts: "follower-evicts",
     /// Deadlines count from each copy's own clock.

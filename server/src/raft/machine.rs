@@ -26,8 +26,8 @@ pub enum SnapshotData {
     Marker,
     /// On the sender: the items as they were when the view was opened.
     View(View),
-    /// On the receiver: the items that arrived.
-    Staged(Box<Keyspace>),
+    /// On the receiver: the items that arrived, and the partition's clock at their instant.
+    Staged(Box<Keyspace>, UnixMs),
     /// Another view of this partition is being sent; ask again.
     Busy,
 }
@@ -35,11 +35,18 @@ pub enum SnapshotData {
 /// An open view of a partition's keyspace. Closed when dropped.
 pub struct View {
     partition: Arc<Partition>,
+    /// The partition's clock at its instant: what later entries make of deadlines depends on it.
+    clock: UnixMs,
     /// For [`Bug::SnapshotOfAnotherInstant`].
     opened: bool,
 }
 
 impl View {
+    /// The partition's clock at its instant.
+    pub fn clock(&self) -> UnixMs {
+        self.clock
+    }
+
     /// Appends about `bytes` of encoded items to `out` and says whether more follow. `None` where the backlog of
     /// pre-images has passed `backlog_max` bytes: the transfer has to start again.
     pub fn read(&mut self, bytes: usize, backlog_max: usize, out: &mut BytesMut) -> Option<bool> {
@@ -133,10 +140,10 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
-        let SnapshotData::Staged(keyspace) = snapshot else {
+        let SnapshotData::Staged(keyspace, clock) = snapshot else {
             return Err(io::Error::other("only a received snapshot can be installed"));
         };
-        let old = self.partition.install(meta, *keyspace, clock::tick_of((self.wall)()));
+        let old = self.partition.install(meta, *keyspace, clock, clock::tick_of((self.wall)()));
         // A big keyspace takes long to drop: not on the reactor.
         std::thread::spawn(move || drop(old));
         Ok(())
@@ -158,8 +165,9 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
             state.keyspace.open_view();
         }
         state.view_index = Some(state.applied.map_or(0, |id| id.index));
+        let clock = state.clock;
         drop(state);
-        let view = View { partition: Arc::clone(&self.partition), opened: false };
+        let view = View { partition: Arc::clone(&self.partition), clock, opened: false };
         Ok(Some(Snapshot { meta, snapshot: SnapshotData::View(view) }))
     }
 }
@@ -192,12 +200,15 @@ impl Partition {
     }
 
     /// Takes over a received snapshot and returns the keyspace that it replaces.
-    fn install(&self, meta: &SnapshotMeta, mut keyspace: Keyspace, now: Tick) -> Keyspace {
+    fn install(&self, meta: &SnapshotMeta, mut keyspace: Keyspace, clock: UnixMs, now: Tick) -> Keyspace {
         keyspace.sort_recency(now);
         let mut state = self.lock();
         keyspace.succeed(&state.keyspace);
         state.applied = meta.last_log_id;
         state.membership = meta.last_membership.clone();
+        if !planted(Bug::SnapshotWithoutClock) {
+            state.clock = clock;
+        }
         state.keyspace.abandon_watches();
         let old = std::mem::replace(&mut state.keyspace, keyspace);
         state.expect_again();

@@ -10,6 +10,7 @@ use super::machine::{Machine, SnapshotData, View};
 use super::partition::Partition;
 use super::stream_append;
 use super::types::{GroupTypes, LeaderId, SnapshotMeta, Vote};
+use crate::clock::UnixMs;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::Stream;
@@ -229,6 +230,7 @@ impl<RT: AsyncRuntime> CopyClient<RT> {
             out.put_u64_le(transfer);
             out.put_vote(&vote);
             out.put_snapshot_meta(&meta);
+            out.put_u64_le(view.clock());
         })
         .await?;
         let mut number = 0u32;
@@ -351,6 +353,8 @@ struct Incoming {
     from: CopyId,
     vote: Vote,
     meta: SnapshotMeta,
+    /// The partition's clock at the snapshot's instant.
+    clock: UnixMs,
     next: u32,
     keyspace: Box<crate::keyspace::Keyspace>,
     /// Held while it arrives: one incoming snapshot a node at a time.
@@ -373,10 +377,11 @@ impl Receiver {
         let transfer = reader.u64()?;
         let vote = reader.vote()?;
         let meta = reader.snapshot_meta()?;
+        let clock = reader.u64()?;
         self.incoming = None;
         let Ok(permit) = Arc::clone(permits).try_acquire_owned() else { return Ok(false) };
         let keyspace = Box::new(crate::keyspace::Keyspace::new(seed));
-        self.incoming = Some(Incoming { transfer, from, vote, meta, next: 0, keyspace, _permit: permit });
+        self.incoming = Some(Incoming { transfer, from, vote, meta, clock, next: 0, keyspace, _permit: permit });
         Ok(true)
     }
 
@@ -406,7 +411,8 @@ impl Receiver {
             .incoming
             .take_if(|incoming| (incoming.transfer, incoming.from, incoming.next) == (transfer, from, pieces));
         Ok(whole.map(|incoming| {
-            (incoming.vote, Snapshot { meta: incoming.meta, snapshot: SnapshotData::Staged(incoming.keyspace) })
+            let snapshot = SnapshotData::Staged(incoming.keyspace, incoming.clock);
+            (incoming.vote, Snapshot { meta: incoming.meta, snapshot })
         }))
     }
 
