@@ -25,11 +25,16 @@ use tokio::sync::oneshot;
 /// Items handled under one hold of a partition's lock.
 const SLICE_ITEMS: usize = 64;
 
+/// How long a partition that refused is left alone.
+const REFUSED_REST_NS: u64 = 10_000_000;
+
 /// Keeps a node's partitions in order.
 pub struct Upkeep {
     partitions: Arc<[Arc<Partition>]>,
     /// Partitions with an entry of ours in flight.
     busy: Vec<AtomicBool>,
+    /// Boot time until which nothing is proposed to a partition, since it was refused; 0 where it was not.
+    rest_until_ns: Vec<AtomicU64>,
     policy: RwLock<(EvictionPolicy, LfuParameters)>,
     /// Which partitions are sampled.
     dice: AtomicU64,
@@ -75,6 +80,7 @@ impl Upkeep {
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             busy: partitions.iter().map(|_| AtomicBool::new(false)).collect(),
+            rest_until_ns: partitions.iter().map(|_| AtomicU64::new(0)).collect(),
             partitions,
             policy: RwLock::default(),
             dice: AtomicU64::new(0),
@@ -152,7 +158,7 @@ impl Upkeep {
     /// Evicts from partitions by chance, the larger the likelier: items are spread over them by their hash, so the worst
     /// of a sample of one is as good as that of all.
     fn evict_samples(&self, policy: EvictionPolicy) -> bool {
-        let mut pending = self.busy.iter().any(|busy| busy.load(Ordering::Acquire));
+        let mut pending = (0..self.busy.len()).any(|index| self.is_busy(index));
         let mut proposed = 0;
         let mut weights: Vec<usize> = self.partitions.iter().map(|partition| partition.memory_bytes()).collect();
         loop {
@@ -168,7 +174,7 @@ impl Upkeep {
                 here
             });
             let Some(index) = index else { return pending };
-            let Evicted { keys, in_flight } = match self.busy[index].load(Ordering::Acquire) {
+            let Evicted { keys, in_flight } = match self.is_busy(index) {
                 true => Evicted::default(),
                 false => self.evict_from(index, policy, None, short),
             };
@@ -182,7 +188,7 @@ impl Upkeep {
 
     /// Evicts what is first in order over all of them.
     fn evict_in_order(&self, policy: EvictionPolicy) -> bool {
-        let mut pending = self.busy.iter().any(|busy| busy.load(Ordering::Acquire));
+        let mut pending = (0..self.busy.len()).any(|index| self.is_busy(index));
         // What is proposed frees memory only when it is applied.
         let mut proposed = 0;
         loop {
@@ -194,7 +200,7 @@ impl Upkeep {
             let mut best: Option<(Rank, usize)> = None;
             let mut second: Option<Rank> = None;
             for (index, partition) in self.partitions.iter().enumerate() {
-                if self.busy[index].load(Ordering::Acquire) {
+                if self.is_busy(index) {
                     continue;
                 }
                 let mut state = partition.lock();
@@ -257,6 +263,18 @@ impl Upkeep {
         }
     }
 
+    /// Whether something is on its way to a partition, or will be after a rest.
+    fn is_busy(&self, index: usize) -> bool {
+        let rest_until_ns = &self.rest_until_ns[index];
+        let rests = |until_ns| (self.clocks.boot_ns)() < until_ns;
+        match rest_until_ns.load(Ordering::Acquire) {
+            0 => {}
+            until_ns if rests(until_ns) => return true,
+            _ => rest_until_ns.store(0, Ordering::Release),
+        }
+        self.busy[index].load(Ordering::Acquire)
+    }
+
     /// Proposes one internal mutation on `keys`; the partition counts as busy until its fate is known.
     fn propose(&self, index: usize, spec: &'static CommandSpec, keys: &[Vec<u8>]) {
         let mut buffer = Vec::new();
@@ -288,11 +306,12 @@ impl Upkeep {
                     count(&this.stats.expired_fields);
                 }
             }
-            this.busy[index].store(false, Ordering::Release);
-            // Refused, it would be proposed again at once and refused again, for as long as a leader is cut off.
-            if applied || planted(Bug::RefusedIsRetriedAtOnce) {
-                this.room.press();
+            if !applied && !planted(Bug::RefusedIsRetriedAtOnce) {
+                // A leader that is cut off, or hands over, refuses at once: it would be proposed again and again.
+                this.rest_until_ns[index].store((this.clocks.boot_ns)() + REFUSED_REST_NS, Ordering::Release);
             }
+            this.busy[index].store(false, Ordering::Release);
+            this.room.press();
         }));
     }
 
@@ -320,7 +339,7 @@ impl Upkeep {
         let now = (self.clocks.unix_ms)();
         let mut more = false;
         for (index, partition) in self.partitions.iter().enumerate() {
-            if self.busy[index].load(Ordering::Acquire) {
+            if self.is_busy(index) {
                 continue;
             }
             let mut state = partition.lock();
