@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout)]
 
 use clap::{Parser, Subcommand};
-use cluster_tests::simulation::{Run, runner, simulate};
+use cluster_tests::simulation::{FAULTS, Fault, Run, runner, simulate};
 use larder::planted::Bug;
 use std::ops::Range;
 use std::process::ExitCode;
@@ -31,11 +31,14 @@ enum Command {
         /// Print what happens in the first seed of the range, or in the first that fails
         #[arg(long)]
         trace: bool,
-        /// Plant a fault (in a build with the feature planted-bugs)
+        /// Only faults of these kinds, and more of them
+        #[arg(long, value_delimiter = ',', value_parser = fault)]
+        faults: Vec<Fault>,
+        /// Plant a bug (in a build with the feature planted-bugs)
         #[arg(long, value_parser = bug)]
         bug: Option<Bug>,
     },
-    /// List the faults that can be planted
+    /// List the bugs that can be planted
     Bugs,
 }
 
@@ -51,18 +54,23 @@ fn bug(name: &str) -> Result<Bug, String> {
     Bug::ALL.iter().copied().find(|bug| bug.name() == name).ok_or_else(|| "no such fault: `bugs` lists them".into())
 }
 
+fn fault(name: &str) -> Result<Fault, String> {
+    let names = || FAULTS.map(Fault::name).join(", ");
+    FAULTS.into_iter().find(|fault| fault.name() == name).ok_or_else(|| format!("one of {}", names()))
+}
+
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Bugs => {
             Bug::ALL.iter().for_each(|bug| println!("{}", bug.name()));
             ExitCode::SUCCESS
         }
-        Command::Simulate { seeds, threads, failures, trace, bug } => {
+        Command::Simulate { seeds, threads, failures, trace, faults, bug } => {
             let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
             if trace && seeds.end == seeds.start + 1 {
-                return replay(seeds.start, bug);
+                return replay(seeds.start, &faults, bug);
             }
-            let report = runner::run(seeds, threads, bug, failures);
+            let report = runner::run(seeds, &faults, threads, bug, failures);
             print!("{}", report.counters);
             println!(
                 "{} seeds in {:.1} s on {threads} threads: {:.1} a second",
@@ -74,7 +82,7 @@ fn main() -> ExitCode {
                 say(*seed, run);
             }
             match report.failed.first() {
-                Some((seed, _)) if trace => replay(*seed, bug),
+                Some((seed, _)) if trace => replay(*seed, &faults, bug),
                 Some(_) => ExitCode::FAILURE,
                 None => ExitCode::SUCCESS,
             }
@@ -82,9 +90,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn replay(seed: u64, bug: Option<Bug>) -> ExitCode {
+fn replay(seed: u64, faults: &[Fault], bug: Option<Bug>) -> ExitCode {
     runner::plant(bug);
-    let run = simulate(seed, true);
+    let run = simulate(seed, faults, true);
     run.trace.iter().for_each(|line| println!("{line}"));
     say(seed, &run);
     if run.violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }

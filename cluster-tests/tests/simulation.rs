@@ -15,13 +15,16 @@ fn seeds() -> std::ops::Range<u64> {
 #[test]
 fn promises_are_kept() {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let report = runner::run(seeds(), threads, None, 1);
+    let report = runner::run(seeds(), &[], threads, None, 1);
     println!("{}{} seeds, {:.1} a second", report.counters, report.seeds, report.seeds_per_second());
     if let Some((seed, run)) = report.failed.first() {
         let violation = run.violation.as_ref().expect("it failed");
-        panic!("seed {seed}: {violation}\nreplay: cargo run --release -p cluster-tests -- simulate --seeds {seed} --trace");
+        panic!(
+            "seed {seed}: {violation}\nreplay: cargo run --release -p cluster-tests -- simulate --seeds {seed} --trace"
+        );
     }
-    let counted = |text| report.counters.all().into_iter().find(|(name, _)| *name == text).map_or(0, |(_, count)| count);
+    let counted =
+        |text| report.counters.all().into_iter().find(|(name, _)| *name == text).map_or(0, |(_, count)| count);
     assert!(
         counted("commands answered") > 4 * counted("commands refused"),
         "the clusters served hardly more than they refused"
@@ -31,7 +34,7 @@ fn promises_are_kept() {
 #[test]
 fn the_same_seed_is_the_same_run() {
     for seed in [3, 42] {
-        let (first, second) = (simulate(seed, true), simulate(seed, true));
+        let (first, second) = (simulate(seed, &[], true), simulate(seed, &[], true));
         if let Some(at) = first.trace.iter().zip(&second.trace).position(|(a, b)| a != b) {
             panic!("runs diverge at event {at}: {:?} and {:?}", first.trace[at], second.trace[at]);
         }

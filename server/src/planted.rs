@@ -33,11 +33,11 @@ bugs! {
     LeaseByCachedClock: "lease-by-cached-clock",
     /// A new leader answers before it has applied what its predecessors committed.
     LeaseBeforeOwnEntry: "lease-before-own-entry",
-    /// A lease lasts half as long again as the time in which followers do not elect.
+    /// A lease lasts much longer than followers wait before they elect.
     LeaseTooLong: "lease-too-long",
     /// Followers answer reads.
     FollowerReads: "follower-reads",
-    /// A follower applies what it has received, committed or not.
+    /// A leader takes for committed what a follower has not acknowledged, and applies it.
     ApplyBeforeCommit: "apply-before-commit",
     /// A SET is answered when it is proposed.
     AnswerBeforeQuorum: "answer-before-quorum",

@@ -94,6 +94,9 @@ impl fmt::Display for Command {
     }
 }
 
+/// Keys with large values: with a memory limit more than fit.
+const BULKY_KEYS: u64 = 120;
+
 /// What the clients of a run do.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
@@ -143,7 +146,7 @@ impl Client {
         let kinds: Vec<KeyKind> =
             KINDS.into_iter().zip(self.load.kinds).filter(|(_, used)| *used).map(|(kind, _)| kind).collect();
         let kind = kinds[below(kinds.len() as u64) as usize];
-        let key = kind.key(below(if kind == KeyKind::Bulky { 8 * self.load.keys } else { self.load.keys }));
+        let key = kind.key(below(if kind == KeyKind::Bulky { BULKY_KEYS } else { self.load.keys }));
         let token = Bytes::from(format!("{connection}.{number};"));
         let mut ttl_ms = None;
         let input = match (kind, below(12)) {
@@ -167,7 +170,7 @@ impl Client {
             (KeyKind::Bulky, _) => {
                 ttl_ms = Some(3_600_000);
                 let mut value = token.to_vec();
-                value.resize(value.len() + 200 + below(2000) as usize, b'x');
+                value.resize(value.len() + 200 + below(3000) as usize, b'x');
                 StringInput::Set(value.into())
             }
         };

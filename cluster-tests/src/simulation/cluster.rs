@@ -257,7 +257,8 @@ impl Cluster {
             return Some("a machine has not joined".into());
         }
         for node in state.nodes.values() {
-            let runs = nodes.iter().any(|running| running.me == CopyId { node: node.no, incarnation: node.incarnation });
+            let runs =
+                nodes.iter().any(|running| running.me == CopyId { node: node.no, incarnation: node.incarnation });
             match node.state {
                 NodeState::Up if runs => {}
                 state => return Some(format!("node {} is {state:?}, running: {runs}", node.no)),

@@ -127,11 +127,7 @@ impl Directory {
     }
 
     /// Has the directory decide on a command of node `from`, or of one that has no number yet.
-    pub async fn propose(
-        &self,
-        from: Option<NodeNo>,
-        command: DirectoryCommand,
-    ) -> Result<Applied, DirectoryError> {
+    pub async fn propose(&self, from: Option<NodeNo>, command: DirectoryCommand) -> Result<Applied, DirectoryError> {
         let deadline_ns = current().now_ns() + PROPOSE_MS_MAX * 1_000_000;
         loop {
             sleep(ms(1 + below(4))).await;
@@ -159,7 +155,11 @@ impl Directory {
         }
     }
 
-    fn decide(&self, leader: NodeNo, command: DirectoryCommand) -> Result<Applied, larder::cluster::directory::Refused> {
+    fn decide(
+        &self,
+        leader: NodeNo,
+        command: DirectoryCommand,
+    ) -> Result<Applied, larder::cluster::directory::Refused> {
         let response = {
             let mut inner = self.inner.lock();
             let before = Arc::clone(&inner.state);

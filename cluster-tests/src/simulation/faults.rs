@@ -68,6 +68,30 @@ pub const FAULTS: [Fault; 16] = [
     Fault::Storm,
 ];
 
+impl Fault {
+    /// Its name on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crash => "crash",
+            Self::CrashTwo => "crash-two",
+            Self::Pause => "pause",
+            Self::Suspend => "suspend",
+            Self::Slow => "slow",
+            Self::CutOneWay => "cut-one-way",
+            Self::CutPair => "cut-pair",
+            Self::CutOff => "cut-off",
+            Self::ClockJump => "clock-jump",
+            Self::ClockDrift => "clock-drift",
+            Self::Transfer => "transfer",
+            Self::Join => "join",
+            Self::Drain => "drain",
+            Self::Stop => "stop",
+            Self::DirectoryElection => "directory-election",
+            Self::Storm => "storm",
+        }
+    }
+}
+
 /// What a run allows.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -236,7 +260,8 @@ fn crash(cluster: &Arc<Cluster>, index: usize, no: NodeNo, off: std::time::Durat
 }
 
 fn cut(cluster: &Arc<Cluster>, fault: Fault, no: NodeNo) {
-    let others: Vec<NodeNo> = cluster.running().into_iter().map(|(_, other)| other).filter(|other| *other != no).collect();
+    let others: Vec<NodeNo> =
+        cluster.running().into_iter().map(|(_, other)| other).filter(|other| *other != no).collect();
     let Some(other) = others.get(below(others.len() as u64) as usize).copied() else { return };
     let counters = &cluster.network.counters;
     let (counter, ways): (_, Vec<(NodeNo, NodeNo)>) = match fault {

@@ -23,6 +23,7 @@ pub mod runner;
 mod runtime;
 mod statistics;
 
+pub use faults::{FAULTS, Fault};
 pub use judge::Violation;
 pub use run::{Run, simulate};
 pub use statistics::Counters;

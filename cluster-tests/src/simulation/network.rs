@@ -145,6 +145,11 @@ impl Network {
         state.processes.contains_key(&to) && !state.cut.contains(&(from, to)) && !state.cut.contains(&(to, from))
     }
 
+    fn is_suspended(&self, no: NodeNo) -> bool {
+        let pid = self.state.lock().processes.get(&no).copied();
+        pid.is_some_and(|pid| current().clock_of(pid, |clock, _| clock.suspended_at_ns.is_some()))
+    }
+
     /// Whether a message gets through now.
     fn passes(&self, from: NodeNo, to: NodeNo) -> bool {
         let state = self.state.lock();
@@ -205,6 +210,15 @@ impl Network {
             self.judge.hear(&Event::GroupMessage { body: &body });
         }
         sleep(self.delay()).await;
+        // What comes for a machine that is suspended is sent again some time after it goes on.
+        let mut missed = false;
+        while self.is_suspended(to) {
+            missed = true;
+            sleep(ms(5)).await;
+        }
+        if missed {
+            sleep(ms(below(400))).await;
+        }
         if !self.passes(from, to) {
             return self.lose(service, done).await;
         }

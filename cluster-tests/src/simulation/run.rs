@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Memory of each node in runs with a limit.
-const MEMORY_BYTES: usize = 1_400_000;
+/// Memory of each node in runs with a limit: a flat part, and what the log of a partition may take.
+const MEMORY_BYTES: (usize, usize) = (120_000, 80_000);
 /// By how much wall clocks may be wrong without a jump, either way.
 const SKEW_MS: u64 = 400;
 
@@ -55,9 +55,10 @@ pub struct Shape {
 
 impl Shape {
     /// Drawn by the seed: each run has a few kinds of faults out of all, so that many of one kind come together in some.
-    fn draw() -> Self {
+    fn draw(focus: &[Fault]) -> Self {
         let plenty = chance(300);
-        let mut kinds: Vec<Fault> = FAULTS.into_iter().filter(|_| chance(if plenty { 500 } else { 200 })).collect();
+        let drawn = FAULTS.into_iter().filter(|_| chance(if plenty { 500 } else { 200 })).collect();
+        let mut kinds: Vec<Fault> = if focus.is_empty() { drawn } else { focus.to_vec() };
         if kinds.is_empty() {
             kinds.push(FAULTS[below(FAULTS.len() as u64) as usize]);
         }
@@ -78,9 +79,14 @@ impl Shape {
             pause_ms_max: 10 + below(60),
             kinds: used,
         };
-        let plan = Plan { kinds, count: 2 + below(5) as u32, pause_ms_max: 900, machines_max: machines + 2, weather };
+        let count = if focus.is_empty() { 2 + below(5) as u32 } else { 8 };
+        let plan = Plan { kinds, count, pause_ms_max: 900, machines_max: machines + 2, weather };
         let skewed = plan.kinds.iter().any(|kind| matches!(kind, Fault::ClockJump | Fault::ClockDrift)) || chance(200);
         Self { machines, partitions: 1 + below(3) as u16, limited, skewed, load, load_ms: 1_500, plan }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        if self.limited { MEMORY_BYTES.0 + MEMORY_BYTES.1 * usize::from(self.partitions) } else { 0 }
     }
 
     fn jumps(&self) -> bool {
@@ -96,15 +102,17 @@ impl Shape {
     }
 }
 
-/// Runs one seed; with `trace`, what happens is written down.
-pub fn simulate(seed: u64, trace: bool) -> Run {
+/// Runs one seed, with faults of the kinds in `focus` alone where there are any; with `trace`, what happens is written
+/// down.
+pub fn simulate(seed: u64, focus: &[Fault], trace: bool) -> Run {
     panics::hear();
     let judge = Judge::new(trace);
     let counters: Arc<Counters> = Arc::default();
+    let focus = focus.to_vec();
     let (told, counted) = (Arc::clone(&judge), Arc::clone(&counters));
     let result = catch_unwind(AssertUnwindSafe(|| {
         executor::block_on(seed, async move {
-            run(told, counted).await;
+            run(told, counted, &focus).await;
             current().digest()
         })
     }));
@@ -118,13 +126,13 @@ pub fn simulate(seed: u64, trace: bool) -> Run {
     Run { violation: judge.violation().or(panic), counters, trace: judge.take_trace(), digest }
 }
 
-async fn run(judge: Arc<Judge>, counters: Arc<Counters>) {
-    let shape = Shape::draw();
+async fn run(judge: Arc<Judge>, counters: Arc<Counters>, focus: &[Fault]) {
+    let shape = Shape::draw(focus);
     judge.note(|| format!("{shape:?}"));
     let network = Network::new(Weather::FAIR, Arc::clone(&counters), Arc::clone(&judge));
     let settings = Settings { partitions: shape.partitions, replicas: 3, hash_seed: [7; 16] };
     let policy = if shape.limited { EvictionPolicy::VolatileLru } else { EvictionPolicy::NoEviction };
-    let node_settings = NodeSettings { memory_bytes: if shape.limited { MEMORY_BYTES } else { 0 }, policy };
+    let node_settings = NodeSettings { memory_bytes: shape.memory_bytes(), policy };
     let create = DirectoryCommand::CreateCluster { id: [9; 20], settings };
     let cluster = Cluster::new(Arc::clone(&network), create, node_settings);
     // Clients are there from the first node on: joins are part of what they live through.

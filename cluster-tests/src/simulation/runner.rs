@@ -1,6 +1,6 @@
 //! Many seeds, on all cores.
 
-use super::{Counters, Run, simulate};
+use super::{Counters, Fault, Run, simulate};
 use larder::planted::Bug;
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ impl Report {
     }
 }
 
-/// Runs seeds on so many threads, with a fault planted or none, until all are done or so many have failed.
-pub fn run(seeds: Range<u64>, threads: usize, bug: Option<Bug>, failures_max: usize) -> Report {
+/// Runs seeds on so many threads, with faults of the kinds in `focus` alone where there are any, with a bug planted or none, until all are done or so many have failed.
+pub fn run(seeds: Range<u64>, focus: &[Fault], threads: usize, bug: Option<Bug>, failures_max: usize) -> Report {
     let begun = Instant::now();
     let next = AtomicU64::new(seeds.start);
     let done = AtomicU64::new(0);
@@ -42,7 +42,7 @@ pub fn run(seeds: Range<u64>, threads: usize, bug: Option<Bug>, failures_max: us
                     if seed >= seeds.end {
                         return;
                     }
-                    let run = simulate(seed, false);
+                    let run = simulate(seed, focus, false);
                     done.fetch_add(1, Ordering::Relaxed);
                     counters.take(&run.counters);
                     if run.violation.is_some() {

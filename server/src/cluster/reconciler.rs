@@ -367,7 +367,8 @@ async fn start_moves<N: Conductor>(node: &Arc<N>, state: &Arc<DirectoryState>) -
         let wanted = desired(state, record);
         !wanted.is_empty()
             && !record.voters.is_empty()
-            && (record.planned.is_some() && !planted(Bug::PlanIsForgotten) || !record.voters.iter().copied().eq(wanted.iter().copied()))
+            && !(planted(Bug::PlanIsForgotten) && record.planned.is_some())
+            && (record.planned.is_some() || !record.voters.iter().copied().eq(wanted.iter().copied()))
     };
     let mut waiting: Vec<PartitionId> = (0..state.partitions.len() as u16)
         .map(PartitionId)

@@ -68,7 +68,7 @@ impl LeaseSampler {
         if self.is_barred(leader_id.term) || !applied {
             return 0;
         }
-        let span_ns = timing.election_ms.1 * if planted(Bug::LeaseTooLong) { 1_500_000 } else { 800_000 };
+        let span_ns = timing.election_ms.1 * if planted(Bug::LeaseTooLong) { 2_500_000 } else { 800_000 };
         let acked_ns = match leader.last_quorum_acked() {
             Some(at) => boot_ns.saturating_sub(at.elapsed().as_nanos() as u64),
             // Nobody to acknowledge: the only voter is its own quorum.

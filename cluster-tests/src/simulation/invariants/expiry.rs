@@ -45,7 +45,8 @@ fn not_late(read: &Command, value: &[u8], commands: &[&Command], slack_ms: u64) 
 fn not_early(read: &Command, commands: &[&Command], slack_ms: u64) -> Result<(), String> {
     // The last write that was answered before, if no other one may have come after it.
     let writes = || commands.iter().filter(|command| matches!(command.input, StringInput::Set(_)));
-    let before = writes().filter(|write| matches!(write.outcome, Outcome::Ok(_)) && write.returned_ns < read.invoked_ns);
+    let before =
+        writes().filter(|write| matches!(write.outcome, Outcome::Ok(_)) && write.returned_ns < read.invoked_ns);
     let Some(write) = before.max_by_key(|write| write.invoked_ns) else { return Ok(()) };
     let alone = writes().all(|other| {
         other.connection == write.connection && other.number == write.number

@@ -27,7 +27,8 @@ impl Invariant for Generations {
     fn hear(&mut self, event: &Event<'_>) -> Result<(), String> {
         let Event::Decided { command, response, state } = event else { return Ok(()) };
         let before = self.before.replace(Arc::clone(state));
-        if let (DirectoryCommand::StartGeneration { partition, .. }, Ok(_), Some(before)) = (command, response, before) {
+        if let (DirectoryCommand::StartGeneration { partition, .. }, Ok(_), Some(before)) = (command, response, before)
+        {
             let voters = &before.partitions[usize::from(*partition)].voters;
             let living: Vec<_> = voters.iter().filter(|copy| !is_proven_dead(&before, **copy)).collect();
             if living.len() > voters.len() / 2 {

@@ -37,7 +37,8 @@ impl Invariant for Recency {
             });
             found.retain(|key| KeyKind::of(key) == KeyKind::Bulky);
             // What was evicted since it was read is not there any more.
-            let expected: Vec<&str> = expected.into_iter().filter(|key| found.iter().any(|other| other == key)).collect();
+            let expected: Vec<&str> =
+                expected.into_iter().filter(|key| found.iter().any(|other| other == key)).collect();
             if found != expected {
                 return Err(format!("partition {id}: read as {expected:?}, to be evicted as {found:?}"));
             }

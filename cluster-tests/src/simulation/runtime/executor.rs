@@ -379,7 +379,8 @@ impl Executor {
         self.polls.set(self.polls.get() + 1);
         self.polls_at_instant.set(self.polls_at_instant.get() + 1);
         self.check_progress(origin);
-        let step = (self.now_ns.get() ^ (index as u64) << 48 ^ u64::from(generation)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let step =
+            (self.now_ns.get() ^ (index as u64) << 48 ^ u64::from(generation)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         self.digest.set(self.digest.get().rotate_left(7) ^ step);
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         self.current.set(WORLD);

@@ -23,7 +23,6 @@ use super::room::Room;
 use super::types::{GroupTypes, LeaderId, LogId, Membership, StoredMembership, Vote};
 use crate::clock::{self, UnixMs};
 use crate::ids::{CopyId, NodeNo, PartitionId};
-use crate::planted::{Bug, planted};
 use bytes::{BufMut, Bytes, BytesMut};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::TransferLeaderRequest;
@@ -353,10 +352,7 @@ impl<RT: AsyncRuntime> Group<RT> {
     ) -> Result<(), Option<Malformed>> {
         match kind {
             Kind::Append => {
-                let mut request = body.append_request::<RT>()?;
-                if planted(Bug::ApplyBeforeCommit) {
-                    request.leader_commit = request.entries.last().map(|entry| entry.log_id).or(request.leader_commit);
-                }
+                let request = body.append_request::<RT>()?;
                 answer.put_append_response(&self.raft.append_entries(request).await.map_err(|_| None)?);
                 answer.put_u64_le(self.host.room.free_bytes());
             }
