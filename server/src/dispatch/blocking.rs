@@ -4,6 +4,7 @@
 //! A wait that ends with a refusal has certainly done nothing, so it begins anew at the next leader with the time that is
 //! left. One of unknown fate is answered `-UNCERTAIN`: its element may be gone.
 
+use super::Dispatcher;
 use super::conversation::Conversation;
 use super::copies::{Question, count_here};
 use super::gates::Candidate;
@@ -11,7 +12,6 @@ use super::rejection::Rejection;
 use super::route::{Failure, Patience, Settled};
 use super::run::Block;
 use super::serve::unreadable;
-use super::Dispatcher;
 use crate::cluster::routes::{Forward, ForwardKind};
 use crate::commands::block;
 use crate::commands::blocking::{WaitFor, is_null};

@@ -145,7 +145,9 @@ impl Dispatcher {
                 }
                 // Fewer replies than commands: carried out, but what came of it is lost.
                 ShareOutcome::Applied(_) => return Settled::Failed(Failure::Uncertain),
-                ShareOutcome::Uncertain if errand.block.writes && !planted(Bug::UncertainIsSentAgain) => return Settled::Failed(Failure::Uncertain),
+                ShareOutcome::Uncertain if errand.block.writes && !planted(Bug::UncertainIsSentAgain) => {
+                    return Settled::Failed(Failure::Uncertain);
+                }
                 // Reads have no effect: lost with their link or their leader, they are asked anew.
                 ShareOutcome::Uncertain => Refusal::Unreachable,
                 ShareOutcome::Dirty => return Settled::Dirty,

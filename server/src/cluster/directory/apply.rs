@@ -252,7 +252,9 @@ impl DirectoryState {
         let living: BTreeSet<CopyId> = record.copies().filter(|copy| !self.is_dead(*copy)).collect();
         let bad = |reason: &str| Refused::BadCopies { partition, reason: reason.to_owned() };
         match survivor {
-            Some(copy) if !living.contains(&copy) && !planted(Bug::UnreachableIsDead) => return Err(bad("the survivor is no living copy")),
+            Some(copy) if !living.contains(&copy) && !planted(Bug::UnreachableIsDead) => {
+                return Err(bad("the survivor is no living copy"));
+            }
             None if !living.is_empty() && !planted(Bug::UnreachableIsDead) => return Err(bad("a copy lives")),
             _ => {}
         }
@@ -277,7 +279,9 @@ impl DirectoryState {
         }
         match self.stop_permit {
             Some(holder) if holder == copy => return Ok(Applied::Done),
-            Some(holder) if holder.node != copy.node && !planted(Bug::SecondStopPermit) => return Err(Refused::StopPermitHeld(holder.node)),
+            Some(holder) if holder.node != copy.node && !planted(Bug::SecondStopPermit) => {
+                return Err(Refused::StopPermitHeld(holder.node));
+            }
             _ => {}
         }
         let is_member = |node: &&NodeRecord| !matches!(node.state, NodeState::Down | NodeState::Left);
