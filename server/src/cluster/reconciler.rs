@@ -365,9 +365,10 @@ fn desired(state: &DirectoryState, record: &PartitionRecord) -> BTreeSet<CopyId>
 async fn start_moves<N: Conductor>(node: &Arc<N>, state: &Arc<DirectoryState>) -> Result<(), DirectoryError> {
     let differs = |record: &PartitionRecord| {
         let wanted = desired(state, record);
+        let forgotten = planted(Bug::PlanIsForgotten) && record.planned.is_some();
         !wanted.is_empty()
             && !record.voters.is_empty()
-            && !(planted(Bug::PlanIsForgotten) && record.planned.is_some())
+            && !forgotten
             && (record.planned.is_some() || !record.voters.iter().copied().eq(wanted.iter().copied()))
     };
     let mut waiting: Vec<PartitionId> = (0..state.partitions.len() as u16)

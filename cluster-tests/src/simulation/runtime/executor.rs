@@ -130,10 +130,7 @@ impl Drop for Installed {
 ///
 /// # Panics
 /// Where nothing can go on any more, or a task does.
-pub fn block_on<T: 'static>(seed: u64, main: impl Future<Output = T> + Send + 'static) -> (T, u64)
-where
-    T: Send,
-{
+pub fn block_on<T: Send + 'static>(seed: u64, main: impl Future<Output = T> + Send + 'static) -> (T, u64) {
     let mut rng = SmallRng::seed_from_u64(seed);
     let shuffle = rng.random_bool(0.5);
     let executor = Rc::new(Executor {
