@@ -49,6 +49,21 @@ pub fn ticks_between_ms(later: Tick, earlier: Tick) -> u64 {
     u64::from(later.wrapping_sub(earlier)) * TICK_MS
 }
 
+/// The two clocks that a node goes by; a simulated node has its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Clocks {
+    /// The wall clock.
+    pub unix_ms: fn() -> UnixMs,
+    /// Boot time.
+    pub boot_ns: fn() -> u64,
+}
+
+impl Default for Clocks {
+    fn default() -> Self {
+        Self { unix_ms, boot_ns }
+    }
+}
+
 /// Nanoseconds since boot, suspension included (CLOCK_BOOTTIME): what leases are measured with.
 pub fn boot_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
@@ -67,8 +82,13 @@ pub fn beat_after(wait: Duration, period: Duration) -> Instant {
     due + Duration::from_nanos(since.next_multiple_of(period) - since)
 }
 
-/// Waits for the next beat of `period`: how every loop waits that looks at something now and then, so that an idle core
-/// wakes up once for all of them.
+/// The time until the next beat of `period`: how long every loop waits that looks at something now and then, so that an
+/// idle core wakes up once for all of them.
+pub fn until_beat(period: Duration) -> Duration {
+    beat_after(Duration::from_nanos(1), period).saturating_duration_since(Instant::now())
+}
+
+/// Waits for the next beat of `period`.
 pub async fn beat(period: Duration) {
     tokio::time::sleep_until(beat_after(Duration::from_nanos(1), period)).await;
 }

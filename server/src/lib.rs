@@ -2,7 +2,7 @@
 //!
 //! Modules, highest first; each uses only those below it (ARCHITECTURE.md draws the map):
 //! `app`, `net`, `dispatch`, `cluster`, `raft`, `commands`, `keyspace`, and the leaves
-//! `ids`, `limits`, `clock`, `decimal`, `topology`, `config`, `rdb`, `telemetry`.
+//! `ids`, `limits`, `clock`, `decimal`, `topology`, `config`, `rdb`, `telemetry`, `planted`.
 
 pub mod app;
 pub mod clock;
@@ -15,6 +15,7 @@ pub mod ids;
 pub mod keyspace;
 pub mod limits;
 pub mod net;
+pub mod planted;
 pub mod raft;
 pub mod rdb;
 pub mod telemetry;

@@ -1,13 +1,29 @@
-//! Seeded simulation: one partition's copies, their network and their clients in one deterministic process.
+//! Whole clusters in one deterministic process: nodes that start, join, move copies, fail and stop, under clients.
 //!
-//! Everything runs on openraft's simulated runtime: one thread, virtual time, all randomness from the seed. The same
-//! seed gives the same run, event for event. Only what Larder itself does is simulated here: groups, log, machine,
-//! proposer, leases and snapshots are the server's own code.
+//! ```text
+//! run (one seed) -> Cluster: machines --start--> Node: the server's Copies, groups, Routes, reconciler, Upkeep, Dispatcher
+//!                      |  \--- faults                 |            \--- connections of clients (client)
+//!                      |---- Directory (a model)      |---- Network: delay, loss, duplication, cuts
+//!                      \---- Judge: one file a promise (invariants), the trace
+//! ```
+//! Everything runs on [`runtime`]: one thread, virtual time, a clock for every machine, all order from the seed. The same
+//! seed is the same run, event for event.
 
-mod clients;
+mod client;
+mod cluster;
+mod directory;
+mod faults;
+mod invariants;
+mod judge;
 mod network;
-mod world;
+mod node;
+mod port;
+mod run;
+pub mod runner;
+mod runtime;
+mod statistics;
 
-pub use clients::{Run, Settings, simulate};
-pub use network::Faults;
-pub use world::World;
+pub use faults::{FAULTS, Fault};
+pub use judge::Violation;
+pub use run::{Run, simulate};
+pub use statistics::Counters;

@@ -4,27 +4,26 @@
 //! ([`Copies::order`]). A partition whose only voter is this node and which never had another copy is solo: it has no
 //! group. The first order that gives it a second copy makes it a group.
 
-use super::directory::MembershipId;
+use super::directory::{MembershipId, PartitionRecord};
 use super::orders::{Order, OrderKind, OrderReply};
 use super::routes::Routes;
-use crate::clock;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use crate::raft::BeatRuntime;
 use crate::raft::codec::Reader;
+use crate::raft::upkeep::Spawn;
 use crate::raft::{Group, GroupHost, Partition, ReshapeError, Role, Start, read_address, refusal};
 use bytes::{BufMut, Bytes, BytesMut};
+use openraft::{AsyncRuntime, Instant};
 use parking_lot::RwLock;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 /// Sends a message to all peers.
 pub type Hint = Arc<dyn Fn(&Bytes) + Send + Sync>;
-
-/// A group on tokio.
-pub type TokioGroup = Group<BeatRuntime>;
 
 /// How long copies that are added may take to catch up before the order is given up (and given again).
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(120);
@@ -51,20 +50,31 @@ pub struct Assignment {
     pub target: Vec<NodeNo>,
 }
 
-struct Slot {
-    group: RwLock<Option<Arc<TokioGroup>>>,
+impl From<&PartitionRecord> for Assignment {
+    fn from(record: &PartitionRecord) -> Self {
+        Self {
+            generation: record.generation,
+            voters: record.voters.clone(),
+            target: record.target.clone(),
+            planned: record.planned.iter().flatten().copied().collect(),
+        }
+    }
+}
+
+struct Slot<RT: AsyncRuntime> {
+    group: RwLock<Option<Arc<Group<RT>>>>,
     /// One change of a copy's life at a time.
     turn: tokio::sync::Mutex<()>,
     generation: AtomicU64,
 }
 
 /// All copies of a node.
-pub struct Copies {
+pub struct Copies<RT: AsyncRuntime = BeatRuntime> {
     me: CopyId,
     host: Arc<GroupHost>,
     routes: Arc<Routes>,
-    slots: Vec<Slot>,
-    cores: Vec<Handle>,
+    slots: Vec<Slot<RT>>,
+    cores: Vec<Spawn>,
     /// The highest term of the directory whose orders were carried out.
     directory_term: AtomicU64,
 }
@@ -72,6 +82,14 @@ pub struct Copies {
 impl Copies {
     /// The copies of the node and incarnation `me`, none yet; groups live on `cores`, in turn.
     pub fn new(me: CopyId, host: Arc<GroupHost>, routes: Arc<Routes>, cores: Vec<Handle>) -> Arc<Self> {
+        let spawn = |core: Handle| Box::new(move |task| drop(core.spawn(task))) as Spawn;
+        Self::on(me, host, routes, cores.into_iter().map(spawn).collect())
+    }
+}
+
+impl<RT: AsyncRuntime> Copies<RT> {
+    /// The same on another runtime; each of `cores` starts tasks on one of them.
+    pub fn on(me: CopyId, host: Arc<GroupHost>, routes: Arc<Routes>, cores: Vec<Spawn>) -> Arc<Self> {
         let slots = routes.partitions().iter().map(|_| Slot {
             group: RwLock::new(None),
             turn: tokio::sync::Mutex::new(()),
@@ -89,13 +107,26 @@ impl Copies {
         id.index() % self.cores.len()
     }
 
+    /// Runs `work` on the core of a partition: that is where its group's tasks live. `None` where it did not come to an end.
+    async fn on_core<T: Send + 'static>(
+        &self,
+        id: PartitionId,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (done, result) = oneshot::channel();
+        (self.cores[self.core_of(id)])(Box::pin(async move {
+            let _ = done.send(work.await);
+        }));
+        result.await.ok()
+    }
+
     /// The group of a partition, where this node holds a copy that is in one.
-    pub fn group(&self, id: PartitionId) -> Option<Arc<TokioGroup>> {
+    pub fn group(&self, id: PartitionId) -> Option<Arc<Group<RT>>> {
         self.slots.get(id.index())?.group.read().clone()
     }
 
     /// All groups.
-    pub fn groups(&self) -> Vec<Arc<TokioGroup>> {
+    pub fn groups(&self) -> Vec<Arc<Group<RT>>> {
         self.slots.iter().filter_map(|slot| slot.group.read().clone()).collect()
     }
 
@@ -154,7 +185,7 @@ impl Copies {
     }
 
     async fn start(&self, id: PartitionId, generation: u32, start: Start) {
-        let begun = Group::<BeatRuntime>::start(
+        let begun = Group::<RT>::start(
             Arc::clone(&self.host),
             Arc::clone(self.partition(id)),
             generation,
@@ -162,13 +193,13 @@ impl Copies {
             start.clone(),
         );
         // On its core: that is where its tasks live from then on.
-        match self.cores[self.core_of(id)].spawn(begun).await {
-            Ok(Ok(group)) => {
+        match self.on_core(id, begun).await {
+            Some(Ok(group)) => {
                 tracing::debug!(partition = id.0, generation, ?start, "copy started");
                 *self.slots[id.index()].group.write() = Some(group);
             }
-            Ok(Err(error)) => tracing::error!(partition = id.0, generation, error, "copy cannot be started"),
-            Err(error) => tracing::error!(partition = id.0, generation, %error, "copy cannot be started"),
+            Some(Err(error)) => tracing::error!(partition = id.0, generation, error, "copy cannot be started"),
+            None => tracing::error!(partition = id.0, generation, "copy cannot be started: its task has failed"),
         }
     }
 
@@ -216,7 +247,7 @@ impl Copies {
         let leader = group.leader();
         let asked = Arc::clone(&group);
         // On the group's core, where leases are sampled.
-        let done = self.cores[self.core_of(id)].spawn(async move {
+        let done = self.on_core(id, async move {
             match order.kind {
                 OrderKind::Reshape { expected, target, anew } => {
                     let target: BTreeSet<CopyId> = target.into_iter().collect();
@@ -228,16 +259,16 @@ impl Copies {
             }
         });
         match done.await {
-            Ok(Ok(()) | Err(ReshapeError::Unexpected)) => match group.settled() {
+            Some(Ok(()) | Err(ReshapeError::Unexpected)) => match group.settled() {
                 Some((id, voters)) => OrderReply::Settled {
                     membership: MembershipId { term: id.leader_id.term, index: id.index },
                     voters: voters.into_iter().collect(),
                 },
                 None => OrderReply::Again("a change is under way".into()),
             },
-            Ok(Err(ReshapeError::NotLeader)) => OrderReply::NotLeader(leader),
-            Ok(Err(error)) => OrderReply::Again(error.to_string()),
-            Err(error) => OrderReply::Again(error.to_string()),
+            Some(Err(ReshapeError::NotLeader)) => OrderReply::NotLeader(leader),
+            Some(Err(error)) => OrderReply::Again(error.to_string()),
+            None => OrderReply::Again("the order was given up".into()),
         }
     }
 
@@ -255,16 +286,16 @@ impl Copies {
 
     /// Starts what runs beside the groups: lease samples, log cuts, hints. `hint` sends a message to all peers.
     pub fn run(self: &Arc<Self>, hint: Hint) {
-        for (core, runtime) in self.cores.iter().enumerate() {
+        for (core, spawn) in self.cores.iter().enumerate() {
             let copies = Arc::clone(self);
-            runtime.spawn(async move { copies.sample_leases(core).await });
+            spawn(Box::pin(async move { copies.sample_leases(core).await }));
         }
         let copies = Arc::clone(self);
-        self.cores[0].spawn(async move {
+        (self.cores[0])(Box::pin(async move {
             let mut last = Bytes::new();
-            let mut told = Instant::now();
+            let mut told = RT::Instant::now();
             for turn in 0u64.. {
-                clock::beat(UPKEEP_PERIOD / 4).await;
+                RT::sleep((copies.host.until_beat)(UPKEEP_PERIOD / 4)).await;
                 let hints = copies.hints();
                 // At once where something changed, and now and then for those who missed it.
                 if hints != last || told.elapsed() > UPKEEP_PERIOD * 5 {
@@ -272,7 +303,7 @@ impl Copies {
                         hint(&hints);
                     }
                     last = hints;
-                    told = Instant::now();
+                    told = RT::Instant::now();
                 }
                 let groups = copies.groups();
                 for group in &groups {
@@ -287,14 +318,14 @@ impl Copies {
                     }
                 }
             }
-        });
+        }));
     }
 
     async fn sample_leases(self: Arc<Self>, core: usize) {
-        let mut base = (Instant::now(), clock::boot_ns());
+        let mut base = (RT::Instant::now(), (self.host.boot_ns)());
         loop {
-            clock::beat(SAMPLE_PERIOD).await;
-            let (now, boot_ns) = (Instant::now(), clock::boot_ns());
+            RT::sleep((self.host.until_beat)(SAMPLE_PERIOD)).await;
+            let (now, boot_ns) = (RT::Instant::now(), (self.host.boot_ns)());
             let drift = (boot_ns - base.1).abs_diff((now - base.0).as_nanos() as u64);
             let jumped = drift > JUMP_NS;
             if jumped {

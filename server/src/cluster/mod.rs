@@ -11,12 +11,12 @@ mod leaving;
 pub mod node;
 mod operations;
 pub mod orders;
-mod picture;
+pub mod picture;
 pub mod placement;
 mod readiness;
-mod reconciler;
+pub mod reconciler;
 pub mod routes;
 pub mod service;
-mod skew;
+pub mod skew;
 #[cfg(test)]
 mod tests;

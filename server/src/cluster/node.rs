@@ -235,11 +235,13 @@ impl ClusterNode {
         let routes = Arc::new(Routes::new(partitions, topology).with_peers(Arc::clone(&peers)));
         let room = Room::new(routes.partitions());
         let host = Arc::new(GroupHost {
+            until_beat: clock::until_beat,
             room: Arc::clone(&room),
             rpc: Arc::new(GroupLink(Arc::clone(&peers))),
             timing: Timing::default(),
             snapshot_permits: Arc::new(Semaphore::new(1)),
             wall: clock::unix_ms,
+            boot_ns: clock::boot_ns,
         });
         let copies = Copies::new(me, host, Arc::clone(&routes), config.cores);
         let node = Arc::new(Self {
@@ -319,13 +321,7 @@ impl ClusterNode {
             let state = Arc::clone(&states.borrow_and_update());
             self.peers.set_members(&members(&state));
             for (index, record) in state.partitions.iter().enumerate() {
-                let assignment = Assignment {
-                    generation: record.generation,
-                    voters: record.voters.clone(),
-                    target: record.target.clone(),
-                    planned: record.planned.iter().flatten().copied().collect(),
-                };
-                self.copies.follow(PartitionId(index as u16), &assignment).await;
+                self.copies.follow(PartitionId(index as u16), &Assignment::from(record)).await;
             }
             if states.changed().await.is_err() {
                 return;

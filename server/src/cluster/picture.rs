@@ -11,7 +11,7 @@ pub(super) fn members(state: &DirectoryState) -> Vec<(NodeNo, HostPort)> {
 }
 
 /// The picture that clients are given.
-pub(super) fn topology(
+pub fn topology(
     state: &DirectoryState,
     me: NodeNo,
     leader: &dyn Fn(PartitionId) -> Option<NodeNo>,

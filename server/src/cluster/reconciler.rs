@@ -4,14 +4,18 @@
 //! Nothing here is remembered: a new leader starts from the directory's state and the groups' answers. So every step is
 //! recorded before it is ordered (PlanVoters) and after it is done (SettlePartition), and may be repeated.
 
-use super::directory::{DirectoryCommand, DirectoryError, DirectoryState, MembershipId, PartitionRecord};
+use super::directory::{Applied, DirectoryCommand, DirectoryError, DirectoryState, MembershipId, PartitionRecord};
 use super::node::ClusterNode;
 use super::orders::{Order, OrderKind, OrderReply};
 use super::placement::{PlacementNode, leaders, place};
 use crate::clock;
 use crate::ids::{CopyId, NodeNo, PartitionId};
+use crate::planted::{Bug, planted};
 use crate::topology::NodeState;
+use futures::future::{BoxFuture, Either, select};
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,94 +26,228 @@ const MOVES_MAX: usize = 4;
 /// The membership that a partition without a group, or a generation's first copy, counts as having.
 const FIRST_MEMBERSHIP: MembershipId = MembershipId { term: 1, index: 1 };
 
+/// A node as the reconciler sees it, which runs on it.
+pub trait Conductor: Send + Sync + 'static {
+    /// Its number.
+    fn no(&self) -> NodeNo;
+
+    /// The directory's state as it is known here.
+    fn state(&self) -> Arc<DirectoryState>;
+
+    /// Resolves when the state is no longer `known`, or after `at_most`.
+    fn changed<'a>(&'a self, known: &'a Arc<DirectoryState>, at_most: Duration) -> BoxFuture<'a, ()>;
+
+    /// Whether this node leads the directory, as far as it knows.
+    fn leads(&self) -> bool;
+
+    /// The directory's voters and learners.
+    fn members(&self) -> (BTreeSet<NodeNo>, BTreeSet<NodeNo>);
+
+    /// Asks a quorum whether this node still leads the directory, and gives the term that orders carry.
+    fn confirm_leadership(&self) -> BoxFuture<'_, Result<u64, DirectoryError>>;
+
+    /// Has the directory decide.
+    fn propose(&self, command: DirectoryCommand) -> BoxFuture<'_, Result<Applied, DirectoryError>>;
+
+    /// Makes a node a member of the directory's group.
+    fn add_node(&self, no: NodeNo) -> BoxFuture<'_, Result<(), DirectoryError>>;
+
+    /// Takes a node out of it.
+    fn remove_node(&self, no: NodeNo) -> BoxFuture<'_, Result<(), DirectoryError>>;
+
+    /// Chooses its voters anew.
+    fn balance(&self, without: Option<NodeNo>) -> BoxFuture<'_, Result<(), DirectoryError>>;
+
+    /// Gives an order to a node and waits for what becomes of it.
+    fn give(&self, to: NodeNo, order: Order) -> BoxFuture<'_, OrderReply>;
+
+    /// Whether another node is linked with this one.
+    fn is_connected(&self, no: NodeNo) -> bool;
+
+    /// Who leads a partition, as last heard.
+    fn leader_of(&self, partition: PartitionId) -> Option<NodeNo>;
+
+    /// Whether a node's clock is not followed.
+    fn is_held_back(&self, no: NodeNo) -> bool;
+
+    /// Partitions whose voters are being changed on this node's orders.
+    fn work(&self) -> &Mutex<BTreeSet<PartitionId>>;
+
+    /// Boot time.
+    fn boot_ns(&self) -> u64;
+
+    /// Waits.
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()>;
+
+    /// Starts a task.
+    fn spawn(&self, task: BoxFuture<'static, ()>);
+}
+
+impl Conductor for ClusterNode {
+    fn no(&self) -> NodeNo {
+        self.me.node
+    }
+
+    fn state(&self) -> Arc<DirectoryState> {
+        self.directory.state()
+    }
+
+    fn changed<'a>(&'a self, known: &'a Arc<DirectoryState>, at_most: Duration) -> BoxFuture<'a, ()> {
+        let mut states = self.directory.subscribe();
+        Box::pin(async move {
+            let _ = tokio::time::timeout(at_most, states.wait_for(|state| !Arc::ptr_eq(state, known))).await;
+        })
+    }
+
+    fn leads(&self) -> bool {
+        self.directory.leads()
+    }
+
+    fn members(&self) -> (BTreeSet<NodeNo>, BTreeSet<NodeNo>) {
+        self.directory.members()
+    }
+
+    fn confirm_leadership(&self) -> BoxFuture<'_, Result<u64, DirectoryError>> {
+        Box::pin(self.directory.confirm_leadership())
+    }
+
+    fn propose(&self, command: DirectoryCommand) -> BoxFuture<'_, Result<Applied, DirectoryError>> {
+        Box::pin(self.directory.propose(command))
+    }
+
+    fn add_node(&self, no: NodeNo) -> BoxFuture<'_, Result<(), DirectoryError>> {
+        Box::pin(self.directory.add_node(no))
+    }
+
+    fn remove_node(&self, no: NodeNo) -> BoxFuture<'_, Result<(), DirectoryError>> {
+        Box::pin(self.directory.remove_node(no))
+    }
+
+    fn balance(&self, without: Option<NodeNo>) -> BoxFuture<'_, Result<(), DirectoryError>> {
+        Box::pin(self.directory.balance(without))
+    }
+
+    fn give(&self, to: NodeNo, order: Order) -> BoxFuture<'_, OrderReply> {
+        Box::pin(Self::give(self, to, order))
+    }
+
+    fn is_connected(&self, no: NodeNo) -> bool {
+        self.peers.is_connected(no)
+    }
+
+    fn leader_of(&self, partition: PartitionId) -> Option<NodeNo> {
+        self.routes.leader(partition)
+    }
+
+    fn is_held_back(&self, no: NodeNo) -> bool {
+        if no == self.me.node { clock::held_back_ms() > 0 } else { self.skew.lock().is_held_back(no) }
+    }
+
+    fn work(&self) -> &Mutex<BTreeSet<PartitionId>> {
+        &self.work
+    }
+
+    fn boot_ns(&self) -> u64 {
+        clock::boot_ns()
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(time))
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        tokio::spawn(task);
+    }
+}
+
 /// Runs for the life of the node; acts only while it leads the directory.
-pub(super) async fn run(node: Arc<ClusterNode>) {
-    let mut states = node.directory.subscribe();
+pub async fn run<N: Conductor>(node: Arc<N>) {
     loop {
-        if node.directory.leads() {
+        let known = node.state();
+        if node.leads() {
             match step(&node).await {
                 Ok(()) | Err(DirectoryError::NotLeader(_) | DirectoryError::Refused(_)) => {}
                 Err(error) => tracing::warn!(%error, "reconciling failed; it goes on"),
             }
         }
-        let _ = tokio::time::timeout(PERIOD, states.changed()).await;
+        node.changed(&known, PERIOD).await;
         // Changes come in flocks.
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        node.sleep(Duration::from_millis(5)).await;
     }
 }
 
-async fn step(node: &Arc<ClusterNode>) -> Result<(), DirectoryError> {
-    let state = node.directory.state();
+async fn step<N: Conductor>(node: &Arc<N>) -> Result<(), DirectoryError> {
+    let state = node.state();
     if state.cluster.is_none() {
         return Ok(());
     }
     settle_nodes(node, &state).await?;
-    set_targets(node, &node.directory.state()).await?;
-    let state = node.directory.state();
+    set_targets(node, &node.state()).await?;
+    let state = node.state();
     begin_partitions(node, &state).await?;
-    let state = node.directory.state();
+    let state = node.state();
     start_moves(node, &state).await?;
     balance_leaders(node, &state).await?;
     release_stop(node, &state).await
 }
 
 /// Moves nodes along their lives: those that joined become members, those that are empty leave.
-async fn settle_nodes(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result<(), DirectoryError> {
-    let (voters, learners) = node.directory.members();
+async fn settle_nodes<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -> Result<(), DirectoryError> {
+    let (voters, learners) = node.members();
     for record in state.nodes.values() {
         let no = record.no;
-        let here = no == node.me.node || node.peers.is_connected(no);
+        let here = no == node.no() || node.is_connected(no);
         let is_member = voters.contains(&no) || learners.contains(&no);
         match record.state {
             NodeState::Joining if here => {
                 if !is_member {
                     tracing::info!(node = no.0, "taking a node into the directory");
-                    node.directory.add_node(no).await?;
+                    node.add_node(no).await?;
                 }
-                node.directory.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Up }).await?;
+                node.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Up }).await?;
                 tracing::info!(node = no.0, "node is up");
             }
             // The directory has begun anew without it.
             NodeState::Up | NodeState::Draining if here && !is_member => {
                 tracing::info!(node = no.0, "taking a node back into the directory");
-                node.directory.add_node(no).await?;
+                node.add_node(no).await?;
             }
             NodeState::Joining | NodeState::Up => {}
             NodeState::Draining => {
                 if voters.contains(&no) && voters.len() > 1 {
-                    if no == node.me.node {
+                    if no == node.no() {
                         // Another leads the directory from here on and lets this node go.
-                        node.directory.remove_node(no).await?;
+                        node.remove_node(no).await?;
                         return Ok(());
                     }
-                    node.directory.balance(Some(no)).await?;
+                    node.balance(Some(no)).await?;
                 }
                 if !state.holds_copies(no) {
-                    node.directory.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Left }).await?;
+                    node.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Left }).await?;
                     tracing::info!(node = no.0, "node is drained");
                 }
             }
             NodeState::Down => {
-                if is_member && no != node.me.node {
-                    node.directory.remove_node(no).await?;
+                if is_member && no != node.no() {
+                    node.remove_node(no).await?;
                 }
                 if !state.holds_copies(no) {
-                    node.directory.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Left }).await?;
+                    node.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Left }).await?;
                 }
             }
             // It is kept informed, and linked, until it stops.
             NodeState::Left if !here => {
                 if is_member {
-                    node.directory.remove_node(no).await?;
+                    node.remove_node(no).await?;
                 }
-                node.directory.propose(DirectoryCommand::ForgetNode { no }).await?;
+                node.propose(DirectoryCommand::ForgetNode { no }).await?;
                 tracing::info!(node = no.0, "node has left");
             }
             NodeState::Left => {}
         }
     }
     if learners.iter().any(|no| state.nodes.get(no).is_some_and(|record| record.state == NodeState::Up)) {
-        node.directory.balance(None).await?;
+        node.balance(None).await?;
     }
     Ok(())
 }
@@ -129,24 +267,24 @@ pub(super) fn wanted_targets(state: &DirectoryState) -> Option<Vec<Vec<NodeNo>>>
 }
 
 /// Records who is to hold what, where that differs from what is recorded.
-async fn set_targets(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result<(), DirectoryError> {
+async fn set_targets<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -> Result<(), DirectoryError> {
     let Some(targets) = wanted_targets(state) else { return Ok(()) };
     if !state.partitions.iter().map(|record| &record.target).eq(&targets) {
-        node.directory.propose(DirectoryCommand::SetTarget { expected: state.target_epoch, targets }).await?;
+        node.propose(DirectoryCommand::SetTarget { expected: state.target_epoch, targets }).await?;
         tracing::info!("placement changed");
     }
     Ok(())
 }
 
 /// Gives a first copy to partitions that have none, and begins those anew that have lost their quorum for good.
-async fn begin_partitions(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result<(), DirectoryError> {
+async fn begin_partitions<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -> Result<(), DirectoryError> {
     let mut first = Vec::new();
     for (index, record) in state.partitions.iter().enumerate() {
         let partition = index as u16;
         if record.voters.is_empty() {
             let home = record.target.iter().find_map(|no| current_copy(state, *no));
             if let Some(copy) = home {
-                first.push(node.directory.propose(DirectoryCommand::SettlePartition {
+                first.push(node.propose(DirectoryCommand::SettlePartition {
                     partition,
                     generation: record.generation,
                     membership: FIRST_MEMBERSHIP,
@@ -154,13 +292,13 @@ async fn begin_partitions(node: &Arc<ClusterNode>, state: &DirectoryState) -> Re
                 }));
             }
         } else if record.membership == MembershipId::default() {
-            first.push(node.directory.propose(DirectoryCommand::SettlePartition {
+            first.push(node.propose(DirectoryCommand::SettlePartition {
                 partition,
                 generation: record.generation,
                 membership: FIRST_MEMBERSHIP,
                 voters: record.voters.clone(),
             }));
-        } else if state.has_lost_quorum(&record.voters) {
+        } else if state.has_lost_quorum(&record.voters) || seems_lost(node, record) {
             begin_anew(node, state, partition, record).await?;
         }
     }
@@ -168,13 +306,14 @@ async fn begin_partitions(node: &Arc<ClusterNode>, state: &DirectoryState) -> Re
     Ok(())
 }
 
-async fn begin_anew(
-    node: &Arc<ClusterNode>,
+async fn begin_anew<N: Conductor>(
+    node: &Arc<N>,
     state: &DirectoryState,
     partition: u16,
     record: &PartitionRecord,
 ) -> Result<(), DirectoryError> {
-    let living: BTreeSet<CopyId> = record.copies().filter(|copy| !state.is_dead(*copy)).collect();
+    let is_out = |copy: &CopyId| planted(Bug::UnreachableIsDead) && !is_here(node, copy.node);
+    let living: BTreeSet<CopyId> = record.copies().filter(|copy| !state.is_dead(*copy) && !is_out(copy)).collect();
     let generation = record.generation + 1;
     let mut best = None;
     let mut planned_seen = false;
@@ -182,7 +321,7 @@ async fn begin_anew(
         let ask = Order {
             partition: PartitionId(partition),
             generation: record.generation,
-            directory_term: node.directory.confirm_leadership().await?,
+            directory_term: node.confirm_leadership().await?,
             kind: OrderKind::Report,
         };
         let OrderReply::Report { last, voters } = node.give(copy.node, ask).await else {
@@ -196,10 +335,20 @@ async fn begin_anew(
     }
     let survivor = best.map(|(_, copy)| copy);
     let command = DirectoryCommand::StartGeneration { partition, generation, survivor, planned_unseen: !planned_seen };
-    let applied = node.directory.propose(command).await?;
+    let applied = node.propose(command).await?;
     let survivor = survivor.map(|copy| copy.node.0);
     tracing::warn!(partition, generation, survivor, ?applied, "a majority of the copies is dead: begun anew");
     Ok(())
+}
+
+fn is_here<N: Conductor>(node: &Arc<N>, no: NodeNo) -> bool {
+    no == node.no() || node.is_connected(no)
+}
+
+/// For [`Bug::UnreachableIsDead`]: whether a majority cannot be reached now.
+fn seems_lost<N: Conductor>(node: &Arc<N>, record: &PartitionRecord) -> bool {
+    let here = || record.voters.iter().filter(|copy| is_here(node, copy.node)).count();
+    planted(Bug::UnreachableIsDead) && here() <= record.voters.len() / 2
 }
 
 fn current_copy(state: &DirectoryState, no: NodeNo) -> Option<CopyId> {
@@ -214,51 +363,54 @@ fn desired(state: &DirectoryState, record: &PartitionRecord) -> BTreeSet<CopyId>
 }
 
 /// Starts a task for each partition whose voters differ from what they should be, a few at once.
-async fn start_moves(node: &Arc<ClusterNode>, state: &Arc<DirectoryState>) -> Result<(), DirectoryError> {
+async fn start_moves<N: Conductor>(node: &Arc<N>, state: &Arc<DirectoryState>) -> Result<(), DirectoryError> {
     let differs = |record: &PartitionRecord| {
         let wanted = desired(state, record);
+        let forgotten = planted(Bug::PlanIsForgotten) && record.planned.is_some();
         !wanted.is_empty()
             && !record.voters.is_empty()
+            && !forgotten
             && (record.planned.is_some() || !record.voters.iter().copied().eq(wanted.iter().copied()))
     };
     let mut waiting: Vec<PartitionId> = (0..state.partitions.len() as u16)
         .map(PartitionId)
-        .filter(|id| differs(&state.partitions[id.index()]) && !node.work.lock().contains(id))
+        .filter(|id| differs(&state.partitions[id.index()]) && !node.work().lock().contains(id))
         .collect();
     if waiting.is_empty() {
         return Ok(());
     }
     // Not always the same first: some may wait for a node that is away.
-    let turn = (clock::boot_ns() / 1_000_000_000) as usize % waiting.len();
+    let turn = (node.boot_ns() / 1_000_000_000) as usize % waiting.len();
     waiting.rotate_left(turn);
-    let term = node.directory.confirm_leadership().await?;
+    let term = node.confirm_leadership().await?;
     for id in waiting {
         {
-            let mut work = node.work.lock();
+            let mut work = node.work().lock();
             if work.len() >= MOVES_MAX {
                 break;
             }
             work.insert(id);
         }
         let node = Arc::clone(node);
-        tokio::spawn(async move {
+        let conductor = Arc::clone(&node);
+        conductor.spawn(Box::pin(async move {
             if let Err(error) = change_voters(&node, id, term).await {
                 tracing::debug!(partition = id.0, error, "voters not changed yet");
-                tokio::time::sleep(PERIOD).await;
+                node.sleep(PERIOD).await;
             }
-            node.work.lock().remove(&id);
-        });
+            node.work().lock().remove(&id);
+        }));
     }
     Ok(())
 }
 
 /// One step towards the voters that a partition should have.
-async fn change_voters(node: &Arc<ClusterNode>, id: PartitionId, term: u64) -> Result<(), String> {
-    let state = node.directory.state();
+async fn change_voters<N: Conductor>(node: &Arc<N>, id: PartitionId, term: u64) -> Result<(), String> {
+    let state = node.state();
     let Some(record) = state.partition(id) else { return Ok(()) };
     let wanted = desired(&state, record);
     let voters: BTreeSet<CopyId> = record.voters.iter().copied().collect();
-    let leader_node = match node.routes.leader(id) {
+    let leader_node = match node.leader_of(id) {
         Some(no) => no,
         None if record.voters.len() == 1 => record.voters[0].node,
         None => return Err("nobody leads the partition".into()),
@@ -299,14 +451,14 @@ async fn change_voters(node: &Arc<ClusterNode>, id: PartitionId, term: u64) -> R
         expected: record.membership,
         voters: target.clone(),
     };
-    node.directory.propose(plan).await.map_err(|error| error.to_string())?;
+    node.propose(plan).await.map_err(|error| error.to_string())?;
     tracing::info!(partition = id.0, from = nodes(&record.voters), to = nodes(&target), "changing voters");
     reshape(node, id, term, record, leader_node, target, false).await
 }
 
 /// Orders a change of voters and records what came of it.
-async fn reshape(
-    node: &Arc<ClusterNode>,
+async fn reshape<N: Conductor>(
+    node: &Arc<N>,
     id: PartitionId,
     term: u64,
     record: &PartitionRecord,
@@ -318,9 +470,9 @@ async fn reshape(
     let died = until_one_dies(node, target.clone(), anew);
     let kind = OrderKind::Reshape { expected: record.membership, target, anew };
     let order = Order { partition: id, generation: record.generation, directory_term: term, kind };
-    let reply = tokio::select! {
-        reply = node.give(leader, order) => reply,
-        () = died => return Err("a copy of the plan has died".into()),
+    let reply = match select(pin!(node.give(leader, order)), pin!(died)).await {
+        Either::Left((reply, _)) => reply,
+        Either::Right(_) => return Err("a copy of the plan has died".into()),
     };
     match reply {
         OrderReply::Settled { membership, voters } => {
@@ -333,7 +485,7 @@ async fn reshape(
                 membership,
                 voters,
             };
-            node.directory.propose(settle).await.map_err(text)?;
+            node.propose(settle).await.map_err(text)?;
             Ok(())
         }
         other => Err(format!("{other:?}")),
@@ -341,12 +493,13 @@ async fn reshape(
 }
 
 /// Resolves when one of these copies is dead; never where that does not matter.
-async fn until_one_dies(node: &Arc<ClusterNode>, copies: Vec<CopyId>, does_not_matter: bool) {
-    let mut states = node.directory.subscribe();
-    while does_not_matter || !copies.iter().any(|copy| node.directory.state().is_dead(*copy)) {
-        if states.changed().await.is_err() {
+async fn until_one_dies<N: Conductor>(node: &Arc<N>, copies: Vec<CopyId>, does_not_matter: bool) {
+    loop {
+        let state = node.state();
+        if !does_not_matter && copies.iter().any(|copy| state.is_dead(*copy)) {
             return;
         }
+        node.changed(&state, Duration::from_secs(1)).await;
     }
 }
 
@@ -356,22 +509,18 @@ fn nodes(copies: &[CopyId]) -> String {
 }
 
 /// Spreads leaders evenly over the copies, once everything else is done.
-async fn balance_leaders(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result<(), DirectoryError> {
-    if !node.work.lock().is_empty() || state.stop_permit.is_some() || state.nodes.len() < 2 {
+async fn balance_leaders<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -> Result<(), DirectoryError> {
+    if !node.work().lock().is_empty() || state.stop_permit.is_some() || state.nodes.len() < 2 {
         return Ok(());
     }
     // Nodes whose clocks cannot be followed lead nothing.
-    let held_back: BTreeSet<NodeNo> = {
-        let skew = node.skew.lock();
-        let mine = (clock::held_back_ms() > 0).then_some(node.me.node);
-        state.nodes.keys().copied().filter(|no| skew.is_held_back(*no)).chain(mine).collect()
-    };
+    let held_back: BTreeSet<NodeNo> = state.nodes.keys().copied().filter(|no| node.is_held_back(*no)).collect();
     let settled: Vec<Vec<NodeNo>> = state
         .partitions
         .iter()
         .map(|record| {
             let usable = |copy: &&CopyId| {
-                (copy.node == node.me.node || node.peers.is_connected(copy.node))
+                (copy.node == node.no() || node.is_connected(copy.node))
                     && !state.is_dead(**copy)
                     && !held_back.contains(&copy.node)
             };
@@ -379,7 +528,7 @@ async fn balance_leaders(node: &Arc<ClusterNode>, state: &DirectoryState) -> Res
         })
         .collect();
     let now: Vec<Option<NodeNo>> =
-        (0..state.partitions.len() as u16).map(|index| node.routes.leader(PartitionId(index))).collect();
+        (0..state.partitions.len() as u16).map(|index| node.leader_of(PartitionId(index))).collect();
     if now.iter().any(Option::is_none) {
         return Ok(());
     }
@@ -390,7 +539,7 @@ async fn balance_leaders(node: &Arc<ClusterNode>, state: &DirectoryState) -> Res
     let record = &state.partitions[index];
     let to = record.voters.iter().find(|copy| Some(copy.node) == wanted[index]).copied();
     if let (Some(to), Some(from)) = (to, now[index]) {
-        let directory_term = node.directory.confirm_leadership().await?;
+        let directory_term = node.confirm_leadership().await?;
         let kind = OrderKind::Transfer { to };
         let partition = PartitionId(index as u16);
         tracing::info!(%partition, from = %from, to = %to.node, "moving leadership");
@@ -400,12 +549,12 @@ async fn balance_leaders(node: &Arc<ClusterNode>, state: &DirectoryState) -> Res
 }
 
 /// Takes the stop permit back once its holder is a full member again.
-async fn release_stop(node: &Arc<ClusterNode>, state: &DirectoryState) -> Result<(), DirectoryError> {
+async fn release_stop<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -> Result<(), DirectoryError> {
     let Some(holder) = state.stop_permit else { return Ok(()) };
     let no = holder.node;
     let back = state.nodes.get(&no).is_some_and(|record| record.incarnation > holder.incarnation);
-    if back && state.is_settled(no) && (no == node.me.node || node.peers.is_connected(no)) {
-        node.directory.propose(DirectoryCommand::ReleaseStop { no }).await?;
+    if back && state.is_settled(no) && (no == node.no() || node.is_connected(no)) {
+        node.propose(DirectoryCommand::ReleaseStop { no }).await?;
         tracing::info!(node = no.0, "stop permit is free again");
     }
     Ok(())

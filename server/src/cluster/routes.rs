@@ -3,10 +3,12 @@
 use super::forwarding;
 use super::service;
 use crate::ids::{NodeNo, PartitionId};
+use crate::raft::BeatRuntime;
 use crate::raft::transport::{CallError, Peers};
 use crate::raft::{Partition, Refusal, ShareOutcome};
 use crate::topology::Topology;
 use bytes::Bytes;
+use openraft::AsyncRuntime;
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +19,7 @@ use tokio::sync::oneshot;
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a request that is out looks whether the node that it went to still leads. A node that was superseded has
 /// so long, or up to twice that, to answer all the same; one that hands leadership over answers what it has at once.
-const SUPERSEDED_CHECK: Duration = Duration::from_millis(250);
+const SUCCESSION_LOOK: Duration = Duration::from_millis(250);
 /// Longer than any node runs.
 const FOR_EVER: Duration = Duration::from_secs(20 * 365 * 86_400);
 
@@ -85,12 +87,95 @@ struct Leader {
     hint: AtomicU64,
 }
 
+impl Leader {
+    /// The term of the last hint, and the node that it names.
+    fn read(&self) -> (u32, Option<NodeNo>) {
+        let hint = self.hint.load(Ordering::Acquire);
+        ((hint >> 32) as u32, (hint as u32 != 0).then_some(NodeNo(hint as u32)))
+    }
+}
+
+/// Whether another node has come to lead a partition since something was sent to its leader.
+pub struct Succession {
+    leaders: Arc<[Leader]>,
+    partition: PartitionId,
+    to: NodeNo,
+    term: u32,
+}
+
+impl Succession {
+    /// Whether a node leads that is not the one that was asked, in a later term than then.
+    pub fn has_happened(&self) -> bool {
+        let (term, leader) = self.leaders[self.partition.index()].read();
+        term > self.term && leader.is_some_and(|leader| leader != self.to)
+    }
+
+    /// Ends once that has happened and the node that was asked had its time to answer all the same.
+    pub async fn settled<RT: AsyncRuntime>(&self) {
+        let mut seen = false;
+        loop {
+            RT::sleep(SUCCESSION_LOOK).await;
+            match self.has_happened() {
+                true if seen => return,
+                now => seen = now,
+            }
+        }
+    }
+}
+
 /// Partitions of this node, the topology, and the links to other nodes.
 pub struct Routes {
     partitions: Arc<[Arc<Partition>]>,
-    leaders: Vec<Leader>,
+    leaders: Arc<[Leader]>,
     topology: RwLock<Arc<Topology>>,
-    peers: Option<Arc<Peers>>,
+    forwarder: Option<Arc<dyn Forwarder>>,
+}
+
+/// Carries requests to other nodes' copies.
+pub trait Forwarder: Send + Sync + 'static {
+    /// Sends a request and gives the outcome to `done`: what was certainly not sent is refused as unreachable, what may have
+    /// arrived is uncertain. Once `succession` says so, `to` need not be waited for any more.
+    fn forward(
+        &self,
+        to: NodeNo,
+        request: Forward,
+        timeout: Duration,
+        succession: Succession,
+        done: oneshot::Sender<ShareOutcome>,
+    );
+}
+
+/// Over the peer links.
+struct Links(Arc<Peers>);
+
+impl Forwarder for Links {
+    fn forward(
+        &self,
+        to: NodeNo,
+        request: Forward,
+        timeout: Duration,
+        succession: Succession,
+        done: oneshot::Sender<ShareOutcome>,
+    ) {
+        let peers = Arc::clone(&self.0);
+        let service = match request.kind {
+            ForwardKind::Wait { .. } | ForwardKind::Copies { .. } | ForwardKind::Unwait { .. } => service::WAIT,
+            _ => service::FORWARD,
+        };
+        tokio::spawn(async move {
+            let body = forwarding::encode_request(&request);
+            let answer = tokio::select! {
+                biased;
+                answer = peers.call(to, service, body, timeout) => answer,
+                () = succession.settled::<BeatRuntime>() => Err(CallError::Lost),
+            };
+            let _ = done.send(match answer {
+                Ok(body) => forwarding::decode_outcome(body),
+                Err(CallError::NotSent) => ShareOutcome::Refused(Refusal::Unreachable),
+                Err(CallError::Lost | CallError::Timeout) => ShareOutcome::Uncertain,
+            });
+        });
+    }
 }
 
 impl Routes {
@@ -102,13 +187,19 @@ impl Routes {
         let partitions = partitions.into();
         assert_eq!(partitions.len(), topology.owners.len(), "one partition an owner");
         let leaders = partitions.iter().map(|_| Leader::default()).collect();
-        Self { partitions, leaders, topology: RwLock::new(Arc::new(topology)), peers: None }
+        Self { partitions, leaders, topology: RwLock::new(Arc::new(topology)), forwarder: None }
     }
 
     /// The same, with links to other nodes.
     #[must_use]
-    pub fn with_peers(mut self, peers: Arc<Peers>) -> Self {
-        self.peers = Some(peers);
+    pub fn with_peers(self, peers: Arc<Peers>) -> Self {
+        self.with_forwarder(Arc::new(Links(peers)))
+    }
+
+    /// The same, over whatever carries requests.
+    #[must_use]
+    pub fn with_forwarder(mut self, forwarder: Arc<dyn Forwarder>) -> Self {
+        self.forwarder = Some(forwarder);
         self
     }
 
@@ -134,8 +225,7 @@ impl Routes {
 
     /// The node that leads a partition, as last heard.
     pub fn leader(&self, partition: PartitionId) -> Option<NodeNo> {
-        let node = self.leaders[partition.index()].hint.load(Ordering::Acquire) as u32;
-        (node != 0).then_some(NodeNo(node))
+        self.leaders[partition.index()].read().1
     }
 
     /// Takes a hint of who leads; one of an earlier term is ignored. True where it changed anything.
@@ -154,58 +244,27 @@ impl Routes {
         self.leaders[partition.index()].hint.store(0, Ordering::Release);
     }
 
-    /// The term of the last hint of who leads, and whether it names another node than this one.
-    fn led_elsewhere(&self, partition: PartitionId, than: NodeNo) -> (u32, bool) {
-        let hint = self.leaders[partition.index()].hint.load(Ordering::Acquire);
-        ((hint >> 32) as u32, hint as u32 != 0 && hint as u32 != than.0)
-    }
-
-    /// Ends once a node leads the partition that is not `to`, in a later term than when this was called, and `to` had
-    /// its time to answer.
-    async fn superseded(&self, partition: PartitionId, to: NodeNo) {
-        let (term, _) = self.led_elsewhere(partition, to);
-        let mut seen = false;
-        loop {
-            tokio::time::sleep(SUPERSEDED_CHECK).await;
-            let (now, elsewhere) = self.led_elsewhere(partition, to);
-            match elsewhere && now > term {
-                true if seen => return,
-                now => seen = now,
-            }
-        }
+    fn succession(&self, partition: PartitionId, to: NodeNo) -> Succession {
+        let term = self.leaders[partition.index()].read().0;
+        Succession { leaders: Arc::clone(&self.leaders), partition, to, term }
     }
 
     /// Sends commands to the node that leads their partition. The outcome comes through the receiver; a receiver whose
     /// sender is gone means [`ShareOutcome::Uncertain`]. The outcome of a wait comes when that ends. A node that hangs
     /// is not waited for once another one leads.
-    pub fn forward(self: &Arc<Self>, to: NodeNo, request: Forward) -> oneshot::Receiver<ShareOutcome> {
-        let (service, timeout) = match request.kind {
+    pub fn forward(&self, to: NodeNo, request: Forward) -> oneshot::Receiver<ShareOutcome> {
+        let timeout = match request.kind {
             ForwardKind::Wait { timeout_ms, .. } | ForwardKind::Copies { timeout_ms, .. } => {
-                let wait = timeout_ms.map_or(FOR_EVER, Duration::from_millis).min(FOR_EVER);
-                (service::WAIT, wait + FORWARD_TIMEOUT)
+                timeout_ms.map_or(FOR_EVER, Duration::from_millis).min(FOR_EVER) + FORWARD_TIMEOUT
             }
-            ForwardKind::Unwait { .. } => (service::WAIT, FORWARD_TIMEOUT),
-            _ => (service::FORWARD, FORWARD_TIMEOUT),
+            _ => FORWARD_TIMEOUT,
         };
         let (done, outcome) = oneshot::channel();
-        let Some(peers) = self.peers.clone() else {
-            let _ = done.send(ShareOutcome::Refused(Refusal::Unreachable));
-            return outcome;
-        };
-        let routes = Arc::clone(self);
-        tokio::spawn(async move {
-            let body = forwarding::encode_request(&request);
-            let answer = tokio::select! {
-                biased;
-                answer = peers.call(to, service, body, timeout) => answer,
-                () = routes.superseded(request.partition, to) => Err(CallError::Lost),
-            };
-            let _ = done.send(match answer {
-                Ok(body) => forwarding::decode_outcome(body),
-                Err(CallError::NotSent) => ShareOutcome::Refused(Refusal::Unreachable),
-                Err(CallError::Lost | CallError::Timeout) => ShareOutcome::Uncertain,
-            });
-        });
+        let succession = self.succession(request.partition, to);
+        match &self.forwarder {
+            Some(forwarder) => forwarder.forward(to, request, timeout, succession, done),
+            None => drop(done.send(ShareOutcome::Refused(Refusal::Unreachable))),
+        }
         outcome
     }
 }

@@ -4,6 +4,7 @@
 //! A wait that ends with a refusal has certainly done nothing, so it begins anew at the next leader with the time that is
 //! left. One of unknown fate is answered `-UNCERTAIN`: its element may be gone.
 
+use super::Dispatcher;
 use super::conversation::Conversation;
 use super::copies::{Question, count_here};
 use super::gates::Candidate;
@@ -11,7 +12,6 @@ use super::rejection::Rejection;
 use super::route::{Failure, Patience, Settled};
 use super::run::Block;
 use super::serve::unreadable;
-use super::{Dispatcher, Moment};
 use crate::cluster::routes::{Forward, ForwardKind};
 use crate::commands::block;
 use crate::commands::blocking::{WaitFor, is_null};
@@ -166,11 +166,11 @@ struct Wait {
 impl Dispatcher {
     /// Attempts a command where its partition is led, waits there, and moves on where that changes.
     async fn see_through(self: Arc<Self>, mut wait: Wait) -> Waited {
-        let mut patience = Patience::new(wait.port);
+        let mut patience = Patience::new(wait.port, &self);
         let mut hint = None;
         let me = self.routes.topology().me;
         loop {
-            let (moment, begun) = (Moment::now(), Instant::now());
+            let (moment, begun) = (self.moment(), Instant::now());
             let (outcome, why) = match wait.partition.wait(&mut wait.wanted, moment.wall, moment.boot_ns) {
                 Begun::Done(replies) => (ShareOutcome::Applied(replies), None),
                 Begun::Waits(ticket) => {
@@ -209,9 +209,9 @@ impl Dispatcher {
                 (Refusal::NoCopy | Refusal::Unreachable, _) => None,
             };
             if begun.elapsed() >= WAITED {
-                patience = Patience::new(wait.port);
+                patience = Patience::new(wait.port, &self);
             }
-            if !patience.pause().await {
+            if !patience.pause(&self).await {
                 return (Settled::Failed(Failure::Down), None);
             }
         }
@@ -332,7 +332,7 @@ impl Dispatcher {
         let Ok(Some(mut wanted)) = Wanted::read(block.bytes.clone()) else {
             return unreadable(block.count, "a command that does not wait is to wait");
         };
-        let moment = Moment::now();
+        let moment = self.moment();
         match partition.wait(&mut wanted, moment.wall, moment.boot_ns) {
             Begun::Done(replies) => ShareOutcome::Applied(replies),
             Begun::Refused(refusal) => ShareOutcome::Refused(refusal),

@@ -21,6 +21,7 @@ use crate::commands::session::{PortKind, ReplyMode, Session};
 use crate::commands::spec::{ConnectionFn, DataFn};
 use crate::commands::{Handler, transactions};
 use crate::limits;
+use crate::planted::{Bug, planted};
 use bytes::Bytes;
 use futures::future::{BoxFuture, join_all};
 use larder_protocol::{Args, CommandBatch, ReplyBuffer, Slot};
@@ -72,6 +73,7 @@ impl Conversation {
         let dice = dispatcher.next_seed();
         let meter = Meter::new(Arc::clone(&dispatcher.stats));
         let databases = dispatcher.node.settings().live().databases();
+        let moment = dispatcher.moment();
         Self {
             dispatcher,
             session,
@@ -79,7 +81,7 @@ impl Conversation {
             transaction: None,
             watch: None,
             meter,
-            moment: Moment::now(),
+            moment,
             ahead: Ahead::default(),
             parked: None,
             databases,
@@ -113,7 +115,9 @@ impl Conversation {
     ///
     /// Call it right after the bytes of the batch were read: the leases of its reads count from now.
     pub async fn execute(&mut self, input: &[u8], batch: &CommandBatch, from: usize, out: &mut ReplyBuffer) -> usize {
-        self.moment = Moment::now();
+        if !planted(Bug::LeaseByCachedClock) {
+            self.moment = self.dispatcher.moment();
+        }
         self.ahead.clear();
         let mut at = from;
         while at < batch.len() && !self.closing && self.parked.is_none() && out.len() < limits::OUTPUT_BATCH_BYTES_MAX {
@@ -370,7 +374,7 @@ impl Conversation {
 
     /// After a wait, leases count anew.
     pub(super) fn resume(&mut self) {
-        self.moment = Moment::now();
+        self.moment = self.dispatcher.moment();
     }
 
     /// Sends the batch's shares off, waits for what becomes of them, and puts the replies into their places.

@@ -154,7 +154,7 @@ impl Dispatcher {
     }
 
     async fn ask_leader(self: &Arc<Self>, partition: &Arc<Partition>, question: Question) -> Result<i64, Failure> {
-        let mut patience = Patience::new(PortKind::Client);
+        let mut patience = Patience::new(PortKind::Client, self);
         let mut hint = None;
         let me = self.routes.topology().me;
         loop {
@@ -174,7 +174,7 @@ impl Dispatcher {
                 // A question has no effect: it is asked anew.
                 ShareOutcome::Refused(_) | ShareOutcome::Uncertain | ShareOutcome::Dirty => None,
             };
-            if !patience.pause().await {
+            if !patience.pause(self).await {
                 return Err(Failure::Down);
             }
         }

@@ -36,15 +36,17 @@ pub use conversation::Conversation;
 pub use lookup::{Entry, Lookup, Unknown};
 pub use rejection::Rejection;
 
-use crate::clock::{self, UnixMs};
+use crate::clock::{self, Clocks, UnixMs};
 use crate::cluster::routes::Routes;
 use crate::commands::port::NodePort;
 use crate::raft::Partition;
 use crate::telemetry::Stats;
 use blocking::RemoteWaits;
+use futures::future::BoxFuture;
 use serve::RemoteWatches;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Decides whether a command that may need memory is carried out.
 pub trait MemoryGate: Send + Sync + 'static {
@@ -74,7 +76,12 @@ pub struct Dispatcher {
     /// Numbers of the waits at other nodes.
     waits: AtomicU64,
     seeds: AtomicU64,
+    clocks: Clocks,
+    sleep: Sleep,
 }
+
+/// Waits.
+pub type Sleep = Box<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl Dispatcher {
     /// A dispatcher of the partitions in `routes`, counting into `stats`.
@@ -84,7 +91,21 @@ impl Dispatcher {
         memory: Arc<dyn MemoryGate>,
         stats: Arc<Stats>,
     ) -> Arc<Self> {
-        let seeds = AtomicU64::new(clock::boot_ns() ^ u64::from(std::process::id()) << 40);
+        let seed = clock::boot_ns() ^ u64::from(std::process::id()) << 40;
+        let sleep = Box::new(|time| Box::pin(tokio::time::sleep(time)) as BoxFuture<'static, ()>);
+        Self::with_clocks(routes, node, memory, stats, seed, Clocks::default(), sleep)
+    }
+
+    /// The same by other clocks, and with other dice.
+    pub fn with_clocks(
+        routes: Arc<Routes>,
+        node: Arc<dyn NodePort>,
+        memory: Arc<dyn MemoryGate>,
+        stats: Arc<Stats>,
+        seed: u64,
+        clocks: Clocks,
+        sleep: Sleep,
+    ) -> Arc<Self> {
         Arc::new(Self {
             routes,
             node,
@@ -93,7 +114,9 @@ impl Dispatcher {
             remote_watches: RemoteWatches::default(),
             remote_waits: RemoteWaits::default(),
             waits: AtomicU64::new(0),
-            seeds,
+            seeds: AtomicU64::new(seed),
+            clocks,
+            sleep,
         })
     }
 
@@ -129,8 +152,9 @@ struct Moment {
     boot_ns: u64,
 }
 
-impl Moment {
-    fn now() -> Self {
-        Self { wall: clock::unix_ms(), boot_ns: clock::boot_ns() }
+impl Dispatcher {
+    /// This moment.
+    fn moment(&self) -> Moment {
+        Moment { wall: (self.clocks.unix_ms)(), boot_ns: (self.clocks.boot_ns)() }
     }
 }

@@ -7,14 +7,16 @@ use super::rejection::Rejection;
 use super::run::{Block, Sent};
 use super::{Dispatcher, Moment};
 use crate::cluster::routes::{Forward, ForwardKind};
+use crate::commands::block::{self, BlockReader};
 use crate::commands::session::PortKind;
 use crate::ids::{NodeNo, PartitionId};
+use crate::planted::{Bug, planted};
 use crate::raft::{Partition, Refusal, Replies, Role, ShareOutcome};
+use bytes::BytesMut;
 use larder_protocol::{Args, ReplyBuffer, Slot};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long a command looks for a leader on the client port.
 const CLIENT_PORT_PATIENCE: Duration = Duration::from_secs(5);
@@ -27,25 +29,26 @@ const BACKOFF_MAX: Duration = Duration::from_millis(50);
 
 /// How long, and how often, a command looks for a leader.
 pub(super) struct Patience {
-    deadline: Instant,
+    /// In boot time.
+    deadline_ns: u64,
     backoff: Duration,
 }
 
 impl Patience {
-    pub fn new(port: PortKind) -> Self {
+    pub fn new(port: PortKind, dispatcher: &Dispatcher) -> Self {
         let patience = match port {
             PortKind::Client => CLIENT_PORT_PATIENCE,
             PortKind::Cluster => CLUSTER_PORT_PATIENCE,
         };
-        Self { deadline: Instant::now() + patience, backoff: BACKOFF_MIN }
+        Self { deadline_ns: dispatcher.moment().boot_ns + patience.as_nanos() as u64, backoff: BACKOFF_MIN }
     }
 
     /// Waits a little longer than the last time; false where the time is over.
-    pub async fn pause(&mut self) -> bool {
-        if Instant::now() >= self.deadline {
+    pub async fn pause(&mut self, dispatcher: &Dispatcher) -> bool {
+        if dispatcher.moment().boot_ns >= self.deadline_ns {
             return false;
         }
-        tokio::time::sleep(self.backoff).await;
+        (dispatcher.sleep)(self.backoff).await;
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
         true
     }
@@ -126,7 +129,7 @@ impl Dispatcher {
             return settled;
         }
         let partition = Arc::clone(&errand.partition);
-        match self.deliver(&Errand { partition, block: rest, port: errand.port }, Moment::now()).await {
+        match self.deliver(&Errand { partition, block: rest, port: errand.port }, self.moment()).await {
             Settled::Applied(replies) => Settled::Applied(fill_in(&replies, &refused)),
             settled => settled,
         }
@@ -134,7 +137,7 @@ impl Dispatcher {
 
     /// Waits for what was sent, and routes it anew while it is refused and time is left.
     async fn settle(&self, errand: &Errand, mut sent: Sent) -> Settled {
-        let mut patience = Patience::new(errand.port);
+        let mut patience = Patience::new(errand.port, self);
         loop {
             let refusal = match sent.outcome().await {
                 ShareOutcome::Applied(replies) if replies.len() == errand.block.count as usize => {
@@ -142,7 +145,9 @@ impl Dispatcher {
                 }
                 // Fewer replies than commands: carried out, but what came of it is lost.
                 ShareOutcome::Applied(_) => return Settled::Failed(Failure::Uncertain),
-                ShareOutcome::Uncertain if errand.block.writes => return Settled::Failed(Failure::Uncertain),
+                ShareOutcome::Uncertain if errand.block.writes && !planted(Bug::UncertainIsSentAgain) => {
+                    return Settled::Failed(Failure::Uncertain);
+                }
                 // Reads have no effect: lost with their link or their leader, they are asked anew.
                 ShareOutcome::Uncertain => Refusal::Unreachable,
                 ShareOutcome::Dirty => return Settled::Dirty,
@@ -156,12 +161,41 @@ impl Dispatcher {
                 (Refusal::NotLeader(leader), _) => leader,
                 (Refusal::NoCopy | Refusal::Unreachable, _) => None,
             };
-            if !patience.pause().await {
+            if !patience.pause(self).await {
                 return Settled::Failed(Failure::Down);
             }
+            if planted(Bug::ReroutedOvertakes) && errand.block.count > 1 {
+                return self.deliver_backwards(errand).await;
+            }
             // The lease counts from here: what was read before the wait is too old.
-            sent = self.send(errand, hint, Moment::now());
+            sent = self.send(errand, hint, self.moment());
         }
+    }
+
+    /// For [`Bug::ReroutedOvertakes`]: the commands one by one, the last one first.
+    async fn deliver_backwards(&self, errand: &Errand) -> Settled {
+        let (mut blocks, mut replies) = (Vec::new(), Vec::new());
+        let mut reader = BlockReader::new(&errand.block.bytes);
+        while let Ok(Some(command)) = reader.next_command() {
+            let mut bytes = BytesMut::new();
+            block::encode(&mut bytes, command.spec, command.options, command.args);
+            blocks.extend(Block::inspect(bytes.freeze()));
+        }
+        for block in blocks.into_iter().rev() {
+            let errand = Errand { partition: Arc::clone(&errand.partition), block, port: errand.port };
+            match Box::pin(self.deliver(&errand, self.moment())).await {
+                Settled::Applied(one) => replies.push(one),
+                _ => return Settled::Failed(Failure::Uncertain),
+            }
+        }
+        let mut all = Replies::default();
+        let mut out = ReplyBuffer::default();
+        for one in replies.iter().rev() {
+            out.raw(one.get(0));
+            all.ends.push(out.len() as u32);
+        }
+        all.bytes = out.take();
+        Settled::Applied(all)
     }
 
     /// The error for a command on `slot` that failed so.

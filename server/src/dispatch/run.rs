@@ -6,6 +6,7 @@ use crate::commands::block::{self, BlockError, BlockReader};
 use crate::commands::spec::DataFn;
 use crate::commands::{Context, Handler};
 use crate::ids::NodeNo;
+use crate::planted::{Bug, planted};
 use crate::raft::{Partition, PartitionGuard, Refusal, Replies, Role, Share, ShareOutcome};
 use bytes::{Bytes, BytesMut};
 use larder_protocol::{Args, Flags, ReplyBuffer};
@@ -113,7 +114,8 @@ pub(super) fn answers_alone(role: Role, partition: &Partition, writes: bool, mom
     match role {
         Role::Solo => true,
         Role::Leader => !writes && partition.lease_holds(moment.boot_ns),
-        Role::Follower(_) | Role::Absent => false,
+        Role::Follower(_) => planted(Bug::FollowerReads) && !writes,
+        Role::Absent => false,
     }
 }
 

@@ -38,7 +38,7 @@ impl Dispatcher {
         count: u32,
         from: NodeNo,
     ) -> ShareOutcome {
-        let moment = Moment::now();
+        let moment = self.moment();
         let Some(partition) = self.routes.partitions().get(partition.index()).cloned() else {
             return ShareOutcome::Refused(Refusal::NoCopy);
         };
@@ -91,7 +91,7 @@ impl Dispatcher {
                 Err(NotHere::Role(_)) => return ShareOutcome::Refused(Refusal::NoCopy),
                 Err(NotHere::Due) => {
                     pauses += 1;
-                    tokio::time::sleep(REAP_PAUSE).await;
+                    (self.sleep)(REAP_PAUSE).await;
                 }
             }
         }
@@ -117,7 +117,7 @@ impl Dispatcher {
             return Err(NotHere::Role(Role::Absent));
         }
         let keys = (command.options.database, command.args.from(1));
-        let (result, watched) = match self.watch_here(partition, keys, before, Moment::now().wall, even_due) {
+        let (result, watched) = match self.watch_here(partition, keys, before, self.moment().wall, even_due) {
             Ok(watched) => (Ok(()), Some(watched)),
             Err((why, before)) => (Err(why), before),
         };

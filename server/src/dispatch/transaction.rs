@@ -12,7 +12,6 @@ use super::rejection::Rejection;
 use super::route::{Errand, Failure, Patience, Settled};
 use super::run::{self, Block, Sent, answers_alone};
 use super::watch::{NotHere, Place, REAP_PAUSE, REAP_PAUSES_MAX, Watch, Watched};
-use crate::clock;
 use crate::cluster::routes::{Forward, ForwardKind};
 use crate::commands::block::CommandOptions;
 use crate::commands::connection::select::SELECT;
@@ -379,7 +378,7 @@ impl Conversation {
     /// The first WATCH: at whichever node leads.
     async fn watch_somewhere(&self, slot: Slot, candidate: &Candidate<'_>) -> Result<Place, Rejection> {
         let partition = self.dispatcher.routes.partition_of(slot);
-        let mut patience = Patience::new(self.session.port);
+        let mut patience = Patience::new(self.session.port, &self.dispatcher);
         loop {
             let role = match self.watch_patiently(slot, candidate.args.from(1), None).await {
                 Ok(watched) => return Ok(Place::Here(watched)),
@@ -396,7 +395,7 @@ impl Conversation {
                 }
                 (None, _) => {}
             }
-            if !patience.pause().await {
+            if !patience.pause(&self.dispatcher).await {
                 return Err(Rejection::Down);
             }
         }
@@ -415,7 +414,7 @@ impl Conversation {
                 partition,
                 (self.session.database, keys),
                 watched,
-                clock::unix_ms(),
+                self.dispatcher.moment().wall,
                 even_due,
             ) {
                 Ok(watched) => return Ok(watched),
@@ -427,7 +426,7 @@ impl Conversation {
                 }
                 Err((NotHere::Due, before)) => watched = before,
             }
-            tokio::time::sleep(REAP_PAUSE).await;
+            (self.dispatcher.sleep)(REAP_PAUSE).await;
         }
         Err(Role::Absent)
     }

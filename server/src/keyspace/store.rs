@@ -14,6 +14,7 @@ use super::watch::Watches;
 use super::{Deadline, EvictionOrder, EvictionPolicy, HashSeed, ItemRef, LfuParameters, ValueRef, Victim, WatchToken};
 use crate::clock::{Tick, UnixMs};
 use crate::ids::DatabaseNo;
+use crate::planted::{Bug, planted};
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 use std::hash::Hasher;
@@ -128,11 +129,13 @@ impl Keyspace {
     #[inline]
     pub fn get_hashed(&mut self, hash: u64, key: &[u8], now: UnixMs, touch: Option<Tick>) -> Option<ItemRef<'_>> {
         let (_, at) = self.items.find(hash, key)?;
-        if self.items.heap.is_due(at, now) {
+        if self.items.heap.is_due(at, now) && !planted(Bug::DueIsShown) {
             return None;
         }
         let last_access = self.items.heap.last_access(at);
-        if let Some(tick) = touch {
+        if let Some(tick) = touch
+            && !planted(Bug::ReadDoesNotTouch)
+        {
             self.tick = tick;
             self.items.touch(at, tick);
         }
@@ -232,7 +235,9 @@ impl Keyspace {
     /// Writes an item that is about to change to the view.
     #[inline]
     pub(super) fn preserve(&mut self, hash: u64, at: Ref) {
-        if let Some(view) = &mut self.view {
+        if let Some(view) = &mut self.view
+            && !planted(Bug::SnapshotMissesPreImage)
+        {
             view.before_change(hash, &self.items, at);
         }
     }

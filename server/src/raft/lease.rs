@@ -9,6 +9,7 @@ use super::machine::Machine;
 use super::network::GroupRaft;
 use super::partition::Partition;
 use super::types::{GroupTypes, LeaderId};
+use crate::planted::{Bug, planted};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{AsyncRuntime, Instant};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -45,7 +46,8 @@ impl LeaseSampler {
 
     /// Whether there may be no lease in `term` now.
     pub(super) fn is_barred(&self, term: u64) -> bool {
-        self.held.load(Ordering::SeqCst) > 0 || term <= self.barred_term.load(Ordering::SeqCst)
+        let barred = self.held.load(Ordering::SeqCst) > 0 || term <= self.barred_term.load(Ordering::SeqCst);
+        barred && !planted(Bug::LeaseDuringTransfer)
     }
 
     /// The end of the lease in boot time, or 0 where there is none.
@@ -57,15 +59,16 @@ impl LeaseSampler {
         boot_ns: u64,
         jumped: bool,
     ) -> u64 {
-        if jumped {
+        if jumped && !planted(Bug::LeaseIgnoresSuspension) {
             self.jumped_ns.store(boot_ns, Ordering::Release);
         }
         let Ok(leader) = raft.as_leader() else { return 0 };
         let leader_id: LeaderId = *leader.leader_id();
-        if self.is_barred(leader_id.term) || !applied_own_entry(partition, leader_id) {
+        let applied = planted(Bug::LeaseBeforeOwnEntry) || applied_own_entry(partition, leader_id);
+        if self.is_barred(leader_id.term) || !applied {
             return 0;
         }
-        let span_ns = timing.election_ms.1 * 800_000;
+        let span_ns = timing.election_ms.1 * if planted(Bug::LeaseTooLong) { 2_500_000 } else { 800_000 };
         let acked_ns = match leader.last_quorum_acked() {
             Some(at) => boot_ns.saturating_sub(at.elapsed().as_nanos() as u64),
             // Nobody to acknowledge: the only voter is its own quorum.

@@ -7,10 +7,11 @@ use super::ahead::Ahead;
 use super::partition::{Partition, PartitionState};
 use super::share::Replies;
 use super::types::{Applied, Entry, GroupTypes, LogId, Mutations, Payload, SnapshotMeta, StoredMembership};
-use crate::clock;
+use crate::clock::{self, Tick, UnixMs};
 use crate::commands::Handler;
 use crate::commands::block::{BlockError, BlockReader};
 use crate::keyspace::Keyspace;
+use crate::planted::{Bug, planted};
 use bytes::BytesMut;
 use futures::{Stream, TryStreamExt};
 use larder_protocol::ReplyBuffer;
@@ -26,8 +27,8 @@ pub enum SnapshotData {
     Marker,
     /// On the sender: the items as they were when the view was opened.
     View(View),
-    /// On the receiver: the items that arrived.
-    Staged(Box<Keyspace>),
+    /// On the receiver: the items that arrived, and the partition's clock at their instant.
+    Staged(Box<Keyspace>, UnixMs),
     /// Another view of this partition is being sent; ask again.
     Busy,
 }
@@ -35,13 +36,25 @@ pub enum SnapshotData {
 /// An open view of a partition's keyspace. Closed when dropped.
 pub struct View {
     partition: Arc<Partition>,
+    /// The partition's clock at its instant: what later entries make of deadlines depends on it.
+    clock: UnixMs,
+    /// For [`Bug::SnapshotOfAnotherInstant`].
+    opened: bool,
 }
 
 impl View {
+    /// The partition's clock at its instant.
+    pub fn clock(&self) -> UnixMs {
+        self.clock
+    }
+
     /// Appends about `bytes` of encoded items to `out` and says whether more follow. `None` where the backlog of
     /// pre-images has passed `backlog_max` bytes: the transfer has to start again.
     pub fn read(&mut self, bytes: usize, backlog_max: usize, out: &mut BytesMut) -> Option<bool> {
         let mut state = self.partition.lock();
+        if planted(Bug::SnapshotOfAnotherInstant) && !std::mem::replace(&mut self.opened, true) {
+            state.keyspace.open_view();
+        }
         if state.keyspace.view_backlog_bytes() > backlog_max {
             return None;
         }
@@ -63,14 +76,16 @@ impl Drop for View {
 #[derive(Clone)]
 pub struct Machine {
     partition: Arc<Partition>,
+    /// The wall clock: for the recency of what a snapshot brings, which copies need not agree on.
+    wall: fn() -> UnixMs,
     /// Lives as long as any clone does: tells when openraft has let go of the last one.
     alive: Arc<()>,
 }
 
 impl Machine {
     /// The state machine that applies to `partition`.
-    pub fn new(partition: Arc<Partition>) -> Self {
-        Self { partition, alive: Arc::default() }
+    pub fn new(partition: Arc<Partition>, wall: fn() -> UnixMs) -> Self {
+        Self { partition, wall, alive: Arc::default() }
     }
 
     /// Dead once no clone of this machine can apply anything any more.
@@ -106,6 +121,10 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
         S: Stream<Item = io::Result<EntryResponder<GroupTypes<RT>>>> + Unpin + OptionalSend,
     {
         while let Some((entry, responder)) = entries.try_next().await? {
+            if planted(Bug::DeadlineByOwnClock) {
+                let mut state = self.partition.lock();
+                state.clock = state.clock.max((self.wall)());
+            }
             let applied = self.partition.apply(&entry, responder.is_some()).map_err(|error| {
                 tracing::error!(partition = self.partition.id().0, index = entry.log_id.index, %error, "entry cannot be applied");
                 io::Error::new(io::ErrorKind::InvalidData, error)
@@ -122,10 +141,10 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
-        let SnapshotData::Staged(keyspace) = snapshot else {
+        let SnapshotData::Staged(keyspace, clock) = snapshot else {
             return Err(io::Error::other("only a received snapshot can be installed"));
         };
-        let old = self.partition.install(meta, *keyspace);
+        let old = self.partition.install(meta, *keyspace, clock, clock::tick_of((self.wall)()));
         // A big keyspace takes long to drop: not on the reactor.
         std::thread::spawn(move || drop(old));
         Ok(())
@@ -143,10 +162,13 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
         if state.view_index.is_some() {
             return Ok(Some(Snapshot { meta, snapshot: SnapshotData::Busy }));
         }
-        state.keyspace.open_view();
+        if !planted(Bug::SnapshotOfAnotherInstant) {
+            state.keyspace.open_view();
+        }
         state.view_index = Some(state.applied.map_or(0, |id| id.index));
+        let clock = state.clock;
         drop(state);
-        let view = View { partition: Arc::clone(&self.partition) };
+        let view = View { partition: Arc::clone(&self.partition), clock, opened: false };
         Ok(Some(Snapshot { meta, snapshot: SnapshotData::View(view) }))
     }
 }
@@ -179,12 +201,15 @@ impl Partition {
     }
 
     /// Takes over a received snapshot and returns the keyspace that it replaces.
-    fn install(&self, meta: &SnapshotMeta, mut keyspace: Keyspace) -> Keyspace {
-        keyspace.sort_recency(clock::tick_of(clock::unix_ms()));
+    fn install(&self, meta: &SnapshotMeta, mut keyspace: Keyspace, clock: UnixMs, now: Tick) -> Keyspace {
+        keyspace.sort_recency(now);
         let mut state = self.lock();
         keyspace.succeed(&state.keyspace);
         state.applied = meta.last_log_id;
         state.membership = meta.last_membership.clone();
+        if !planted(Bug::SnapshotWithoutClock) {
+            state.clock = clock;
+        }
         state.keyspace.abandon_watches();
         let old = std::mem::replace(&mut state.keyspace, keyspace);
         state.expect_again();

@@ -4,13 +4,15 @@
 //! payload`. A copy of another generation or incarnation refuses: it is not the one that was meant.
 
 use super::codec::{Malformed, Reader, WriteMessage};
+use super::group::GroupHost;
 use super::log::entry_bytes;
 use super::machine::{Machine, SnapshotData, View};
 use super::partition::Partition;
 use super::stream_append;
 use super::types::{GroupTypes, LeaderId, SnapshotMeta, Vote};
-use crate::clock;
+use crate::clock::UnixMs;
 use crate::ids::{CopyId, NodeNo, PartitionId};
+use crate::planted::{Bug, planted};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::Stream;
 use futures::future::{BoxFuture, Either, select};
@@ -124,7 +126,7 @@ impl Address {
 
 /// Makes the clients of one copy.
 pub(super) struct Network<RT> {
-    rpc: Arc<dyn GroupRpc>,
+    host: Arc<GroupHost>,
     partition: Arc<Partition>,
     generation: u32,
     me: CopyId,
@@ -132,15 +134,15 @@ pub(super) struct Network<RT> {
 }
 
 impl<RT> Network<RT> {
-    pub(super) fn new(rpc: Arc<dyn GroupRpc>, partition: Arc<Partition>, generation: u32, me: CopyId) -> Self {
-        Self { rpc, partition, generation, me, runtime: PhantomData }
+    pub(super) fn new(host: Arc<GroupHost>, partition: Arc<Partition>, generation: u32, me: CopyId) -> Self {
+        Self { host, partition, generation, me, runtime: PhantomData }
     }
 
     fn client(&self, target: u64, patient: bool) -> CopyClient<RT> {
         let to = CopyId::unpack(target);
         let address = Address { partition: self.partition.id(), generation: self.generation, from: self.me, to };
         let partition = Arc::clone(&self.partition);
-        CopyClient { rpc: Arc::clone(&self.rpc), partition, address, patient, transfer: 0, runtime: PhantomData }
+        CopyClient { host: Arc::clone(&self.host), partition, address, patient, transfer: 0, runtime: PhantomData }
     }
 }
 
@@ -158,7 +160,7 @@ impl<RT: AsyncRuntime> RaftNetworkFactory<GroupTypes<RT>> for Network<RT> {
 
 /// Speaks to one other copy.
 pub(super) struct CopyClient<RT> {
-    rpc: Arc<dyn GroupRpc>,
+    host: Arc<GroupHost>,
     partition: Arc<Partition>,
     address: Address,
     /// Its messages are heartbeats. The lease counts from the instant at which openraft decided on one, which is before
@@ -206,9 +208,8 @@ impl<RT: AsyncRuntime> CopyClient<RT> {
         let mut body = BytesMut::with_capacity(bytes);
         self.address.write(&mut body, kind);
         write(&mut body);
-        let (to, body) = (self.address.to.node, body.freeze());
-        let answer =
-            if self.patient { self.rpc.call_patiently(to, body, timeout) } else { self.rpc.call(to, body, timeout) };
+        let (rpc, to, body) = (&self.host.rpc, self.address.to.node, body.freeze());
+        let answer = if self.patient { rpc.call_patiently(to, body, timeout) } else { rpc.call(to, body, timeout) };
         let answer = answer.await.map_err(unreachable)?;
         let mut answer = Reader(answer);
         match answer.u8() {
@@ -229,6 +230,7 @@ impl<RT: AsyncRuntime> CopyClient<RT> {
             out.put_u64_le(transfer);
             out.put_vote(&vote);
             out.put_snapshot_meta(&meta);
+            out.put_u64_le(view.clock());
         })
         .await?;
         let mut number = 0u32;
@@ -270,10 +272,14 @@ impl<RT: AsyncRuntime> RaftNetworkV2<GroupTypes<RT>> for CopyClient<RT> {
     ) -> Rpc<RT, AppendEntriesResponse<GroupTypes<RT>>> {
         let bytes = 256 + request.entries.iter().map(entry_bytes).sum::<usize>();
         let put = |out: &mut BytesMut| out.put_append_request(&request);
-        let mut answer = self.call_long(Kind::Append, option.hard_ttl(), bytes, put).await?;
+        let answer = self.call_long(Kind::Append, option.hard_ttl(), bytes, put).await;
+        if planted(Bug::ApplyBeforeCommit) && answer.is_err() {
+            return Ok(AppendEntriesResponse::Success);
+        }
+        let mut answer = answer?;
         let response = answer.append_response().map_err(unreachable)?;
         let free = answer.u64().map_err(unreachable)?;
-        self.partition.hear_free_bytes(self.address.to.node, free, clock::boot_ns());
+        self.partition.hear_free_bytes(self.address.to.node, free, (self.host.boot_ns)());
         Ok(response)
     }
 
@@ -351,6 +357,8 @@ struct Incoming {
     from: CopyId,
     vote: Vote,
     meta: SnapshotMeta,
+    /// The partition's clock at the snapshot's instant.
+    clock: UnixMs,
     next: u32,
     keyspace: Box<crate::keyspace::Keyspace>,
     /// Held while it arrives: one incoming snapshot a node at a time.
@@ -373,10 +381,11 @@ impl Receiver {
         let transfer = reader.u64()?;
         let vote = reader.vote()?;
         let meta = reader.snapshot_meta()?;
+        let clock = reader.u64()?;
         self.incoming = None;
         let Ok(permit) = Arc::clone(permits).try_acquire_owned() else { return Ok(false) };
         let keyspace = Box::new(crate::keyspace::Keyspace::new(seed));
-        self.incoming = Some(Incoming { transfer, from, vote, meta, next: 0, keyspace, _permit: permit });
+        self.incoming = Some(Incoming { transfer, from, vote, meta, clock, next: 0, keyspace, _permit: permit });
         Ok(true)
     }
 
@@ -406,7 +415,8 @@ impl Receiver {
             .incoming
             .take_if(|incoming| (incoming.transfer, incoming.from, incoming.next) == (transfer, from, pieces));
         Ok(whole.map(|incoming| {
-            (incoming.vote, Snapshot { meta: incoming.meta, snapshot: SnapshotData::Staged(incoming.keyspace) })
+            let snapshot = SnapshotData::Staged(incoming.keyspace, incoming.clock);
+            (incoming.vote, Snapshot { meta: incoming.meta, snapshot })
         }))
     }
 

@@ -11,7 +11,8 @@ use super::partition::Partition;
 use super::room::Room;
 use super::share::{Refusal, Share, ShareOutcome};
 use super::types::{self, GroupTypes, Mutations, ShareResponder};
-use crate::clock::{self, UnixMs};
+use crate::clock::UnixMs;
+use crate::planted::{Bug, planted};
 use crossbeam::queue::SegQueue;
 use openraft::{AsyncRuntime, Instant, Raft};
 use std::collections::VecDeque;
@@ -101,6 +102,7 @@ pub(super) struct Proposer<RT: AsyncRuntime> {
     pub inbox: Arc<Inbox>,
     pub room: Arc<Room>,
     pub wall: fn() -> UnixMs,
+    pub boot_ns: fn() -> u64,
     pub seed: u64,
 }
 
@@ -162,9 +164,18 @@ impl Draft {
     }
 }
 
+/// For [`Bug::AnswerBeforeQuorum`]: what a share of one SET will be answered.
+fn answer_too_early(block: &[u8]) -> Option<super::share::Replies> {
+    let mut reader = crate::commands::block::BlockReader::new(block);
+    let is_set = reader.next_command().ok()??.spec.name == "set";
+    let more = reader.next_command().ok()?.is_some();
+    let bytes = bytes::Bytes::from_static(b"+OK\r\n");
+    (is_set && !more).then(|| super::share::Replies { ends: [bytes.len() as u32].into_iter().collect(), bytes })
+}
+
 /// Proposes until the inbox is closed.
 pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
-    let Proposer { raft, partition, inbox, room, wall, seed } = proposer;
+    let Proposer { raft, partition, inbox, room, wall, boot_ns, seed } = proposer;
     let mut clock = EntryClock { last: 0, at: RT::Instant::now() };
     let mut number = 0u64;
     let mut waiting = VecDeque::new();
@@ -194,7 +205,7 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
             let cost = draft.cost();
             if !draft.grows() {
                 room.take_anyway(cost);
-            } else if room.take(&partition, cost, clock::boot_ns()) {
+            } else if room.take(&partition, cost, boot_ns()) {
                 starved = None;
             } else if room.may_be_freed() && starved.get_or_insert_with(RT::Instant::now).elapsed() < ROOM_PATIENCE {
                 draft.undo(&mut waiting);
@@ -207,13 +218,24 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
             number += 1;
             inbox.in_flight.fetch_add(1, Ordering::AcqRel);
             let applied_clock = partition.lock().clock;
-            let (blocks, done) = types::split(draft.shares);
+            let (blocks, mut done) = types::split(draft.shares);
+            if planted(Bug::AnswerBeforeQuorum) {
+                let replies = blocks.iter().map(|block| answer_too_early(block)).collect::<Vec<_>>();
+                for (done, replies) in done.iter_mut().zip(replies) {
+                    if let Some(replies) = replies {
+                        let early = std::mem::replace(done, tokio::sync::oneshot::channel().0);
+                        let _ = early.send(ShareOutcome::Applied(replies));
+                    }
+                }
+            }
             let mutations =
                 Mutations { clock: clock.next(applied_clock, wall()), seed: seed ^ number, expects, blocks };
             let finished = {
                 let (inbox, room) = (Arc::clone(&inbox), Arc::clone(&room));
                 move || {
-                    room.give_back(cost);
+                    if !planted(Bug::RoomIsNotGivenBack) {
+                        room.give_back(cost);
+                    }
                     inbox.in_flight.fetch_sub(1, Ordering::AcqRel);
                     inbox.wake.notify_one();
                 }

@@ -130,7 +130,7 @@ impl Room {
     }
 
     /// Resolves when somebody asked for evictions.
-    pub(super) async fn pressed(&self) {
+    pub async fn pressed(&self) {
         self.pressed.notified().await;
     }
 

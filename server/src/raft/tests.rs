@@ -54,10 +54,12 @@ pub(super) async fn start(wire: &Arc<Wire>, me: CopyId, partition: Arc<Partition
     // Far away, so that nothing is evicted; but there is one.
     room.set_limit_bytes(1 << 40);
     let host = Arc::new(GroupHost {
+        until_beat: clock::until_beat,
         rpc: Arc::new(Port(Arc::downgrade(wire))),
         timing: Timing::default(),
         snapshot_permits: Arc::new(Semaphore::new(1)),
         wall: clock::unix_ms,
+        boot_ns: clock::boot_ns,
         room,
     });
     let group = Group::start(host, partition, 1, me, how).await.expect("a copy starts");

@@ -6,6 +6,7 @@ use super::runtime::BeatRuntime;
 use super::share::{Refusal, Replies, Share, ShareOutcome};
 use crate::clock::UnixMs;
 use crate::ids::{CopyId, NodeNo};
+use crate::planted::{Bug, planted};
 use bytes::Bytes;
 use openraft::errors::{ClientWriteError, ForwardToLeader};
 use openraft::impls::{BoxedErrorSource, InlineBatch, leader_id_adv};
@@ -172,6 +173,10 @@ impl<RT: AsyncRuntime, T: OptionalSend + 'static> Responder<GroupTypes<RT>, T> f
                 let leader = leader_of(forward);
                 self.answer_all(|| ShareOutcome::Refused(Refusal::NotLeader(leader)));
             }
+            _ if planted(Bug::LostIsAnsweredOk) => self.answer_all(|| {
+                let bytes = Bytes::from_static(b"+OK\r\n");
+                ShareOutcome::Applied(Replies { ends: [bytes.len() as u32].into_iter().collect(), bytes })
+            }),
             // Appended and then cut off or purged: another leader may have committed it.
             _ => self.answer_all(|| ShareOutcome::Uncertain),
         }

@@ -6,14 +6,16 @@
 use super::partition::{Partition, PartitionGuard, Role};
 use super::room::Room;
 use super::share::{Share, ShareOutcome};
-use crate::clock::{self, Tick, UnixMs};
+use crate::clock::{Clocks, Tick, UnixMs};
 use crate::commands::block::{self, CommandOptions};
 use crate::commands::maintenance;
 use crate::commands::spec::CommandSpec;
 use crate::ids::DatabaseNo;
 use crate::keyspace::{EvictionOrder, EvictionPolicy, LfuParameters, Reaped};
+use crate::planted::{Bug, planted};
 use crate::telemetry::Stats;
 use bytes::BytesMut;
+use futures::future::BoxFuture;
 use larder_protocol::Args;
 use parking_lot::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,19 +26,28 @@ use tokio::sync::oneshot;
 /// Items handled under one hold of a partition's lock.
 const SLICE_ITEMS: usize = 64;
 
+/// How long a partition that refused is left alone.
+const REFUSED_REST_NS: u64 = 10_000_000;
+
 /// Keeps a node's partitions in order.
 pub struct Upkeep {
     partitions: Arc<[Arc<Partition>]>,
     /// Partitions with an entry of ours in flight.
     busy: Vec<AtomicBool>,
+    /// Boot time until which nothing is proposed to a partition, since it was refused; 0 where it was not.
+    rest_until_ns: Vec<AtomicU64>,
     policy: RwLock<(EvictionPolicy, LfuParameters)>,
     /// Which partitions are sampled.
     dice: AtomicU64,
     room: Arc<Room>,
     stats: Arc<Stats>,
-    runtime: tokio::runtime::Handle,
+    clocks: Clocks,
+    spawn: Spawn,
     this: Weak<Self>,
 }
+
+/// Starts a task that runs by itself.
+pub type Spawn = Box<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
 
 /// Whether a write may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,14 +68,27 @@ impl Upkeep {
         stats: Arc<Stats>,
         runtime: tokio::runtime::Handle,
     ) -> Arc<Self> {
+        Self::with_clocks(partitions, room, stats, Clocks::default(), Box::new(move |task| drop(runtime.spawn(task))))
+    }
+
+    /// The same by other clocks, and with tasks that `spawn` starts.
+    pub fn with_clocks(
+        partitions: Arc<[Arc<Partition>]>,
+        room: Arc<Room>,
+        stats: Arc<Stats>,
+        clocks: Clocks,
+        spawn: Spawn,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             busy: partitions.iter().map(|_| AtomicBool::new(false)).collect(),
+            rest_until_ns: partitions.iter().map(|_| AtomicU64::new(0)).collect(),
             partitions,
             policy: RwLock::default(),
             dice: AtomicU64::new(0),
             room,
             stats,
-            runtime,
+            clocks,
+            spawn,
             this: Weak::clone(this),
         })
     }
@@ -107,7 +131,7 @@ impl Upkeep {
         if limit == 0 {
             return Admission::Room;
         }
-        if self.room.shortfall_bytes(clock::boot_ns()) == 0 {
+        if self.room.shortfall_bytes((self.clocks.boot_ns)()) == 0 {
             return Admission::Room;
         }
         let pending = self.evict();
@@ -135,11 +159,11 @@ impl Upkeep {
     /// Evicts from partitions by chance, the larger the likelier: items are spread over them by their hash, so the worst
     /// of a sample of one is as good as that of all.
     fn evict_samples(&self, policy: EvictionPolicy) -> bool {
-        let mut pending = self.busy.iter().any(|busy| busy.load(Ordering::Acquire));
+        let mut pending = (0..self.busy.len()).any(|index| self.is_busy(index));
         let mut proposed = 0;
         let mut weights: Vec<usize> = self.partitions.iter().map(|partition| partition.memory_bytes()).collect();
         loop {
-            let short = self.room.shortfall_bytes(clock::boot_ns()).saturating_sub(proposed);
+            let short = self.room.shortfall_bytes((self.clocks.boot_ns)()).saturating_sub(proposed);
             let total: usize = weights.iter().sum();
             if short == 0 || total == 0 {
                 return pending;
@@ -151,7 +175,7 @@ impl Upkeep {
                 here
             });
             let Some(index) = index else { return pending };
-            let Evicted { keys, in_flight } = match self.busy[index].load(Ordering::Acquire) {
+            let Evicted { keys, in_flight } = match self.is_busy(index) {
                 true => Evicted::default(),
                 false => self.evict_from(index, policy, None, short),
             };
@@ -165,11 +189,11 @@ impl Upkeep {
 
     /// Evicts what is first in order over all of them.
     fn evict_in_order(&self, policy: EvictionPolicy) -> bool {
-        let mut pending = self.busy.iter().any(|busy| busy.load(Ordering::Acquire));
+        let mut pending = (0..self.busy.len()).any(|index| self.is_busy(index));
         // What is proposed frees memory only when it is applied.
         let mut proposed = 0;
         loop {
-            let short = self.room.shortfall_bytes(clock::boot_ns()).saturating_sub(proposed);
+            let short = self.room.shortfall_bytes((self.clocks.boot_ns)()).saturating_sub(proposed);
             if short == 0 {
                 return pending;
             }
@@ -177,11 +201,11 @@ impl Upkeep {
             let mut best: Option<(Rank, usize)> = None;
             let mut second: Option<Rank> = None;
             for (index, partition) in self.partitions.iter().enumerate() {
-                if self.busy[index].load(Ordering::Acquire) {
+                if self.is_busy(index) {
                     continue;
                 }
                 let mut state = partition.lock();
-                if !matches!(state.role, Role::Solo | Role::Leader) {
+                if !evicts_here(state.role) {
                     continue;
                 }
                 let Some(rank) = first_rank(&mut state, policy) else { continue };
@@ -208,7 +232,7 @@ impl Upkeep {
     fn evict_from(&self, index: usize, policy: EvictionPolicy, until: Option<Rank>, excess: usize) -> Evicted {
         let partition = &self.partitions[index];
         let mut state = partition.lock();
-        if !matches!(state.role, Role::Solo | Role::Leader) {
+        if !evicts_here(state.role) {
             return Evicted::default();
         }
         let mut keys: Vec<(DatabaseNo, Vec<u8>)> = Vec::new();
@@ -226,7 +250,8 @@ impl Upkeep {
             true
         });
         match state.role {
-            Role::Solo => {
+            // A follower only where that fault is planted.
+            Role::Solo | Role::Follower(_) => {
                 let mut remove = |(database, key): &(DatabaseNo, Vec<u8>)| {
                     state.keyspace.select(*database);
                     state.keyspace.remove(key)
@@ -243,6 +268,18 @@ impl Upkeep {
                 evicted
             }
         }
+    }
+
+    /// Whether something is on its way to a partition, or will be after a rest.
+    fn is_busy(&self, index: usize) -> bool {
+        let rest_until_ns = &self.rest_until_ns[index];
+        let rests = |until_ns| (self.clocks.boot_ns)() < until_ns;
+        match rest_until_ns.load(Ordering::Acquire) {
+            0 => {}
+            until_ns if rests(until_ns) => return true,
+            _ => rest_until_ns.store(0, Ordering::Release),
+        }
+        self.busy[index].load(Ordering::Acquire)
     }
 
     /// Proposes internal mutations on `keys`, one a database; the partition counts as busy until their fate is known.
@@ -265,8 +302,10 @@ impl Upkeep {
         self.busy[index].store(true, Ordering::Release);
         self.partitions[index].propose_first(Share { block: out.freeze(), count, grows: false, watch: None, done });
         let Some(this) = self.this.upgrade() else { return };
-        self.runtime.spawn(async move {
-            if let Ok(ShareOutcome::Applied(replies)) = outcome.await {
+        (self.spawn)(Box::pin(async move {
+            let outcome = outcome.await;
+            let applied = matches!(outcome, Ok(ShareOutcome::Applied(_)));
+            if let Ok(ShareOutcome::Applied(replies)) = outcome {
                 for reply in 0..replies.len() {
                     // Integers: how many items were removed, and, by REAP, how many fields of others.
                     let mut removed = integers(replies.get(reply));
@@ -281,30 +320,40 @@ impl Upkeep {
                     }
                 }
             }
+            if !applied && !planted(Bug::RefusedIsRetriedAtOnce) {
+                // A leader that is cut off, or hands over, refuses at once: it would be proposed again and again.
+                this.rest_until_ns[index].store((this.clocks.boot_ns)() + REFUSED_REST_NS, Ordering::Release);
+            }
             this.busy[index].store(false, Ordering::Release);
             this.room.press();
-        });
+        }));
     }
 
     /// Reaps what is due, and evicts what a lowered limit asks for, until dropped.
     pub async fn run(self: Arc<Self>) {
         loop {
-            let mut more = self.reap();
-            if self.limit_bytes() > 0 {
-                more |= self.admit() == Admission::Wait;
-            }
+            let more = self.look();
             // Ten times a second; with a backlog, again after the connections had their turn.
             let pause = if more { Duration::from_millis(1) } else { Duration::from_millis(100) };
             let _ = tokio::time::timeout(pause, self.room.pressed()).await;
         }
     }
 
+    /// Reaps and evicts once; true where there is more to do.
+    pub fn look(&self) -> bool {
+        let mut more = self.reap();
+        if self.limit_bytes() > 0 {
+            more |= self.admit() == Admission::Wait;
+        }
+        more
+    }
+
     /// Reaps a slice of every partition; true where more is due.
     fn reap(&self) -> bool {
-        let now = clock::unix_ms();
+        let now = (self.clocks.unix_ms)();
         let mut more = false;
         for (index, partition) in self.partitions.iter().enumerate() {
-            if self.busy[index].load(Ordering::Acquire) {
+            if self.is_busy(index) {
                 continue;
             }
             let mut state = partition.lock();
@@ -335,6 +384,11 @@ impl Upkeep {
         }
         more
     }
+}
+
+/// Whether this node evicts from a copy in that role.
+fn evicts_here(role: Role) -> bool {
+    matches!(role, Role::Solo | Role::Leader) || planted(Bug::FollowerEvicts) && matches!(role, Role::Follower(_))
 }
 
 /// What one look at a partition led to.

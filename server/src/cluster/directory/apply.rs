@@ -3,6 +3,7 @@
 use super::command::{Applied, DirectoryCommand, DirectoryResponse, Refused, Registration};
 use super::state::{Cluster, ClusterId, DirectoryState, MembershipId, NodeRecord, PartitionRecord, Settings, quorum};
 use crate::ids::{CopyId, NodeNo};
+use crate::planted::{Bug, planted};
 use crate::topology::NodeState;
 use std::collections::BTreeSet;
 
@@ -244,14 +245,17 @@ impl DirectoryState {
         }
         let planned_may_decide =
             record.planned.as_ref().is_some_and(|planned| !planned_unseen && !self.has_lost_quorum(planned));
-        if record.voters.is_empty() || !self.has_lost_quorum(&record.voters) || planned_may_decide {
+        let lost = self.has_lost_quorum(&record.voters) || planted(Bug::UnreachableIsDead);
+        if record.voters.is_empty() || !lost || planned_may_decide {
             return Err(Refused::QuorumLives(partition));
         }
         let living: BTreeSet<CopyId> = record.copies().filter(|copy| !self.is_dead(*copy)).collect();
         let bad = |reason: &str| Refused::BadCopies { partition, reason: reason.to_owned() };
         match survivor {
-            Some(copy) if !living.contains(&copy) => return Err(bad("the survivor is no living copy")),
-            None if !living.is_empty() => return Err(bad("a copy lives")),
+            Some(copy) if !living.contains(&copy) && !planted(Bug::UnreachableIsDead) => {
+                return Err(bad("the survivor is no living copy"));
+            }
+            None if !living.is_empty() && !planted(Bug::UnreachableIsDead) => return Err(bad("a copy lives")),
             _ => {}
         }
         // Every answered write is on a quorum: where the dead are fewer, one of the living has it, and the survivor is the
@@ -275,7 +279,9 @@ impl DirectoryState {
         }
         match self.stop_permit {
             Some(holder) if holder == copy => return Ok(Applied::Done),
-            Some(holder) if holder.node != copy.node => return Err(Refused::StopPermitHeld(holder.node)),
+            Some(holder) if holder.node != copy.node && !planted(Bug::SecondStopPermit) => {
+                return Err(Refused::StopPermitHeld(holder.node));
+            }
             _ => {}
         }
         let is_member = |node: &&NodeRecord| !matches!(node.state, NodeState::Down | NodeState::Left);

@@ -65,6 +65,10 @@ pub struct GroupHost {
     pub snapshot_permits: Arc<Semaphore>,
     /// The wall clock.
     pub wall: fn() -> UnixMs,
+    /// Boot time, in nanoseconds: as for the leases.
+    pub boot_ns: fn() -> u64,
+    /// How long a loop waits that looks at something every so often ([`crate::clock::until_beat`]).
+    pub until_beat: fn(Duration) -> Duration,
     /// The node's memory.
     pub room: Arc<Room>,
 }
@@ -125,9 +129,9 @@ impl<RT: AsyncRuntime> Group<RT> {
             Start::Empty => MemoryLog::new(partition.log_account()),
             Start::Alone => Self::begin_alone(&partition, me).await,
         };
-        let machine = Machine::new(Arc::clone(&partition));
+        let machine = Machine::new(Arc::clone(&partition), host.wall);
         let life = machine.life();
-        let network = Network::<RT>::new(Arc::clone(&host.rpc), Arc::clone(&partition), generation, me);
+        let network = Network::<RT>::new(Arc::clone(&host), Arc::clone(&partition), generation, me);
         let config = config(partition.id(), host.timing)?;
         let raft = Raft::new(me.pack(), config, network, log.clone(), machine).await.map_err(|e| e.to_string())?;
         let inbox = Arc::new(Inbox::default());
@@ -157,6 +161,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             inbox: Arc::clone(&group.inbox),
             room: Arc::clone(&group.host.room),
             wall: group.host.wall,
+            boot_ns: group.host.boot_ns,
             seed,
         };
         drop(RT::spawn(proposer::run(proposer)));
