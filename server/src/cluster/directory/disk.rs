@@ -55,7 +55,19 @@ impl Disk {
     /// Opens or creates the file in the data directory.
     pub(super) fn open(data_dir: &Path) -> Result<(Self, Closed), DataDirError> {
         let path = path(data_dir);
-        let database = open_database(&path)?;
+        let database = open_database(&path, |builder| builder.create(&path))?;
+        Self::on(database).map_err(|error| DataDirError::from_io(data_dir, error))
+    }
+
+    /// The same over a backend of redb's instead of a file.
+    #[cfg(test)]
+    pub(super) fn open_backend(backend: impl redb::StorageBackend) -> Result<(Self, Closed), DataDirError> {
+        let path = Path::new(FILE_NAME);
+        let database = open_database(path, |builder| builder.create_with_backend(backend))?;
+        Self::on(database).map_err(|error| DataDirError::from_io(path, error))
+    }
+
+    fn on(database: Database) -> io::Result<(Self, Closed)> {
         let (jobs, todo) = mpsc::channel::<Job>();
         let (closing, closed) = oneshot::channel();
         let work = move || {
@@ -65,10 +77,7 @@ impl Disk {
             drop(database);
             closing.send(()).ok();
         };
-        std::thread::Builder::new()
-            .name("directory-disk".to_owned())
-            .spawn(work)
-            .map_err(|error| DataDirError::from_io(data_dir, error))?;
+        std::thread::Builder::new().name("directory-disk".to_owned()).spawn(work)?;
         Ok((Self { jobs, revoked: Arc::default() }, Closed(closed)))
     }
 
@@ -163,11 +172,14 @@ fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(FILE_NAME)
 }
 
-fn open_database(path: &Path) -> Result<Database, DataDirError> {
+fn open_database(
+    path: &Path,
+    create: impl FnOnce(&redb::Builder) -> Result<Database, DatabaseError>,
+) -> Result<Database, DataDirError> {
     let at = || path.to_owned();
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
-    let database = builder.create(path).map_err(|error| match error {
+    let database = create(&builder).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => DataDirError::InUse { path: at() },
         DatabaseError::UpgradeRequired(version) => {
             DataDirError::OtherVersion { path: at(), found: format!("redb file format {version}") }

@@ -16,6 +16,8 @@
 mod apply;
 mod command;
 mod disk;
+#[cfg(test)]
+mod disk_faults;
 mod generation;
 mod group;
 #[cfg(test)]
