@@ -313,6 +313,27 @@ impl Peers {
     }
 }
 
+/// The bodies of the messages that a link reads off `wire`, which arrives in pieces of `piece` bytes, up to what breaks the format.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn frames_of(wire: &[u8], piece: usize) -> Vec<Bytes> {
+    let (mut buffer, mut inbox, mut bodies) = (bytes::BytesMut::new(), bulk::Inbox::default(), Vec::new());
+    for piece in wire.chunks(piece) {
+        buffer.extend_from_slice(piece);
+        loop {
+            match frame::read(&mut buffer) {
+                Ok(Some(frame)) if frame.kind == frame::FrameType::Part => match inbox.take(frame.id, frame.body) {
+                    Ok(whole) => bodies.extend(whole.map(|whole| whole.body)),
+                    Err(frame::MalformedFrame) => return bodies,
+                },
+                Ok(Some(frame)) => bodies.push(frame.body),
+                Ok(None) => break,
+                Err(frame::MalformedFrame) => return bodies,
+            }
+        }
+    }
+    bodies
+}
+
 /// How long a message may take to be sent.
 fn transfer_time(body: &Bytes) -> Duration {
     Duration::from_millis((body.len() / BYTES_PER_MS) as u64)
