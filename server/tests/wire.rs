@@ -10,6 +10,8 @@ mod connection;
 mod forward;
 #[path = "wire/harness.rs"]
 mod harness;
+#[path = "wire/hostile.rs"]
+mod hostile;
 #[path = "wire/partitions.rs"]
 mod partitions;
 #[path = "wire/pipeline.rs"]

@@ -8,8 +8,9 @@ use super::share::Replies;
 use super::types::{Applied, Entry, GroupTypes, LogId, Mutations, Payload, SnapshotMeta, StoredMembership};
 use crate::clock;
 use crate::commands::block::{BlockError, BlockReader};
-use crate::commands::{Context, Handler};
+use crate::commands::{CommandError, Context, Handler};
 use crate::keyspace::Keyspace;
+use crate::limits::REPLY_BYTES_MAX;
 use bytes::BytesMut;
 use futures::{Stream, TryStreamExt};
 use larder_protocol::ReplyBuffer;
@@ -207,7 +208,7 @@ impl PartitionState {
         let mut number = 0;
         for block in &mutations.blocks {
             let mut share: SmallVec<[u32; 4]> = SmallVec::new();
-            let start = out.len() as u32;
+            let start = out.len();
             let mut reader = BlockReader::new(block);
             while let Some(command) = reader.next_command()? {
                 number += 1;
@@ -215,8 +216,9 @@ impl PartitionState {
                     &command.spec.handler
                 else {
                     if reply {
+                        out.bound(REPLY_BYTES_MAX.saturating_sub(out.len() - start));
                         self.read_in_entry(&command, mix(mutations.seed.wrapping_add(number)), &mut out);
-                        share.push(out.len() as u32 - start);
+                        share.push((out.len() - start) as u32);
                     }
                     continue;
                 };
@@ -231,12 +233,17 @@ impl PartitionState {
                     hits: 0,
                     misses: 0,
                 };
-                if let Err(error) = run(&mut context, command.args, &mut out) {
+                out.bound(REPLY_BYTES_MAX.saturating_sub(length - start));
+                let mut result = run(&mut context, command.args, &mut out);
+                if out.unbound() && result.is_ok() {
+                    result = Err(CommandError::ReplyTooLong);
+                }
+                if let Err(error) = result {
                     out.truncate(length);
                     out.error(&error.to_string());
                 }
                 if reply {
-                    share.push(out.len() as u32 - start);
+                    share.push((out.len() - start) as u32);
                 } else {
                     out.truncate(length);
                 }
@@ -249,8 +256,8 @@ impl PartitionState {
         Ok(Applied(
             ends.into_iter()
                 .map(|(start, ends)| {
-                    let end = start + ends.last().copied().unwrap_or(0);
-                    Some(Replies { bytes: bytes.slice(start as usize..end as usize), ends })
+                    let end = start + ends.last().copied().unwrap_or(0) as usize;
+                    Some(Replies { bytes: bytes.slice(start..end), ends })
                 })
                 .collect(),
         ))
@@ -268,7 +275,11 @@ impl PartitionState {
             return;
         };
         let mut context = self.context(now, !command.options.no_touch, seed);
-        if let Err(error) = run(&mut context, command.args, out) {
+        let mut result = run(&mut context, command.args, out);
+        if out.unbound() && result.is_ok() {
+            result = Err(CommandError::ReplyTooLong);
+        }
+        if let Err(error) = result {
             out.truncate(length);
             out.error(&error.to_string());
         }
