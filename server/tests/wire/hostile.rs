@@ -67,6 +67,32 @@ fn half_a_command_holds_what_was_sent_of_it() {
 }
 
 #[test]
+fn idle_connections_give_back_their_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    // Both ends are of this process, and other tests need some, too.
+    let connections = (most / 4).min(2000) as usize;
+    let node = Node::start(&[]);
+    let descriptors = || std::fs::read_dir("/proc/self/fd").expect("/proc").count();
+    let before = descriptors();
+    for _ in 0..3 {
+        let wires: Vec<Wire> = (0..connections)
+            .map(|_| {
+                let mut wire = node.connect();
+                wire.ask(b"get a\r\n", b"$-1\r\n");
+                wire
+            })
+            .collect();
+        assert_eq!(node.node.clients().len(), connections);
+        drop(wires);
+        until("they are gone", || node.node.clients().is_empty());
+    }
+    until("descriptors are given back", || descriptors() < before + connections / 2);
+}
+
+#[test]
 fn a_client_that_sends_without_reading_is_made_to_wait() {
     let node = Node::start(&[]);
     let mut wire = node.connect();

@@ -73,6 +73,10 @@ const SCRIPTS: &[&[u8]] = &[
     b"set a 1\r\n*x\r\nget a\r\n",
     b"*1\r\n$x\r\n",
     b"get \"a\r\n",
+    b"blpop nosuch -1\r\nblpop nosuch nan\r\nblpop nosuch x\r\nblpop nosuch \"\"\r\nblpop nosuch 1e400\r\nblmove a b left right -1e-9\r\nbzmpop -0.1 1 a min\r\nblmpop x 1 a left\r\n",
+    b"blpop nosuch 1e18\r\n",
+    b"blpop nosuch 9223372036854775807\r\n",
+    b"blpop nosuch inf\r\n",
     b"*-5\r\nget a\r\n*2\r\n$3\r\nget\r\n$1\r\na\r\n",
 ];
 
@@ -88,7 +92,7 @@ const AT_THE_EDGES: &[&str] = &[
     "setex e ~ v", "psetex e ~ v", "getex e ex ~", "getex e px ~", "xrange x ~ +", "xrange x - ~", "xrange x (~ +", "xrange x - + count ~", "xread count ~ streams x 0", "xread streams x ~",
     "xadd x2 ~ f v", "xadd x3 ~-~ f v", "xtrim x maxlen ~", "xpending x g - + ~", "georadius g 15 37 ~ km", "georadius g ~ 37 200 km", "georadius g 15 ~ 200 km", "georadius g 15 37 200 km count ~",
     "geosearch g fromlonlat 15 37 byradius ~ km", "geosearch g fromlonlat 15 37 bybox ~ ~ km", "geoadd g2 ~ ~ m", "lcs s s minmatchlen ~ idx", "sort l limit ~ ~ alpha", "sort l limit 0 ~ alpha",
-    "restore k ~ abc", "blpop nosuch nosuch2 -~", "client kill id ~", "echo ~", "del e n c h",
+    "restore k ~ abc", "client kill id ~", "echo ~", "del e n c h",
 ];
 const EDGES: &[&str] = &[
     "-9223372036854775808",
