@@ -36,6 +36,7 @@ pub(super) fn run(input: &[u8]) {
         }
         step(&mut source, &mut bench, &mut model);
     }
+    model.forget_due(bench.now);
     for (key, (value, _)) in &model.0 {
         assert_eq!(ask(&mut bench, &[b"GET", key]), bulk(Some(value)));
     }
