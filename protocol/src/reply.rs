@@ -79,9 +79,9 @@ impl ReplyBuffer {
         self.bytes.truncate(length);
     }
 
-    /// From now on takes no more than `bytes` more: what does not fit is left out, and [`ReplyBuffer::unbound`] says so. A
-    /// command whose reply is a multiple of what it was sent (MGET of one key, again and again) so takes no more memory
-    /// than that, whoever carries it out. Errors and nulls are written all the same.
+    /// From now on takes no more than `bytes` more: what does not fit is left out, and [`ReplyBuffer::unbound`] says
+    /// so. A command whose reply is a multiple of what it was sent (MGET of one key, again and again) so takes no more
+    /// memory than that, whoever carries it out. Errors and nulls are written all the same.
     pub fn bound(&mut self, bytes: usize) {
         self.length_max = self.bytes.len().saturating_add(bytes);
         self.exceeded = false;

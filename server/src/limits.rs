@@ -18,9 +18,10 @@ pub const TRANSACTION_BYTES_MAX: usize = 1 << 30;
 pub const TRANSACTION_COMMAND_BYTES: usize = 32;
 /// See [`TRANSACTION_COMMAND_BYTES`].
 pub const TRANSACTION_ARGUMENT_BYTES: usize = 8;
-/// Longest reply of a command, and of all commands of a transaction. One that is longer gives way to an error, since what a client asks for must not be able to take all memory (Redis has no such limit, but for
+/// Longest reply of a command, and of all commands of a transaction. One that is longer gives way to an error, since
+/// what a client asks for must not be able to take all memory (Redis has no such limit, but for
 /// `client-output-buffer-limit`).
 pub const REPLY_BYTES_MAX: usize = 1 << 30;
-/// Most elements that one step of SCAN, HSCAN, SSCAN or ZSCAN visits, whatever COUNT says, which Redis documents as a hint: nobody
-/// else gets at the partition meanwhile.
+/// Most elements that one step of SCAN, HSCAN, SSCAN or ZSCAN visits, whatever COUNT says, which Redis documents as a
+/// hint: nobody else gets at the partition meanwhile.
 pub const SCAN_COUNT_MAX: usize = 10_000;

@@ -1,5 +1,6 @@
-//! What Larder is made of: licences of everything that is linked, and where `unsafe` may stand. Reads files and cargo's own
-//! metadata; needs no network and no tool beside cargo. `deny.toml` has the rules, and cargo-deny checks more of them.
+//! What Larder is made of: licences of everything that is linked, and where `unsafe` may stand. Reads files and cargo's
+//! own metadata; needs no network and no tool beside cargo. `deny.toml` has the rules, and cargo-deny checks more of
+//! them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! The targets of `larder::fuzzing` under libFuzzer; which one, `LARDER_FUZZ_TARGET` says. `./run` builds and starts it.
+//! The targets of `larder::fuzzing` under libFuzzer; which one, `LARDER_FUZZ_TARGET` says. `./run` builds and starts
+//! it.
 #![no_main]
 
 use std::sync::LazyLock;

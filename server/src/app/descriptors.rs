@@ -1,9 +1,11 @@
-//! File descriptors: a connection takes one, and so do peers, the directory and the listeners, which clients must not starve.
+//! File descriptors: a connection takes one, and so do peers, the directory and the listeners, which clients must not
+//! starve.
 
 use crate::config::Settings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that are not for clients: links and handshakes of peers, the HTTP port, the directory's file, what cores wait with.
+/// Descriptors that are not for clients: links and handshakes of peers, the HTTP port, the directory's file, what cores
+/// wait with.
 const RESERVED: u64 = 448;
 /// Clients that are let in however few descriptors there are.
 const CLIENTS_MIN: u64 = 1;

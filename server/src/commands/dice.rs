@@ -56,7 +56,8 @@ pub(super) enum Sample {
     Places(Vec<usize>),
 }
 
-/// Longest sample with repetitions: a reply must end before memory does, and nobody else gets at the partition meanwhile.
+/// Longest sample with repetitions: a reply must end before memory does, and nobody else gets at the partition
+/// meanwhile.
 const REPEATS_MAX: u64 = 1 << 24;
 
 impl Sample {

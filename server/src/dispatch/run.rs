@@ -97,7 +97,8 @@ pub(super) struct Ran {
     pub misses: u64,
 }
 
-/// Runs one command; an error takes the place of whatever was written of its reply, and of one that is longer than `room`.
+/// Runs one command; an error takes the place of whatever was written of its reply, and of one that is longer than
+/// `room`.
 pub(super) fn run_one(
     run: DataFn,
     mut context: Context<'_>,

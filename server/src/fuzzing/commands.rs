@@ -1,6 +1,6 @@
-//! Sequences of commands against a keyspace. Whatever they are: nothing panics, every command gives one well-formed reply, every
-//! structure agrees with the others and the memory account with what adding up gives, the same sequence on another keyspace gives
-//! the same replies and the same items, and a snapshot carries all of it.
+//! Sequences of commands against a keyspace. Whatever they are: nothing panics, every command gives one well-formed
+//! reply, every structure agrees with the others and the memory account with what adding up gives, the same sequence on
+//! another keyspace gives the same replies and the same items, and a snapshot carries all of it.
 
 use super::reply;
 use super::shapes::SHAPES;

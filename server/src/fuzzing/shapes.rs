@@ -1,6 +1,6 @@
-//! What commands look like: `K` a key, `F` a field or member, `V` a value, `I` an integer, `N` a floating point number, `S` the id of
-//! a stream's entry, `R` the bound of a range, `D` a payload of DUMP; `[a|b c]` one of these or none, `*` repeats the word or the
-//! group before it. The fuzzer departs from them, too.
+//! What commands look like: `K` a key, `F` a field or member, `V` a value, `I` an integer, `N` a floating point number,
+//! `S` the id of a stream's entry, `R` the bound of a range, `D` a payload of DUMP; `[a|b c]` one of these or none, `*`
+//! repeats the word or the group before it. The fuzzer departs from them, too.
 
 /// One line a command; those that are missing are called with words at random.
 #[rustfmt::skip]

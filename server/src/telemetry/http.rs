@@ -1,7 +1,7 @@
 //! The HTTP port: `/metrics`, `/healthz`, `/readyz`.
 //!
-//! Where `http-token` is set, all but the two that orchestrators ask want it, as `Authorization: Bearer TOKEN` or as the password
-//! of HTTP's basic authentication.
+//! Where `http-token` is set, all but the two that orchestrators ask want it, as `Authorization: Bearer TOKEN` or as
+//! the password of HTTP's basic authentication.
 //!
 //! HTTP parsing is hyper's: it is the parser that tokio's own ecosystem keeps and fuzzes, and with only its http1 and
 //! server parts it adds a handful of small crates. A hand-written parser would have to be as careful with bytes from

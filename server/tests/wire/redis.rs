@@ -77,7 +77,8 @@ const SCRIPTS: &[&[u8]] = &[
     b"*-5\r\nget a\r\n*2\r\n$3\r\nget\r\n$1\r\na\r\n",
 ];
 
-/// Commands into which each of [`EDGES`] goes where `~` stands; `^` is nothing. What is asked of keys that exist is asked first.
+/// Commands into which each of [`EDGES`] goes where `~` stands; `^` is nothing. What is asked of keys that exist is
+/// asked first.
 #[rustfmt::skip]
 const AT_THE_EDGES: &[&str] = &[
     "getrange s ~ -1", "getrange s 0 ~", "substr s ~ ~", "getbit s ~", "bitcount s ~ ~", "bitcount s 0 ~ bit", "bitpos s 1 ~ ~", "bitpos s 0 ~ -1 bit",

@@ -10,8 +10,8 @@ use std::collections::{HashMap, VecDeque};
 
 /// Bytes from which a message goes in parts.
 pub(super) const BULK_BYTES_MIN: usize = 128 * 1024;
-/// Longest message. Entries (a command, a transaction) and the replies to them have up to 1 GiB (`limits`), the pieces of a snapshot
-/// as much as their largest collection. What is longer would close the link, with all groups on it.
+/// Longest message. Entries (a command, a transaction) and the replies to them have up to 1 GiB (`limits`), the pieces
+/// of a snapshot as much as their largest collection. What is longer would close the link, with all groups on it.
 pub(super) const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024 * 1024;
 /// Room that is made for a message before its bytes are there: a length is only a promise.
 const PROMISED_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -23,8 +23,8 @@ struct State {
 }
 
 impl Complaints {
-    /// Whether to warn of `what` now; if so, how many warnings were left out since the last one. Another text than those
-    /// before is news, but only so often: who knocks chooses the text.
+    /// Whether to warn of `what` now; if so, how many warnings were left out since the last one. Another text than
+    /// those before is news, but only so often: who knocks chooses the text.
     pub fn may_warn(&self, what: &str, now: Instant) -> Option<u64> {
         let mut state = self.state.lock();
         if state.since.is_none_or(|since| now.duration_since(since) >= PERIOD) {
