@@ -61,7 +61,8 @@ fn apply_block(criterion: &mut Criterion) {
             let now = unix_ms();
             let touch = Some(tick_of(now));
             let keyspace = &mut keyspace;
-            let mut context = Context { keyspace, now, touch, seed: 7, key_hash: None, hits: 0, misses: 0 };
+            let mut context =
+                Context { keyspace, now, touch, databases: 16, seed: 7, key_hash: None, hits: 0, misses: 0 };
             let mut reader = BlockReader::new(black_box(&block));
             while let Some(command) = reader.next_command().expect("well-formed") {
                 let Handler::Write(run) = command.spec.handler else { unreachable!("SET is a write") };

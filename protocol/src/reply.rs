@@ -18,16 +18,25 @@ pub enum ProtocolVersion {
 ///
 /// Every method appends one whole reply, except the `*_header` methods, which must be followed by as many replies as
 /// they promise. Where RESP2 has no such type, the form that Redis gives RESP2 clients is written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ReplyBuffer {
     version: ProtocolVersion,
     bytes: BytesMut,
+    /// How long `bytes` may become; see [`ReplyBuffer::bound`].
+    length_max: usize,
+    exceeded: bool,
+}
+
+impl Default for ReplyBuffer {
+    fn default() -> Self {
+        Self::new(ProtocolVersion::default())
+    }
 }
 
 impl ReplyBuffer {
     /// An empty buffer for replies in `version`.
     pub fn new(version: ProtocolVersion) -> Self {
-        Self { version, bytes: BytesMut::new() }
+        Self { version, bytes: BytesMut::new(), length_max: usize::MAX, exceeded: false }
     }
 
     /// The protocol that is written.
@@ -70,9 +79,32 @@ impl ReplyBuffer {
         self.bytes.truncate(length);
     }
 
+    /// From now on takes no more than `bytes` more: what does not fit is left out, and [`ReplyBuffer::unbound`] says
+    /// so. A command whose reply is a multiple of what it was sent (MGET of one key, again and again) so takes no more
+    /// memory than that, whoever carries it out. Errors and nulls are written all the same.
+    pub fn bound(&mut self, bytes: usize) {
+        self.length_max = self.bytes.len().saturating_add(bytes);
+        self.exceeded = false;
+    }
+
+    /// Takes whatever comes again. Returns whether something was left out since [`ReplyBuffer::bound`]; then what was
+    /// written since is no reply.
+    pub fn unbound(&mut self) -> bool {
+        self.length_max = usize::MAX;
+        std::mem::take(&mut self.exceeded)
+    }
+
+    fn fits(&mut self, bytes: usize) -> bool {
+        let fits = bytes <= self.length_max.saturating_sub(self.bytes.len());
+        self.exceeded |= !fits;
+        fits
+    }
+
     /// Replies that are encoded already.
     pub fn raw(&mut self, encoded: &[u8]) {
-        self.bytes.put_slice(encoded);
+        if self.fits(encoded.len()) {
+            self.bytes.put_slice(encoded);
+        }
     }
 
     /// `+OK`.
@@ -111,6 +143,9 @@ impl ReplyBuffer {
 
     /// A bulk string.
     pub fn bulk(&mut self, value: &[u8]) {
+        if !self.fits(value.len()) {
+            return;
+        }
         self.bytes.reserve(value.len() + 24);
         self.number(b'$', value.len() as i64);
         self.bytes.put_slice(value);
@@ -196,6 +231,9 @@ impl ReplyBuffer {
         match self.version {
             ProtocolVersion::Resp2 => self.bulk(text),
             ProtocolVersion::Resp3 => {
+                if !self.fits(text.len()) {
+                    return;
+                }
                 self.number(b'=', text.len() as i64 + 4);
                 self.bytes.put_slice(b"txt:");
                 self.bytes.put_slice(text);
@@ -205,6 +243,9 @@ impl ReplyBuffer {
     }
 
     fn line(&mut self, kind: u8, text: &[u8]) {
+        if !self.fits(text.len()) {
+            return;
+        }
         self.bytes.reserve(text.len() + 3);
         self.bytes.put_u8(kind);
         self.bytes.put_slice(text);
@@ -227,6 +268,23 @@ mod tests {
         write(&mut reply);
         assert_eq!(crate::scan::reply_len(reply.as_slice()).unwrap(), Some(reply.len()));
         reply.as_slice().escape_ascii().to_string()
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_and_told() {
+        let mut reply = ReplyBuffer::default();
+        reply.bulk(&[b'x'; 100]);
+        let length = reply.len();
+        reply.bound(20);
+        reply.bulk(b"short");
+        assert!(!reply.unbound());
+        reply.bound(20);
+        (0..1000).for_each(|_| reply.bulk(&[b'x'; 19]));
+        assert!(reply.unbound());
+        assert!(reply.len() < length + 80);
+        reply.truncate(length);
+        reply.bulk(&[b'x'; 1000]);
+        assert!(!reply.unbound() && reply.len() > 1000);
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub mod commands;
 pub mod config;
 pub mod decimal;
 pub mod dispatch;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod ids;
 pub mod keyspace;
 pub mod limits;

@@ -12,6 +12,8 @@ mod databases;
 mod forward;
 #[path = "wire/harness.rs"]
 mod harness;
+#[path = "wire/hostile.rs"]
+mod hostile;
 #[path = "wire/partitions.rs"]
 mod partitions;
 #[path = "wire/pipeline.rs"]

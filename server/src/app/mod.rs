@@ -2,6 +2,7 @@
 
 mod addresses;
 mod cli;
+mod descriptors;
 mod dev;
 mod huge_pages;
 mod metrics;

@@ -297,4 +297,8 @@ impl Probe for Node {
     fn ready(&self) -> Result<(), String> {
         self.readiness()
     }
+
+    fn token(&self) -> String {
+        self.settings.get("http-token")
+    }
 }

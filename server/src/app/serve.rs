@@ -9,7 +9,7 @@
 use super::addresses::{self, Advertised, Bound};
 use super::node::Node;
 use super::stop::{Stage, StopSwitch};
-use super::{Outcome, failed, huge_pages, misconfigured, sampler, system};
+use super::{Outcome, descriptors, failed, huge_pages, misconfigured, sampler, system};
 use crate::clock;
 use crate::cluster::identity::DataDir;
 use crate::cluster::node::{ClusterConfig, ClusterNode, ForwardServer};
@@ -56,6 +56,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     if std::env::var_os(STOP_WITH_PARENT).is_some() {
         let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
     }
+    descriptors::provide(&settings);
     let secret = secret(&settings).map_err(failed)?;
     let bound = addresses::bind(&settings).map_err(failed)?;
     if secret.is_empty() && !bound.addresses.iter().all(IpAddr::is_loopback) {
@@ -384,6 +385,10 @@ impl Probe for StartingProbe {
 
     fn ready(&self) -> Result<(), String> {
         self.node.get().ok_or("starting: no place in a cluster yet")?.ready()
+    }
+
+    fn token(&self) -> String {
+        self.node.get().map(|node| node.token()).unwrap_or_default()
     }
 }
 

@@ -6,6 +6,7 @@
 use super::generic::keys::KeyFilter;
 use super::generic::scan::COUNT_DEFAULT;
 use super::{CommandError, number};
+use crate::limits::SCAN_COUNT_MAX;
 use larder_protocol::{Args, ReplyBuffer};
 
 const NOVALUES: CommandError = CommandError::text("ERR NOVALUES option can only be used in HSCAN");
@@ -36,7 +37,8 @@ impl<'a> ScanOptions<'a> {
             let Some(value) = words.next() else { return Err(CommandError::Syntax) };
             if word.eq_ignore_ascii_case(b"COUNT") {
                 let count = number::integer(value)?;
-                options.count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
+                let count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
+                options.count = count.min(SCAN_COUNT_MAX);
             } else if word.eq_ignore_ascii_case(b"MATCH") {
                 options.filter = KeyFilter::new(value);
             } else {

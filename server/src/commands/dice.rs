@@ -56,8 +56,9 @@ pub(super) enum Sample {
     Places(Vec<usize>),
 }
 
-/// Longest sample with repetitions: a reply must end before memory does.
-const REPEATS_MAX: u64 = 1 << 26;
+/// Longest sample with repetitions: a reply must end before memory does, and nobody else gets at the partition
+/// meanwhile.
+const REPEATS_MAX: u64 = 1 << 24;
 
 impl Sample {
     /// What `count` asks of a collection of `size` elements: up to so many different ones, or, where it is negative, so

@@ -54,6 +54,9 @@ pub enum CommandError {
     /// A number too large for what is asked.
     #[error("ERR value is out of range")]
     OutOfRange,
+    /// The reply does not end before the memory that one may take does. What the command does is done.
+    #[error("ERR the reply is longer than 1 GiB")]
+    ReplyTooLong,
     /// Any other, prefix included.
     #[error("{0}")]
     Other(Cow<'static, str>),

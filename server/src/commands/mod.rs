@@ -36,8 +36,8 @@ pub mod spec;
 pub mod stream;
 pub mod string;
 pub mod table;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod testing;
 pub mod transactions;
 
 pub use context::{Context, OrCreate};

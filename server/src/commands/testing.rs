@@ -86,7 +86,7 @@ impl Bench {
 }
 
 /// The handler of a command that works on a partition.
-fn data_fn(spec: &CommandSpec) -> Option<DataFn> {
+pub(crate) fn data_fn(spec: &CommandSpec) -> Option<DataFn> {
     match spec.handler {
         Handler::Read(run) | Handler::Write(run) | Handler::Scan(run) => Some(run),
         Handler::ReadFanout(run, _)

@@ -31,7 +31,12 @@ pub enum ConfigFileError {
 
 /// Names and values of a file, as CONFIG SET would be given them.
 pub(super) fn read(path: &Path) -> Result<Vec<(String, String)>, ConfigFileError> {
-    let document = parse(path)?;
+    pairs(path, &load(path)?)
+}
+
+/// Names and values of the file at `path`, which holds `text`.
+pub(super) fn pairs(path: &Path, text: &str) -> Result<Vec<(String, String)>, ConfigFileError> {
+    let document = parse(path, text)?;
     let mut pairs = Vec::new();
     for (name, item) in document.iter() {
         let text = item.as_value().and_then(text_of).ok_or_else(|| {
@@ -43,8 +48,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, String)>, ConfigFileError
     Ok(pairs)
 }
 
-fn parse(path: &Path) -> Result<DocumentMut, ConfigFileError> {
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigFileError::Io(path.into(), error))?;
+fn load(path: &Path) -> Result<String, ConfigFileError> {
+    std::fs::read_to_string(path).map_err(|error| ConfigFileError::Io(path.into(), error))
+}
+
+fn parse(path: &Path, text: &str) -> Result<DocumentMut, ConfigFileError> {
     text.parse().map_err(|error: toml_edit::TomlError| ConfigFileError::Syntax(path.into(), error.to_string()))
 }
 
@@ -63,7 +71,13 @@ fn text_of(value: &Value) -> Option<String> {
 
 /// Brings the file up to date with `values` (by row of the table) and replaces it in one step.
 pub(super) fn write(path: &Path, values: &[Option<String>]) -> Result<(), ConfigFileError> {
-    let mut document = parse(path)?;
+    let text = updated(path, &load(path)?, values)?;
+    replace(path, text.as_bytes()).map_err(|error| ConfigFileError::Io(path.into(), error))
+}
+
+/// The `text` of the file at `path`, brought up to date.
+pub(super) fn updated(path: &Path, text: &str, values: &[Option<String>]) -> Result<String, ConfigFileError> {
+    let mut document = parse(path, text)?;
     for (setting, value) in SETTINGS.iter().zip(values) {
         let Some(value) = value else { continue };
         let listed = document.contains_key(setting.name);
@@ -82,7 +96,7 @@ pub(super) fn write(path: &Path, values: &[Option<String>]) -> Result<(), Config
         }
         document[setting.name] = Item::Value(new);
     }
-    replace(path, document.to_string().as_bytes()).map_err(|error| ConfigFileError::Io(path.into(), error))
+    Ok(document.to_string())
 }
 
 fn to_toml(setting: &Setting, value: &str) -> Value {

@@ -162,6 +162,22 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Settings of a file that holds `text`.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn from_text(text: &str) -> Result<Self, ConfigFileError> {
+        let mut settings = Self::default();
+        let pairs = file::pairs(Path::new("text"), text)?;
+        settings.put(&pairs).map_err(|error| ConfigFileError::Value { file: None, error })?;
+        settings.refresh();
+        Ok(settings)
+    }
+
+    /// What REWRITE makes of such a file.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn to_text(&self, text: &str) -> Result<String, ConfigFileError> {
+        file::updated(Path::new("text"), text, &self.values.read())
+    }
+
     fn put(&mut self, pairs: &[(String, String)]) -> Result<(), SetError> {
         for (name, text) in pairs {
             let (index, canonical) = check(name, text, &[Change::Runtime, Change::Start])?;

@@ -217,6 +217,14 @@ pub static SETTINGS: &[Setting] = &[
     setting("maxclients", Kind::Integer(1, 1_000_000), "10000", Runtime, "N", "Most connections of clients"),
     setting("requirepass", Kind::Text, "", Runtime, "PASSWORD", "Password that clients must give"),
     setting(
+        "http-token",
+        Kind::Text,
+        "",
+        Runtime,
+        "TOKEN",
+        "Token that requests to the HTTP port must bring along, but for /healthz and /readyz",
+    ),
+    setting(
         "protected-mode",
         Kind::YesNo,
         "yes",

@@ -1,5 +1,6 @@
 //! Arguments of commands that outlive the buffer they arrived in, or that are put together here.
 
+use crate::limits;
 use larder_protocol::Args;
 
 /// Commands, one after another, in one allocation.
@@ -44,8 +45,10 @@ impl Commands {
         Args::new(&self.bytes, &self.ranges[start..self.ends[index] as usize])
     }
 
-    /// Bytes of arguments.
-    pub fn len_bytes(&self) -> usize {
+    /// Memory that they take, about: many short ones take more than their bytes.
+    pub fn memory_bytes(&self) -> usize {
         self.bytes.len()
+            + self.ranges.len() * limits::TRANSACTION_ARGUMENT_BYTES
+            + self.ends.len() * limits::TRANSACTION_COMMAND_BYTES
     }
 }

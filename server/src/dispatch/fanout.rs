@@ -13,6 +13,7 @@ use crate::commands::Fanout;
 use crate::commands::block;
 use crate::commands::spec::DataFn;
 use crate::ids::PartitionId;
+use crate::limits::REPLY_BYTES_MAX;
 use bytes::BytesMut;
 use futures::future::join_all;
 use larder_protocol::{Args, Flags, KeySpec, ReplyBuffer, Slot, slot_of};
@@ -88,8 +89,11 @@ impl Conversation {
     /// Runs every piece: at once where this node may, elsewhere all at the same time.
     pub(super) async fn run_pieces(&mut self, entry: &Entry, run: DataFn, pieces: &[Piece]) -> Vec<PieceResult> {
         let mut results: Vec<Option<PieceResult>> = Vec::with_capacity(pieces.len());
+        let mut room = REPLY_BYTES_MAX;
         for piece in pieces {
-            results.push(self.run_now(entry, run, piece.partition, piece.command.get(0)).map(Ok));
+            let reply = self.run_now(entry, run, piece.partition, piece.command.get(0), room);
+            room = room.saturating_sub(reply.as_ref().map_or(0, Vec::len));
+            results.push(reply.map(Ok));
         }
         if results.iter().any(Option::is_none) {
             self.meter.stop();
@@ -110,7 +114,14 @@ impl Conversation {
     }
 
     /// Runs a command on one partition, if this node may answer alone.
-    fn run_now(&mut self, entry: &Entry, run: DataFn, partition: PartitionId, args: Args<'_>) -> Option<Vec<u8>> {
+    fn run_now(
+        &mut self,
+        entry: &Entry,
+        run: DataFn,
+        partition: PartitionId,
+        args: Args<'_>,
+        room: usize,
+    ) -> Option<Vec<u8>> {
         let (seed, options) = (self.next_die(), self.options());
         let partition = self.dispatcher.partition(partition);
         let mut guard = partition.lock();
@@ -119,7 +130,7 @@ impl Conversation {
         }
         let mut out = ReplyBuffer::new(self.session.version);
         let context = guard.context(self.moment.wall, options, seed);
-        let ran = run::run_one(run, context, args, &mut out);
+        let ran = run::run_one(run, context, args, &mut out, room);
         drop(guard);
         self.meter.looked_up(ran.hits, ran.misses);
         Some(out.as_slice().to_vec())

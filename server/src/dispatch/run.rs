@@ -4,8 +4,9 @@ use super::watch::Watched;
 use super::{Dispatcher, Moment, splitmix};
 use crate::commands::block::{self, BlockError, BlockReader};
 use crate::commands::spec::DataFn;
-use crate::commands::{Context, Handler};
+use crate::commands::{CommandError, Context, Handler};
 use crate::ids::NodeNo;
+use crate::limits::REPLY_BYTES_MAX;
 use crate::planted::{Bug, planted};
 use crate::raft::{Partition, PartitionGuard, Refusal, Replies, Role, Share, ShareOutcome};
 use bytes::{Bytes, BytesMut};
@@ -97,10 +98,21 @@ pub(super) struct Ran {
     pub misses: u64,
 }
 
-/// Runs one command; an error takes the place of whatever was written of its reply.
-pub(super) fn run_one(run: DataFn, mut context: Context<'_>, args: Args<'_>, out: &mut ReplyBuffer) -> Ran {
+/// Runs one command; an error takes the place of whatever was written of its reply, and of one that is longer than
+/// `room`.
+pub(super) fn run_one(
+    run: DataFn,
+    mut context: Context<'_>,
+    args: Args<'_>,
+    out: &mut ReplyBuffer,
+    room: usize,
+) -> Ran {
     let mark = out.len();
-    let result = run(&mut context, args, out);
+    out.bound(room);
+    let mut result = run(&mut context, args, out);
+    if out.unbound() && result.is_ok() {
+        result = Err(CommandError::ReplyTooLong);
+    }
     let failed = result.is_err();
     if let Err(error) = result {
         out.truncate(mark);
@@ -164,7 +176,8 @@ impl Dispatcher {
             match data_fn(&command.spec.handler) {
                 Some(run) => {
                     let context = guard.context(moment.wall, command.options, seed);
-                    let ran = run_one(run, context, command.args, &mut out);
+                    let room = REPLY_BYTES_MAX.saturating_sub(out.len());
+                    let ran = run_one(run, context, command.args, &mut out, room);
                     self.count_lookups(ran);
                 }
                 None => out.error("ERR this command does not work on data"),
@@ -201,6 +214,35 @@ mod tests {
     use super::*;
     use crate::commands::block::CommandOptions;
     use crate::commands::string;
+    use crate::keyspace::{Deadline, HashSeed, Keyspace};
+    use crate::limits::DATABASES_DEFAULT;
+
+    #[test]
+    fn a_reply_has_no_more_room_than_it_is_given() {
+        let mut keyspace = Keyspace::new(HashSeed::default());
+        keyspace.set_string(b"k", &[b'x'; 60], Deadline::Clear, None);
+        let ranges = [(0, 4), (4, 5), (4, 5), (4, 5)];
+        let mut out = ReplyBuffer::default();
+        let mut mget = |out: &mut ReplyBuffer, room| {
+            let keyspace = &mut keyspace;
+            let context = Context {
+                keyspace,
+                now: 1,
+                touch: None,
+                databases: DATABASES_DEFAULT,
+                seed: 1,
+                key_hash: None,
+                hits: 0,
+                misses: 0,
+            };
+            run_one(data_fn(&string::mget::MGET.handler).unwrap(), context, Args::new(b"MGETk", &ranges), out, room)
+                .failed
+        };
+        assert!(mget(&mut out, 100));
+        assert_eq!(out.as_slice(), b"-ERR the reply is longer than 1 GiB\r\n");
+        assert!(!mget(&mut out, 300));
+        assert!(out.as_slice().ends_with(b"x\r\n"));
+    }
 
     #[test]
     fn what_needs_no_memory_is_told_apart() {

@@ -93,7 +93,8 @@ impl Conversation {
     fn unqueueable(&self, candidate: &Candidate<'_>) -> Option<Rejection> {
         let transaction = self.transaction.as_ref()?;
         let bytes: usize = candidate.args.iter().map(<[u8]>::len).sum();
-        if transaction.commands.len_bytes() + bytes > limits::TRANSACTION_BYTES_MAX {
+        let flat = limits::TRANSACTION_COMMAND_BYTES + candidate.args.len() * limits::TRANSACTION_ARGUMENT_BYTES;
+        if transaction.commands.memory_bytes() + bytes + flat > limits::TRANSACTION_BYTES_MAX {
             return Some(Rejection::TransactionTooLong);
         }
         if candidate.entry.is_data() && candidate.keys == Keys::None {
@@ -239,13 +240,15 @@ impl Conversation {
         if !answers_alone(guard.role, &partition, transaction.writes, self.moment) {
             return false;
         }
+        let start = out.len();
         out.array_header(transaction.entries.len());
         for (entry, args) in transaction.iter() {
             let seed = self.next_die();
             self.meter.begin(entry);
             let Some(run) = run::data_fn(&entry.spec.handler) else { continue };
             let context = guard.context(self.moment.wall, self.options(), seed);
-            let ran = run::run_one(run, context, args, out);
+            let room = limits::REPLY_BYTES_MAX.saturating_sub(out.len() - start);
+            let ran = run::run_one(run, context, args, out, room);
             self.meter.looked_up(ran.hits, ran.misses);
             if ran.failed {
                 self.meter.fail();

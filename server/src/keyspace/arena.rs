@@ -179,7 +179,7 @@ impl Arena {
     }
 
     /// Adds up the account anew, and checks that no more is held than the chunks in use need.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn recount(&self) -> (usize, usize) {
         for class in &self.classes {
             let used = class.count.div_ceil(class.per_page) as usize;

@@ -157,7 +157,7 @@ impl Deadlines {
         self.runs.iter().flatten().map(|entry| (entry.deadline(), entry.0[2]))
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn check(&self) {
         assert!(self.runs.iter().flatten().is_sorted());
         assert_eq!(self.runs.iter().map(Vec::len).sum::<usize>(), self.len);

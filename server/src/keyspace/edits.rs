@@ -271,7 +271,7 @@ impl Items {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl ValueRef<'_> {
     /// Checks the structures of a large collection.
     pub(super) fn check(&self) {

@@ -4,7 +4,7 @@
 //! only good until the next change.
 
 use super::HashSeed;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use super::arena::NIL;
 use super::arena::{Arena, CHUNK_BYTES_MAX, Ref};
 use super::chunk::{self, Parts, Shape};
@@ -437,7 +437,7 @@ impl Items {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Items {
     /// Checks that all structures agree, and returns the bytes that they hold, added up anew.
     pub(super) fn check(&mut self) -> usize {

@@ -132,7 +132,7 @@ impl Outsides {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn recount(&self) -> (usize, Vec<Ref>) {
         let content: usize = self.pages.iter().flatten().map(Outside::bytes).sum();
         let pages = self.pages.iter().map(|page| page.capacity() * size_of::<Outside>()).sum::<usize>();

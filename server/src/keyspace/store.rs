@@ -525,7 +525,7 @@ pub(super) fn mix(seed: u64) -> u64 {
     bits ^ bits >> 31
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Keyspace {
     /// Checks that every structure agrees with the others, and that the account is what adding up gives.
     pub(crate) fn check_invariants(&mut self) {

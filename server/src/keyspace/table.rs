@@ -367,7 +367,7 @@ impl Table {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Table {
     /// Checks that everything is where it is looked for, and adds the account up anew.
     pub(super) fn check(&self, hash_of: impl Fn(Ref) -> u64) -> usize {

@@ -162,7 +162,7 @@ impl View {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl View {
     /// Adds the account up anew.
     pub(super) fn check(&mut self) -> usize {

@@ -8,9 +8,10 @@ use super::partition::{Partition, PartitionState};
 use super::share::Replies;
 use super::types::{Applied, Entry, GroupTypes, LogId, Mutations, Payload, SnapshotMeta, StoredMembership};
 use crate::clock::{self, Tick, UnixMs};
-use crate::commands::Handler;
 use crate::commands::block::{BlockError, BlockReader};
+use crate::commands::{CommandError, Handler};
 use crate::keyspace::Keyspace;
+use crate::limits::REPLY_BYTES_MAX;
 use crate::planted::{Bug, planted};
 use bytes::BytesMut;
 use futures::{Stream, TryStreamExt};
@@ -234,7 +235,7 @@ impl PartitionState {
         let mut ahead = Ahead::default();
         for (index, block) in mutations.blocks.iter().enumerate() {
             let mut share: SmallVec<[u32; 4]> = SmallVec::new();
-            let start = out.len() as u32;
+            let start = out.len();
             let mut reader = BlockReader::new(block);
             while !reader.is_at_end() {
                 let key_hash = ahead.next_hash(&self.keyspace, &reader, &mutations.blocks[index + 1..]);
@@ -244,8 +245,9 @@ impl PartitionState {
                     &command.spec.handler
                 else {
                     if reply {
+                        out.bound(REPLY_BYTES_MAX.saturating_sub(out.len() - start));
                         self.read_in_entry(&command, mix(mutations.seed.wrapping_add(number)), &mut out);
-                        share.push(out.len() as u32 - start);
+                        share.push((out.len() - start) as u32);
                     }
                     continue;
                 };
@@ -254,12 +256,17 @@ impl PartitionState {
                 let seed = mix(mutations.seed.wrapping_add(number));
                 let mut context = self.context(self.clock, command.options, seed);
                 context.key_hash = key_hash;
-                if let Err(error) = run(&mut context, command.args, &mut out) {
+                out.bound(REPLY_BYTES_MAX.saturating_sub(length - start));
+                let mut result = run(&mut context, command.args, &mut out);
+                if out.unbound() && result.is_ok() {
+                    result = Err(CommandError::ReplyTooLong);
+                }
+                if let Err(error) = result {
                     out.truncate(length);
                     out.error(&error.to_string());
                 }
                 if reply {
-                    share.push(out.len() as u32 - start);
+                    share.push((out.len() - start) as u32);
                 } else {
                     out.truncate(length);
                 }
@@ -272,8 +279,8 @@ impl PartitionState {
         Ok(Applied(
             ends.into_iter()
                 .map(|(start, ends)| {
-                    let end = start + ends.last().copied().unwrap_or(0);
-                    Some(Replies { bytes: bytes.slice(start as usize..end as usize), ends })
+                    let end = start + ends.last().copied().unwrap_or(0) as usize;
+                    Some(Replies { bytes: bytes.slice(start..end), ends })
                 })
                 .collect(),
         ))
@@ -291,7 +298,11 @@ impl PartitionState {
             return;
         };
         let mut context = self.context(now, command.options, seed);
-        if let Err(error) = run(&mut context, command.args, out) {
+        let mut result = run(&mut context, command.args, out);
+        if out.unbound() && result.is_ok() {
+            result = Err(CommandError::ReplyTooLong);
+        }
+        if let Err(error) = result {
             out.truncate(length);
             out.error(&error.to_string());
         }

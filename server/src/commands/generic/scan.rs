@@ -8,6 +8,7 @@ use super::keys::KeyFilter;
 use super::type_::type_name;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, number};
 use crate::keyspace::Keyspace;
+use crate::limits::SCAN_COUNT_MAX;
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]
@@ -54,7 +55,8 @@ impl<'a> Options<'a> {
             let Some(value) = words.next() else { return Err(CommandError::Syntax) };
             if word.eq_ignore_ascii_case(b"COUNT") {
                 let count = number::integer(value)?;
-                options.count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
+                let count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
+                options.count = count.min(SCAN_COUNT_MAX);
             } else if word.eq_ignore_ascii_case(b"MATCH") {
                 options.filter = KeyFilter::new(value);
             } else if word.eq_ignore_ascii_case(b"TYPE") {

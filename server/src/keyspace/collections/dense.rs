@@ -162,7 +162,7 @@ impl<E: Named> Dense<E> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl<E: Named> Dense<E> {
     /// Checks that table and pages agree, and adds the account up anew.
     pub(in crate::keyspace) fn check(&self) -> usize {

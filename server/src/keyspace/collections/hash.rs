@@ -55,7 +55,7 @@ impl<'a> HashRef<'a> {
     }
 
     /// Checks the structures of a large one; false where it is small.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(in crate::keyspace) fn check(&self) -> bool {
         if let Body::Large(hash) = self.body {
             hash.check();

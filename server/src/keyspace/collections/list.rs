@@ -199,7 +199,7 @@ impl LargeList {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(in crate::keyspace) fn check(&self) {
         assert_eq!(self.nodes.iter().map(Node::bytes).sum::<usize>(), self.node_bytes);
         assert_eq!(self.nodes.iter().map(Node::count).sum::<usize>(), self.length);

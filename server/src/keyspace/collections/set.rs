@@ -46,7 +46,7 @@ impl LargeSet {
         new
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(in crate::keyspace) fn check(&self) {
         assert_eq!(self.0.check(), self.bytes());
     }

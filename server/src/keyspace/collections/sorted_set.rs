@@ -118,7 +118,7 @@ impl LargeSortedSet {
         })
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(in crate::keyspace) fn check(&self) {
         let order: Vec<_> = self.order.check();
         let key = |entry: &Entry| (entry.bits(), self.members.at(entry.place).name());

@@ -329,7 +329,7 @@ impl Tree {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Tree {
     /// Checks counts and firsts, and returns the entries.
     pub(super) fn check(&self) -> Vec<Entry> {

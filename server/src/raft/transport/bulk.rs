@@ -10,8 +10,11 @@ use std::collections::{HashMap, VecDeque};
 
 /// Bytes from which a message goes in parts.
 pub(super) const BULK_BYTES_MIN: usize = 128 * 1024;
-/// Longest message: the longest entry (one value of 512 MiB) and room around it.
-pub(super) const MESSAGE_BYTES_MAX: usize = 600 * 1024 * 1024;
+/// Longest message. Entries (a command, a transaction) and the replies to them have up to 1 GiB (`limits`), the pieces
+/// of a snapshot as much as their largest collection. What is longer would close the link, with all groups on it.
+pub(super) const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024 * 1024;
+/// Room that is made for a message before its bytes are there: a length is only a promise.
+const PROMISED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Messages whose parts take turns; the others wait.
 const TURNS: usize = 4;
 /// What the first part says of the message.
@@ -109,7 +112,7 @@ impl Inbox {
             if bytes > MESSAGE_BYTES_MAX {
                 return Err(MalformedFrame);
             }
-            let body = BytesMut::with_capacity(bytes);
+            let body = BytesMut::with_capacity(bytes.min(PROMISED_BYTES_MAX));
             self.messages.insert(number, Incoming { kind: kind.ok_or(MalformedFrame)?, service, id, bytes, body });
         }
         let message = self.messages.get_mut(&number).ok_or(MalformedFrame)?;

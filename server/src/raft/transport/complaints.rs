@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 /// Between two warnings.
 const PERIOD: Duration = Duration::from_secs(10);
+/// Different warnings in that time.
+const TEXTS_MAX: usize = 8;
 
 /// Decides which warnings are written.
 #[derive(Debug, Default)]
@@ -14,21 +16,26 @@ pub(super) struct Complaints {
 
 #[derive(Debug, Default)]
 struct State {
-    last: Option<(Instant, String)>,
+    /// What was warned of in this period, and since when it runs.
+    warned: Vec<String>,
+    since: Option<Instant>,
     silent: u64,
 }
 
 impl Complaints {
-    /// Whether to warn of `what` now; if so, how many warnings were left out since the last one. Another text than the
-    /// last one is news.
+    /// Whether to warn of `what` now; if so, how many warnings were left out since the last one. Another text than
+    /// those before is news, but only so often: who knocks chooses the text.
     pub fn may_warn(&self, what: &str, now: Instant) -> Option<u64> {
         let mut state = self.state.lock();
-        let old = matches!(&state.last, Some((at, last)) if last == what && now.duration_since(*at) < PERIOD);
-        if old {
+        if state.since.is_none_or(|since| now.duration_since(since) >= PERIOD) {
+            state.since = Some(now);
+            state.warned.clear();
+        }
+        if state.warned.len() == TEXTS_MAX || state.warned.iter().any(|old| old == what) {
             state.silent += 1;
             return None;
         }
-        state.last = Some((now, what.to_owned()));
+        state.warned.push(what.to_owned());
         Some(std::mem::take(&mut state.silent))
     }
 }
@@ -45,5 +52,13 @@ mod tests {
         assert_eq!(complaints.may_warn("b", start), Some(1));
         assert_eq!(complaints.may_warn("b", start + PERIOD / 2), None);
         assert_eq!(complaints.may_warn("b", start + PERIOD), Some(1));
+    }
+
+    #[test]
+    fn ever_new_texts_do_not_fill_the_log() {
+        let (complaints, start) = (Complaints::default(), Instant::now());
+        let warned = (0..1000).filter(|version| complaints.may_warn(&format!("version {version}"), start).is_some());
+        assert_eq!(warned.count(), TEXTS_MAX);
+        assert_eq!(complaints.may_warn("a", start + PERIOD), Some(1000 - TEXTS_MAX as u64));
     }
 }

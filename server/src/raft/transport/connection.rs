@@ -17,8 +17,9 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-/// Bytes that may wait for a peer that does not read; past it the connection is given up.
-const OUT_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Bytes that may wait for a peer that does not read; past it the connection is given up. More than a message of the greatest length
+/// and what is sent while it is under way.
+const OUT_BYTES_MAX: usize = 3 * 1024 * 1024 * 1024;
 
 /// Bytes that may wait for a peer before it gets no more big answers: replies of forwarded commands, whose number alone
 /// bounds nothing. Far below what gives the connection up, since the groups' messages share it.

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Longest wait for a TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,6 +33,8 @@ const REDIAL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 /// A long message gets more time than a short one: this many bytes a millisecond must get through, which a link of
 /// 100 Mbit/s does.
 const BYTES_PER_MS: usize = 8 * 1024;
+/// Connections that have not proven the secret yet; more are closed as they come. The peers themselves need few, and try again.
+const STRANGERS_MAX: usize = 256;
 /// A peer that acknowledges nothing for so long is taken for gone by the kernel.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -98,6 +101,7 @@ pub struct Peers {
     /// Peers that this node dials, with the tasks that do.
     dialed: Mutex<BTreeMap<NodeNo, (HostPort, tokio::task::AbortHandle)>>,
     complaints: Complaints,
+    strangers: Arc<Semaphore>,
     traffic: Arc<Traffic>,
 }
 
@@ -111,6 +115,7 @@ impl Peers {
             links: RwLock::default(),
             dialed: Mutex::default(),
             complaints: Complaints::default(),
+            strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
             traffic: Arc::default(),
         })
     }
@@ -142,9 +147,13 @@ impl Peers {
         loop {
             match listener.accept().await {
                 Ok((stream, address)) => {
+                    let Ok(place) = Arc::clone(&self.strangers).try_acquire_owned() else {
+                        self.complain(&address.ip(), &"too many connections that have not proven the secret");
+                        continue;
+                    };
                     let peers = Arc::clone(&self);
                     tokio::spawn(async move {
-                        if let Err(error) = Arc::clone(&peers).accept(stream).await {
+                        if let Err(error) = Arc::clone(&peers).accept(stream, place).await {
                             peers.complain(&address.ip(), &error);
                         }
                     });
@@ -164,13 +173,18 @@ impl Peers {
         }
     }
 
-    async fn accept(self: Arc<Self>, mut stream: TcpStream) -> Result<(), HandshakeError> {
+    async fn accept(
+        self: Arc<Self>,
+        mut stream: TcpStream,
+        stranger: OwnedSemaphorePermit,
+    ) -> Result<(), HandshakeError> {
         tune(&stream)?;
         let Some(service) = self.service.read().clone() else {
             return Err(HandshakeError::Refused("this node is starting".into()));
         };
         let me = self.me();
         let other = handshake::accept(&mut stream, &self.secret, &me, |other| service.admit(other)).await?;
+        drop(stranger);
         self.run(stream, other, service).await;
         Ok(())
     }
@@ -311,6 +325,27 @@ impl Peers {
         task.abort();
         answer.map_err(|error| HandshakeError::Io(io::Error::other(error)))
     }
+}
+
+/// The bodies of the messages that a link reads off `wire`, which arrives in pieces of `piece` bytes, up to what breaks the format.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn frames_of(wire: &[u8], piece: usize) -> Vec<Bytes> {
+    let (mut buffer, mut inbox, mut bodies) = (bytes::BytesMut::new(), bulk::Inbox::default(), Vec::new());
+    for piece in wire.chunks(piece) {
+        buffer.extend_from_slice(piece);
+        loop {
+            match frame::read(&mut buffer) {
+                Ok(Some(frame)) if frame.kind == frame::FrameType::Part => match inbox.take(frame.id, frame.body) {
+                    Ok(whole) => bodies.extend(whole.map(|whole| whole.body)),
+                    Err(frame::MalformedFrame) => return bodies,
+                },
+                Ok(Some(frame)) => bodies.push(frame.body),
+                Ok(None) => break,
+                Err(frame::MalformedFrame) => return bodies,
+            }
+        }
+    }
+    bodies
 }
 
 /// How long a message may take to be sent.

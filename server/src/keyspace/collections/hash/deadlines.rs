@@ -85,7 +85,7 @@ impl FieldDeadlines {
     }
 
     /// Adds the account up anew.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn check(&self) {
         self.order.check();
         let all = (0..self.pages.len() as u32 * PAGE as u32).filter_map(|place| Some((self.get(place)?, place)));

@@ -136,7 +136,7 @@ impl LargeHash {
         dropped
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(in crate::keyspace) fn check(&self) {
         let deadlines = self.deadlines.as_ref().map_or(0, |deadlines| {
             deadlines.check();

@@ -358,7 +358,7 @@ impl Checked<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Block {
     pub(super) fn check(&self) {
         check(self.id, &self.bytes).expect("a sound block");

@@ -255,7 +255,7 @@ impl Group {
         1 + self.pending.len() + self.consumers.len()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn check(&self) {
         self.pending.check();
         let all: Vec<_> = self.consumers.iter().flatten().collect();

@@ -115,7 +115,7 @@ impl LargeStream {
         self.first_id = first.unwrap_or_default();
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(in crate::keyspace) fn check(&self) {
         self.blocks.check();
         self.blocks.iter().for_each(Block::check);
@@ -334,7 +334,7 @@ impl StreamMut<'_, '_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl StreamRef<'_> {
     /// Checks the structures.
     pub(in crate::keyspace) fn check(&self) {

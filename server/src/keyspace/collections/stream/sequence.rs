@@ -240,7 +240,7 @@ impl<T: Keyed> Sequence<T> {
         result
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn check(&self) {
         assert!(self.runs.iter().all(|run| !run.is_empty() && run.len() <= RUN_MAX));
         assert!(self.iter().zip(self.iter().skip(1)).all(|(one, next)| one.id() < next.id()));
