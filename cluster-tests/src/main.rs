@@ -60,6 +60,9 @@ fn fault(name: &str) -> Result<Fault, String> {
 }
 
 fn main() -> ExitCode {
+    if let Ok(level) = std::env::var("LARDER_LOG") {
+        larder::telemetry::init_logs(false, &level);
+    }
     match Arguments::parse().command {
         Command::Bugs => {
             Bug::ALL.iter().for_each(|bug| println!("{}", bug.name()));

@@ -288,9 +288,7 @@ impl Node {
             Service::Group => self.copies.handle(body).await,
             Service::Forward => {
                 let outcome = match forwarding::decode_request(body) {
-                    Ok(Forward { partition, kind, block, count }) => {
-                        self.dispatcher.serve_forward(partition, kind, block, count, from).await
-                    }
+                    Ok(request) => self.dispatcher.serve_forward(request, from).await,
                     Err(_) => ShareOutcome::Refused(Refusal::NoCopy),
                 };
                 forwarding::encode_outcome(&outcome)

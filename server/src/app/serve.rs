@@ -409,9 +409,7 @@ impl MemoryGate for Gate {
 impl ForwardServer for Forwarded {
     fn serve(&self, from: NodeNo, request: Forward) -> BoxFuture<'static, ShareOutcome> {
         let dispatcher = Arc::clone(&self.0);
-        Box::pin(async move {
-            dispatcher.serve_forward(request.partition, request.kind, request.block, request.count, from).await
-        })
+        Box::pin(async move { dispatcher.serve_forward(request, from).await })
     }
 
     fn link_lost(&self, node: NodeNo) {

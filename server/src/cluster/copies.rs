@@ -307,7 +307,7 @@ impl<RT: AsyncRuntime> Copies<RT> {
                 }
                 let groups = copies.groups();
                 for group in &groups {
-                    group.cut_log().await;
+                    group.tidy().await;
                 }
                 if turn.is_multiple_of(4) {
                     // Each is the first one at times, so that none is always left out.

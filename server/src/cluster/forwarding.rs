@@ -28,6 +28,7 @@ pub fn encode_request(request: &Forward) -> Bytes {
         out.put_u64_le(timeout_ms.unwrap_or(u64::MAX));
     }
     out.put_u32_le(request.count);
+    out.put_u32_le(request.term_max);
     out.put_bytes_value(&request.block);
     out.freeze()
 }
@@ -52,9 +53,10 @@ pub fn decode_request(body: Bytes) -> Result<Forward, Malformed> {
         _ => return Err(Malformed),
     };
     let count = reader.u32()?;
+    let term_max = reader.u32()?;
     let block = reader.bytes()?;
     reader.end()?;
-    Ok(Forward { partition, kind, block, count })
+    Ok(Forward { partition, kind, block, count, term_max })
 }
 
 /// A time, or for ever.
@@ -130,11 +132,12 @@ mod tests {
             ForwardKind::Unwait { session: 3 },
             ForwardKind::Copies { session: 3, copies: 2, timeout_ms: Some(7) },
         ] {
-            let request = Forward { partition: PartitionId(7), kind, block: Bytes::from_static(b"xyz"), count: 3 };
+            let request =
+                Forward { partition: PartitionId(7), kind, block: Bytes::from_static(b"xyz"), count: 3, term_max: 9 };
             let back = decode_request(encode_request(&request)).unwrap();
             assert_eq!(
-                (back.partition, back.kind, &back.block[..], back.count),
-                (PartitionId(7), kind, &b"xyz"[..], 3)
+                (back.partition, back.kind, &back.block[..], back.count, back.term_max),
+                (PartitionId(7), kind, &b"xyz"[..], 3, 9)
             );
         }
         let replies = Replies { bytes: Bytes::from_static(b"+OK\r\n:1\r\n"), ends: smallvec::smallvec![5, 9] };

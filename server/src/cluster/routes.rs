@@ -34,6 +34,16 @@ pub struct Forward {
     pub block: Bytes,
     /// How many.
     pub count: u32,
+    /// The last term in which the other node may do it, set by [`Routes::forward`]: who asked does not wait for it when
+    /// another leads in a later one, and may have sent commands there that must not be overtaken.
+    pub term_max: u32,
+}
+
+impl Forward {
+    /// A request that [`Routes::forward`] gives its term.
+    pub fn new(partition: PartitionId, kind: ForwardKind, block: Bytes, count: u32) -> Self {
+        Self { partition, kind, block, count, term_max: 0 }
+    }
 }
 
 /// What a [`Forward`] asks.
@@ -252,7 +262,7 @@ impl Routes {
     /// Sends commands to the node that leads their partition. The outcome comes through the receiver; a receiver whose
     /// sender is gone means [`ShareOutcome::Uncertain`]. The outcome of a wait comes when that ends. A node that hangs
     /// is not waited for once another one leads.
-    pub fn forward(&self, to: NodeNo, request: Forward) -> oneshot::Receiver<ShareOutcome> {
+    pub fn forward(&self, to: NodeNo, mut request: Forward) -> oneshot::Receiver<ShareOutcome> {
         let timeout = match request.kind {
             ForwardKind::Wait { timeout_ms, .. } | ForwardKind::Copies { timeout_ms, .. } => {
                 timeout_ms.map_or(FOR_EVER, Duration::from_millis).min(FOR_EVER) + FORWARD_TIMEOUT
@@ -261,6 +271,7 @@ impl Routes {
         };
         let (done, outcome) = oneshot::channel();
         let succession = self.succession(request.partition, to);
+        request.term_max = succession.term;
         match &self.forwarder {
             Some(forwarder) => forwarder.forward(to, request, timeout, succession, done),
             None => drop(done.send(ShareOutcome::Refused(Refusal::Unreachable))),

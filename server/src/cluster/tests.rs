@@ -5,6 +5,7 @@ use super::node::{ClusterConfig, ClusterNode};
 use crate::commands::block::{self, CommandOptions};
 use crate::commands::table;
 use crate::ids::PartitionId;
+use crate::raft::ANY_TERM;
 use crate::raft::transport::ClusterSecret;
 use crate::raft::{Role, Share, ShareOutcome};
 use crate::topology::{HostPort, NodeState};
@@ -96,7 +97,14 @@ async fn write(node: &ClusterNode, id: PartitionId, value: &str) -> bool {
             let mut out = BytesMut::new();
             block::encode(&mut out, spec, CommandOptions::default(), Args::new(text.as_bytes(), &ranges));
             let (done, outcome) = oneshot::channel();
-            partition.propose(Share { block: out.freeze(), count: 1, grows: true, watch: None, done });
+            partition.propose(Share {
+                block: out.freeze(),
+                count: 1,
+                grows: true,
+                watch: None,
+                term_max: ANY_TERM,
+                done,
+            });
             matches!(outcome.await, Ok(ShareOutcome::Applied(_)))
         }
         _ => false,

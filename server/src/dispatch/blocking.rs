@@ -257,7 +257,7 @@ impl Dispatcher {
             // Rounded up: never answered before its time.
             left.as_nanos().div_ceil(1_000_000) as u64
         });
-        let request = Forward { partition, kind: kind(session, timeout_ms), block, count };
+        let request = Forward::new(partition, kind(session, timeout_ms), block, count);
         let outcome = self.routes.forward(leader, request);
         (There { dispatcher: Arc::clone(self), leader, partition, session, ended: false }, outcome)
     }
@@ -275,7 +275,7 @@ pub(super) struct There {
 impl There {
     fn end(&self) {
         let kind = ForwardKind::Unwait { session: self.session };
-        let request = Forward { partition: self.partition, kind, block: Bytes::new(), count: 0 };
+        let request = Forward::new(self.partition, kind, Bytes::new(), 0);
         drop(self.dispatcher.routes.forward(self.leader, request));
     }
 }

@@ -14,6 +14,7 @@ use crate::commands::block;
 use crate::commands::spec::DataFn;
 use crate::ids::PartitionId;
 use crate::limits::REPLY_BYTES_MAX;
+use crate::raft::ANY_TERM;
 use bytes::BytesMut;
 use futures::future::join_all;
 use larder_protocol::{Args, Flags, KeySpec, ReplyBuffer, Slot, slot_of};
@@ -140,7 +141,8 @@ impl Conversation {
         let mut bytes = BytesMut::new();
         block::encode(&mut bytes, entry.spec, self.options(), piece.command.get(0));
         let writes = entry.has(Flags::WRITE);
-        let block = Block { bytes: bytes.freeze(), count: 1, writes, denyoom: entry.has(Flags::DENYOOM) };
+        let block =
+            Block { bytes: bytes.freeze(), count: 1, writes, denyoom: entry.has(Flags::DENYOOM), term_max: ANY_TERM };
         Errand {
             partition: Arc::clone(self.dispatcher.partition(piece.partition)),
             block,

@@ -4,6 +4,7 @@ use super::lookup::Entry;
 use super::run::Block;
 use crate::commands::block::{self, CommandOptions};
 use crate::ids::PartitionId;
+use crate::raft::ANY_TERM;
 use bytes::BytesMut;
 use larder_protocol::{Args, Flags, ReplyBuffer, Slot};
 
@@ -24,7 +25,13 @@ impl PendingShare {
 
     /// Its commands, to be sent off.
     pub fn into_block(self) -> Block {
-        Block { bytes: self.bytes.freeze(), count: self.count, writes: self.writes, denyoom: self.denyoom }
+        Block {
+            bytes: self.bytes.freeze(),
+            count: self.count,
+            writes: self.writes,
+            denyoom: self.denyoom,
+            term_max: ANY_TERM,
+        }
     }
 }
 

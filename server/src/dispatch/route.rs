@@ -103,12 +103,8 @@ impl Dispatcher {
     }
 
     fn forward(&self, leader: NodeNo, errand: &Errand) -> Sent {
-        let request = Forward {
-            partition: errand.partition.id(),
-            kind: ForwardKind::Run,
-            block: errand.block.bytes.clone(),
-            count: errand.block.count,
-        };
+        let request =
+            Forward::new(errand.partition.id(), ForwardKind::Run, errand.block.bytes.clone(), errand.block.count);
         self.node.stats().forwarded_commands.fetch_add(u64::from(errand.block.count), Ordering::Relaxed);
         Sent::Later(self.routes.forward(leader, request))
     }

@@ -8,7 +8,7 @@ use crate::commands::{CommandError, Context, Handler};
 use crate::ids::NodeNo;
 use crate::limits::REPLY_BYTES_MAX;
 use crate::planted::{Bug, planted};
-use crate::raft::{Partition, PartitionGuard, Refusal, Replies, Role, Share, ShareOutcome};
+use crate::raft::{ANY_TERM, Partition, PartitionGuard, Refusal, Replies, Role, Share, ShareOutcome};
 use bytes::{Bytes, BytesMut};
 use larder_protocol::{Args, Flags, ReplyBuffer};
 use std::sync::atomic::Ordering;
@@ -44,12 +44,14 @@ pub(super) struct Block {
     pub writes: bool,
     /// Whether one of them may need memory.
     pub denyoom: bool,
+    /// The last term in which they may be appended ([`Share::term_max`]).
+    pub term_max: u64,
 }
 
 impl Block {
     /// Looks at every command of a block that came from elsewhere.
     pub fn inspect(bytes: Bytes) -> Result<Self, BlockError> {
-        let mut block = Self { bytes: bytes.clone(), count: 0, writes: false, denyoom: false };
+        let mut block = Self { bytes: bytes.clone(), count: 0, writes: false, denyoom: false, term_max: ANY_TERM };
         let mut reader = BlockReader::new(&bytes);
         while let Some(command) = reader.next_command()? {
             block.count += 1;
@@ -64,7 +66,7 @@ impl Block {
     /// The commands that need no memory, and for each command of this block whether it was left out.
     pub fn without_denyoom(&self) -> Result<(Self, Vec<bool>), BlockError> {
         let (mut bytes, mut refused) = (BytesMut::new(), Vec::new());
-        let mut rest = Self { bytes: Bytes::new(), count: 0, writes: false, denyoom: false };
+        let mut rest = Self { bytes: Bytes::new(), count: 0, writes: false, denyoom: false, term_max: self.term_max };
         let mut reader = BlockReader::new(&self.bytes);
         while let Some(command) = reader.next_command()? {
             let needs = command.spec.flags.contains(Flags::DENYOOM);
@@ -159,8 +161,9 @@ impl Dispatcher {
         drop(guard);
         let (done, outcome) = oneshot::channel();
         let watch = watched.map(|watched| watched.token.clone());
-        let (block, count, grows) = (block.bytes.clone(), block.count, block.denyoom);
-        partition.propose(Share { block, count, grows, watch, done });
+        let (term_max, grows) = (block.term_max, block.denyoom);
+        let (block, count) = (block.bytes.clone(), block.count);
+        partition.propose(Share { block, count, grows, watch, term_max, done });
         Sent::Later(outcome)
     }
 

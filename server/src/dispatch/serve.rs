@@ -3,9 +3,9 @@
 use super::run::{Block, Sent};
 use super::watch::{NotHere, REAP_PAUSE, REAP_PAUSES_MAX, Watched};
 use super::{Dispatcher, Moment};
-use crate::cluster::routes::ForwardKind;
+use crate::cluster::routes::{Forward, ForwardKind};
 use crate::commands::block::BlockReader;
-use crate::ids::{NodeNo, PartitionId};
+use crate::ids::NodeNo;
 use crate::limits;
 use crate::raft::{Partition, Refusal, Replies, Role, ShareOutcome};
 use bytes::Bytes;
@@ -28,22 +28,24 @@ impl Dispatcher {
     /// Carries out what node `from` asks of this node's copy of a partition: refused where it does not lead, so that the
     /// asking node looks further.
     ///
-    /// Call it right after the request was read: the lease of its reads counts from now. `count` is how many commands
-    /// the asking node put into `block`.
+    /// Call it right after the request was read: the lease of its reads counts from now.
     pub async fn serve_forward(
         self: &Arc<Self>,
-        partition: PartitionId,
-        kind: ForwardKind,
-        block: Bytes,
-        count: u32,
+        Forward { partition, kind, block, count, term_max }: Forward,
         from: NodeNo,
     ) -> ShareOutcome {
         let moment = self.moment();
         let Some(partition) = self.routes.partitions().get(partition.index()).cloned() else {
             return ShareOutcome::Refused(Refusal::NoCopy);
         };
+        {
+            let state = partition.lock();
+            if state.role == Role::Leader && state.term > u64::from(term_max) {
+                return ShareOutcome::Refused(Refusal::NotLeader(None));
+            }
+        }
         let block = match Block::inspect(block) {
-            Ok(block) if block.count == count => block,
+            Ok(block) if block.count == count => Block { term_max: u64::from(term_max), ..block },
             Ok(_) => return unreadable(count, "the number of commands is not the one announced"),
             Err(error) => return unreadable(count, &error.to_string()),
         };

@@ -19,7 +19,7 @@ use crate::commands::session::PortKind;
 use crate::commands::{Handler, block, number};
 use crate::ids::{DatabaseNo, NodeNo, PartitionId};
 use crate::limits;
-use crate::raft::{Refusal, Replies, Role, ShareOutcome};
+use crate::raft::{ANY_TERM, Refusal, Replies, Role, ShareOutcome};
 use bytes::BytesMut;
 use larder_protocol::{Args, Flags, ReplyBuffer, Slot};
 use std::sync::Arc;
@@ -292,7 +292,7 @@ impl Conversation {
 
     async fn exec_there(&self, node: NodeNo, partition: PartitionId, block: Block) -> Settled {
         let kind = ForwardKind::Exec { session: self.session.client.id };
-        let request = Forward { partition, kind, block: block.bytes, count: block.count };
+        let request = Forward::new(partition, kind, block.bytes, block.count);
         let sent = Sent::Later(self.dispatcher.routes.forward(node, request));
         settle_once(sent.outcome().await)
     }
@@ -309,7 +309,13 @@ impl Conversation {
                 options.database = selected_after(entry, args, options);
             }
         }
-        Block { bytes: bytes.freeze(), count, writes: transaction.writes, denyoom: transaction.denyoom }
+        Block {
+            bytes: bytes.freeze(),
+            count,
+            writes: transaction.writes,
+            denyoom: transaction.denyoom,
+            term_max: ANY_TERM,
+        }
     }
 
     /// A queued command that does not work on the slot.
@@ -437,12 +443,12 @@ impl Conversation {
     async fn watch_there(&self, node: NodeNo, candidate: &Candidate<'_>, slot: Slot) -> ShareOutcome {
         let mut bytes = BytesMut::new();
         block::encode(&mut bytes, candidate.entry.spec, self.options(), candidate.args);
-        let request = Forward {
-            partition: self.dispatcher.routes.partition_of(slot).id(),
-            kind: ForwardKind::Watch { session: self.session.client.id },
-            block: bytes.freeze(),
-            count: 1,
-        };
+        let request = Forward::new(
+            self.dispatcher.routes.partition_of(slot).id(),
+            ForwardKind::Watch { session: self.session.client.id },
+            bytes.freeze(),
+            1,
+        );
         Sent::Later(self.dispatcher.routes.forward(node, request)).outcome().await
     }
 }

@@ -119,7 +119,7 @@ impl Dispatcher {
             Place::Here(watched) => watched.forget(self.partition(watch.partition)),
             Place::There(node) => {
                 let kind = ForwardKind::Unwatch { session };
-                let request = Forward { partition: watch.partition, kind, block: Bytes::new(), count: 0 };
+                let request = Forward::new(watch.partition, kind, Bytes::new(), 0);
                 drop(self.routes.forward(*node, request));
             }
             Place::Lost => {}

@@ -23,7 +23,7 @@ pub use network::{GroupRpc, PeerUnreachable};
 pub use partition::{Partition, PartitionGuard, Role};
 pub use room::Room;
 pub use runtime::BeatRuntime;
-pub use share::{Refusal, Replies, Share, ShareOutcome};
+pub use share::{ANY_TERM, Refusal, Replies, Share, ShareOutcome};
 pub use waiters::{Begun, Ticket, Wanted};
 
 #[cfg(test)]

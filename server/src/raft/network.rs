@@ -351,6 +351,10 @@ pub(super) struct Receiver {
     incoming: Option<Incoming>,
 }
 
+/// So long a transfer of which nothing comes is waited for: by then its sender has given the piece up, however long that is
+/// (a collection is one piece, and gets time by its size).
+const INCOMING_SILENCE_MAX_NS: u64 = 6 * PIECE_TIMEOUT.as_nanos() as u64;
+
 /// A snapshot that is arriving.
 struct Incoming {
     transfer: u64,
@@ -360,6 +364,8 @@ struct Incoming {
     /// The partition's clock at the snapshot's instant.
     clock: UnixMs,
     next: u32,
+    /// Boot time at which something of it came last.
+    heard_ns: u64,
     keyspace: Box<crate::keyspace::Keyspace>,
     /// Held while it arrives: one incoming snapshot a node at a time.
     _permit: tokio::sync::OwnedSemaphorePermit,
@@ -377,6 +383,7 @@ impl Receiver {
         reader: &mut Reader,
         seed: crate::keyspace::HashSeed,
         permits: &Arc<tokio::sync::Semaphore>,
+        now_ns: u64,
     ) -> Result<bool, Malformed> {
         let transfer = reader.u64()?;
         let vote = reader.vote()?;
@@ -385,12 +392,19 @@ impl Receiver {
         self.incoming = None;
         let Ok(permit) = Arc::clone(permits).try_acquire_owned() else { return Ok(false) };
         let keyspace = Box::new(crate::keyspace::Keyspace::new(seed));
-        self.incoming = Some(Incoming { transfer, from, vote, meta, clock, next: 0, keyspace, _permit: permit });
+        self.incoming =
+            Some(Incoming { transfer, from, vote, meta, clock, next: 0, heard_ns: now_ns, keyspace, _permit: permit });
         Ok(true)
     }
 
     /// Takes a piece; false where it does not continue what is arriving.
-    pub(super) fn piece(&mut self, from: CopyId, reader: &mut Reader, tick: u32) -> Result<bool, Malformed> {
+    pub(super) fn piece(
+        &mut self,
+        from: CopyId,
+        reader: &mut Reader,
+        tick: u32,
+        now_ns: u64,
+    ) -> Result<bool, Malformed> {
         let transfer = reader.u64()?;
         let number = reader.u32()?;
         let piece = reader.bytes()?;
@@ -403,6 +417,7 @@ impl Receiver {
             return Ok(false);
         }
         incoming.next += 1;
+        incoming.heard_ns = now_ns;
         incoming.keyspace.load_piece(&piece, tick).map_err(|_| Malformed)?;
         Ok(true)
     }
@@ -420,7 +435,13 @@ impl Receiver {
         }))
     }
 
-    /// Forgets a transfer whose sender has stopped sending.
+    /// Forgets a transfer whose sender has given it up, or is gone: it would keep every other snapshot from this node.
+    pub(super) fn expire(&mut self, now_ns: u64) {
+        let is_silent = |incoming: &mut Incoming| now_ns.saturating_sub(incoming.heard_ns) > INCOMING_SILENCE_MAX_NS;
+        self.incoming.take_if(is_silent);
+    }
+
+    /// Forgets what was arriving.
     pub(super) fn abandon(&mut self) {
         self.incoming = None;
     }

@@ -77,6 +77,8 @@ pub struct PartitionState {
     pub keyspace: Keyspace,
     /// This node's role. Read it under the lock that the command runs under.
     pub role: Role,
+    /// The term of the group when that was last looked at; 0 without one.
+    pub term: u64,
     /// The clock of the last entry; never goes backwards.
     pub clock: UnixMs,
     /// The last entry applied.
@@ -122,6 +124,7 @@ impl Partition {
         let state = PartitionState {
             keyspace: Keyspace::new(seed),
             role,
+            term: 0,
             clock: 0,
             applied: None,
             membership: StoredMembership::default(),

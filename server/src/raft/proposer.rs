@@ -9,11 +9,12 @@
 use super::machine::Machine;
 use super::partition::Partition;
 use super::room::Room;
-use super::share::{Refusal, Share, ShareOutcome};
+use super::share::{ANY_TERM, Refusal, Share, ShareOutcome};
 use super::types::{self, GroupTypes, Mutations, ShareResponder};
 use crate::clock::UnixMs;
 use crate::planted::{Bug, planted};
 use crossbeam::queue::SegQueue;
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{AsyncRuntime, Instant, Raft};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -146,6 +147,22 @@ impl Draft {
         self.shares.into_iter().rev().for_each(|share| waiting.push_front(share));
     }
 
+    /// Refuses the shares that may not be appended in `term` any more.
+    fn refuse_later_than(&mut self, term: u64) {
+        if self.shares.iter().all(|share| share.term_max >= term) {
+            return;
+        }
+        for share in std::mem::take(&mut self.shares) {
+            if share.term_max >= term {
+                self.shares.push(share);
+            } else {
+                self.commands -= share.count;
+                self.bytes -= share.block.len();
+                let _ = share.done.send(ShareOutcome::Refused(Refusal::NotLeader(None)));
+            }
+        }
+    }
+
     fn cost(&self) -> usize {
         Room::cost(self.bytes, self.commands)
     }
@@ -187,6 +204,11 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
         let mut short = false;
         while inbox.in_flight.load(Ordering::Acquire) < IN_FLIGHT_MAX {
             let Some(mut draft) = Draft::next(&inbox, &mut waiting) else { break };
+            let leader = raft.server_metrics().borrow_watched().vote.leader_id;
+            draft.refuse_later_than(leader.term);
+            if draft.shares.is_empty() {
+                continue;
+            }
             let mut expects = None;
             if let Some(token) = draft.shares[0].watch.clone() {
                 if inbox.in_flight.load(Ordering::Acquire) > 0 {
@@ -218,6 +240,7 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
             number += 1;
             inbox.in_flight.fetch_add(1, Ordering::AcqRel);
             let applied_clock = partition.lock().clock;
+            let fenced = draft.shares.iter().any(|share| share.term_max != ANY_TERM);
             let (blocks, mut done) = types::split(draft.shares);
             if planted(Bug::AnswerBeforeQuorum) {
                 let replies = blocks.iter().map(|block| answer_too_early(block)).collect::<Vec<_>>();
@@ -241,7 +264,11 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
                 }
             };
             // An error means that the group has stopped; the dropped responder answers.
-            let _ = raft.write(Arc::new(mutations)).responder(ShareResponder::new(done, Box::new(finished))).await;
+            let mut write = raft.write(Arc::new(mutations));
+            if fenced {
+                write = write.with_leader(leader);
+            }
+            let _ = write.responder(ShareResponder::new(done, Box::new(finished))).await;
         }
         if short {
             room.press();

@@ -18,9 +18,15 @@ pub struct Share {
     /// Set for EXEC under WATCH: the share is refused as [`ShareOutcome::Dirty`] if any has been set when it would be
     /// applied.
     pub watch: Option<crate::keyspace::WatchToken>,
+    /// The last term in which it may be appended: another node's connection may have gone on without it since then.
+    /// [`ANY_TERM`] where whoever asked waits as long as it takes.
+    pub term_max: u64,
     /// Gets the outcome, exactly once.
     pub done: oneshot::Sender<ShareOutcome>,
 }
+
+/// See [`Share::term_max`].
+pub const ANY_TERM: u64 = u64::MAX;
 
 /// What became of a share.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use crate::commands::block::{self, CommandOptions};
 use crate::commands::table;
 use crate::ids::{CopyId, DatabaseNo, Incarnation, NodeNo, PartitionId};
 use crate::keyspace::{EvictionPolicy, HashSeed};
+use crate::raft::ANY_TERM;
 use crate::raft::codec::Reader;
 use crate::raft::upkeep::Upkeep;
 use crate::telemetry::Stats;
@@ -99,7 +100,7 @@ fn encode_in(database: DatabaseNo, command: &[&str]) -> Bytes {
 
 pub(super) async fn propose(partition: &Partition, command: &[&str]) -> ShareOutcome {
     let (done, outcome) = oneshot::channel();
-    partition.propose(Share { block: encode(command), count: 1, grows: true, watch: None, done });
+    partition.propose(Share { block: encode(command), count: 1, grows: true, watch: None, term_max: ANY_TERM, done });
     outcome.await.unwrap_or(ShareOutcome::Uncertain)
 }
 
@@ -238,7 +239,7 @@ async fn copies_hold_the_same_databases() {
     let apply_in = async |database: u16, command: &[&str]| loop {
         let (done, outcome) = oneshot::channel();
         let block = encode_in(DatabaseNo(database), command);
-        first.partition().propose(Share { block, count: 1, grows: true, watch: None, done });
+        first.partition().propose(Share { block, count: 1, grows: true, watch: None, term_max: ANY_TERM, done });
         if let Ok(ShareOutcome::Applied(replies)) = outcome.await {
             return replies;
         }

@@ -13,6 +13,7 @@ use crate::commands::spec::CommandSpec;
 use crate::ids::DatabaseNo;
 use crate::keyspace::{EvictionOrder, EvictionPolicy, LfuParameters, Reaped};
 use crate::planted::{Bug, planted};
+use crate::raft::ANY_TERM;
 use crate::telemetry::Stats;
 use bytes::BytesMut;
 use futures::future::BoxFuture;
@@ -300,7 +301,14 @@ impl Upkeep {
         }
         let (done, outcome) = oneshot::channel();
         self.busy[index].store(true, Ordering::Release);
-        self.partitions[index].propose_first(Share { block: out.freeze(), count, grows: false, watch: None, done });
+        self.partitions[index].propose_first(Share {
+            block: out.freeze(),
+            count,
+            grows: false,
+            watch: None,
+            term_max: ANY_TERM,
+            done,
+        });
         let Some(this) = self.this.upgrade() else { return };
         (self.spawn)(Box::pin(async move {
             let outcome = outcome.await;

@@ -1,7 +1,7 @@
 //! Commands that wait.
 
 use super::harness::{Node, Wire, array, until};
-use larder::cluster::routes::ForwardKind;
+use larder::cluster::routes::{Forward, ForwardKind};
 use larder::commands::block::{self, CommandOptions};
 use larder::commands::table;
 use larder::ids::NodeNo;
@@ -222,7 +222,7 @@ fn connections_of_other_nodes_wait_in_the_same_line() {
         let block = encode(&["blpop", "a", "0"]);
         let kind = ForwardKind::Wait { session, timeout_ms };
         let dispatcher = std::sync::Arc::clone(&node.dispatcher);
-        async move { dispatcher.serve_forward(partition, kind, block, 1, NodeNo(from)).await }
+        async move { dispatcher.serve_forward(Forward::new(partition, kind, block, 1), NodeNo(from)).await }
     };
     let reply = |outcome| match outcome {
         ShareOutcome::Applied(replies) => String::from_utf8_lossy(&replies.bytes).into_owned(),
@@ -236,7 +236,7 @@ fn connections_of_other_nodes_wait_in_the_same_line() {
                 tokio::task::yield_now().await;
             }
             let unwait = ForwardKind::Unwait { session: 1 };
-            node.dispatcher.serve_forward(partition, unwait, bytes::Bytes::new(), 0, NodeNo(2)).await;
+            node.dispatcher.serve_forward(Forward::new(partition, unwait, bytes::Bytes::new(), 0), NodeNo(2)).await;
             while waiting(&node) > 2 {
                 tokio::task::yield_now().await;
             }
@@ -245,15 +245,16 @@ fn connections_of_other_nodes_wait_in_the_same_line() {
                 tokio::task::yield_now().await;
             }
             let push = encode(&["rpush", "a", "x"]);
-            node.dispatcher.serve_forward(partition, ForwardKind::Run, push, 1, NodeNo(3)).await
+            node.dispatcher.serve_forward(Forward::new(partition, ForwardKind::Run, push, 1), NodeNo(3)).await
         };
         let (first, second, third, _) = tokio::join!(first, second, third, other);
         assert_eq!([first, second, third].map(reply), ["*-1\r\n", "*2\r\n$1\r\na\r\n$1\r\nx\r\n", "*-1\r\n"]);
     });
     let node = Node::with_roles(&[], |_| Role::Follower(Some(NodeNo(2))));
     let kind = ForwardKind::Wait { session: 1, timeout_ms: None };
-    let refused =
-        node.block_on(node.dispatcher.serve_forward(partition, kind, encode(&["blpop", "a", "0"]), 1, NodeNo(3)));
+    let refused = node.block_on(
+        node.dispatcher.serve_forward(Forward::new(partition, kind, encode(&["blpop", "a", "0"]), 1), NodeNo(3)),
+    );
     assert!(matches!(refused, ShareOutcome::Refused(Refusal::NotLeader(Some(NodeNo(2))))), "{refused:?}");
 }
 

@@ -2,7 +2,7 @@
 
 use super::harness::Node;
 use bytes::{Bytes, BytesMut};
-use larder::cluster::routes::ForwardKind;
+use larder::cluster::routes::{Forward, ForwardKind};
 use larder::commands::block::{self, CommandOptions};
 use larder::commands::table;
 use larder::ids::{NodeNo, PartitionId};
@@ -31,7 +31,7 @@ fn encode(commands: &str) -> (Bytes, u32) {
 fn serve(node: &Node, kind: ForwardKind, commands: &str, from: u32) -> ShareOutcome {
     let (block, count) = encode(commands);
     let partition = node.routes.partition_of(15495).id();
-    node.block_on(node.dispatcher.serve_forward(partition, kind, block, count, NodeNo(from)))
+    node.block_on(node.dispatcher.serve_forward(Forward::new(partition, kind, block, count), NodeNo(from)))
 }
 
 #[track_caller]
@@ -59,7 +59,8 @@ fn a_node_that_does_not_lead_refuses() {
     let outcome = serve(&node, ForwardKind::Watch { session: 1 }, "watch a", 3);
     assert!(matches!(outcome, ShareOutcome::Refused(Refusal::NotLeader(Some(NodeNo(2))))), "{outcome:?}");
     let (block, count) = encode("get a");
-    let beyond = node.dispatcher.serve_forward(PartitionId(999), ForwardKind::Run, block, count, NodeNo(3));
+    let beyond =
+        node.dispatcher.serve_forward(Forward::new(PartitionId(999), ForwardKind::Run, block, count), NodeNo(3));
     assert!(matches!(node.block_on(beyond), ShareOutcome::Refused(Refusal::NoCopy)));
 }
 
@@ -91,7 +92,7 @@ fn nonsense_does_nothing() {
     for (block, count) in
         [(block.clone(), 2), (block.slice(..block.len() - 1), 1), (Bytes::from_static(b"\xfe\xfe"), 1)]
     {
-        let serve = node.dispatcher.serve_forward(partition, ForwardKind::Run, block, count, NodeNo(2));
+        let serve = node.dispatcher.serve_forward(Forward::new(partition, ForwardKind::Run, block, count), NodeNo(2));
         assert!(replies(node.block_on(serve)).starts_with("-ERR "));
     }
     node.connect().ask(b"get a\r\n", b"$-1\r\n");

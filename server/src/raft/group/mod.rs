@@ -276,6 +276,7 @@ impl<RT: AsyncRuntime> Group<RT> {
 
     fn set_role(&self, role: Role, term: u64) {
         let mut state = self.partition.lock();
+        state.term = term;
         if state.role == role {
             return;
         }
@@ -301,8 +302,13 @@ impl<RT: AsyncRuntime> Group<RT> {
         }
     }
 
-    /// Cuts the log where it has grown past its budget.
-    pub async fn cut_log(&self) {
+    /// Cuts the log where it has grown past its budget, and forgets a snapshot that does not go on arriving.
+    pub async fn tidy(&self) {
+        self.receiver.lock().expire((self.host.boot_ns)());
+        self.cut_log().await;
+    }
+
+    async fn cut_log(&self) {
         let bytes = self.log.bytes();
         let bytes_max = self.host.room.log_bytes_max();
         if bytes <= bytes_max {
@@ -374,12 +380,13 @@ impl<RT: AsyncRuntime> Group<RT> {
             }
             Kind::SnapshotBegin => {
                 let permits = &self.host.snapshot_permits;
-                let begun = self.receiver.lock().begin(from, body, self.partition.seed(), permits)?;
+                let begun =
+                    self.receiver.lock().begin(from, body, self.partition.seed(), permits, (self.host.boot_ns)())?;
                 return if begun { Ok(()) } else { Err(None) };
             }
             Kind::SnapshotPiece => {
                 let tick = clock::tick_of((self.host.wall)());
-                let taken = self.receiver.lock().piece(from, body, tick)?;
+                let taken = self.receiver.lock().piece(from, body, tick, (self.host.boot_ns)())?;
                 return if taken { Ok(()) } else { Err(None) };
             }
             Kind::SnapshotEnd => {

@@ -3,6 +3,7 @@
 use super::queue::Waiters;
 use crate::clock;
 use crate::commands::blocking;
+use crate::raft::ANY_TERM;
 use crate::raft::partition::{Partition, PartitionState, Role};
 use crate::raft::share::{Share, ShareOutcome};
 use bytes::BytesMut;
@@ -122,7 +123,8 @@ impl PartitionState {
         }
         self.waiters.begin_round(&ids);
         let (done, outcome) = oneshot::channel();
-        let share = Share { block: bytes.freeze(), count: ids.len() as u32, grows, watch: None, done };
+        let share =
+            Share { block: bytes.freeze(), count: ids.len() as u32, grows, watch: None, term_max: ANY_TERM, done };
         Step::Round { ids, share, outcome }
     }
 }
