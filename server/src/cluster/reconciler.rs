@@ -444,6 +444,10 @@ async fn change_voters<N: Conductor>(node: &Arc<N>, id: PartitionId, term: u64) 
         node.give(leader_node, order).await;
         return Err("leadership is moving".into());
     }
+    if record.planned.is_none() && target == voters {
+        // Settled between the look that found a change wanted and this one.
+        return Ok(());
+    }
     let target: Vec<CopyId> = target.into_iter().collect();
     let plan = DirectoryCommand::PlanVoters {
         partition: id.0,

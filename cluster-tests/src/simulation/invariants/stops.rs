@@ -24,6 +24,11 @@ impl Invariant for Stops {
                 self.away.take_if(|away| away == no);
                 Ok(())
             }
+            // One that was drained and stopped is not waited for: it holds nothing and does not come back.
+            Event::Decided { state, .. } => {
+                self.away.take_if(|away| !state.nodes.contains_key(away));
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

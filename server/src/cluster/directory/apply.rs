@@ -206,7 +206,8 @@ impl DirectoryState {
         if record.planned.as_ref().is_some_and(|planned| *planned != voters) {
             return Err(Refused::BadCopies { partition, reason: "another change is under way".to_owned() });
         }
-        record.planned = Some(voters);
+        // What is so already needs no change, and would never be settled as one.
+        record.planned = (record.voters != voters).then_some(voters);
         Ok(Applied::Done)
     }
 
