@@ -17,6 +17,7 @@ pub mod transport;
 pub mod types;
 pub mod upkeep;
 mod waiters;
+mod watch;
 
 pub use group::{CopyProgress, Group, GroupHost, ReshapeError, Start, Timing, read_address, refusal};
 pub use network::{GroupRpc, PeerUnreachable};

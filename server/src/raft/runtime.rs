@@ -1,11 +1,13 @@
-//! Tokio, with ticks that come together.
+//! Tokio, with ticks that come together and cheaper wake-ups.
 //!
 //! openraft gives each group a ticker of its own (every `heartbeat_interval` x 13/64, at a random phase). With a dozen
 //! groups a node would wake up six hundred times a second and do nothing, which costs more than all else that an idle
 //! node does. Here deadlines are rounded up to a beat that all groups of the process share: one wake-up a core serves all
 //! ticks that are due, the heartbeats of all groups to a peer leave in one message, and its answers come back in one.
 
+use super::watch::FlagWatch;
 use crate::clock;
+use crate::wakes::Polled;
 use openraft::AsyncRuntime;
 use openraft::OptionalSend;
 use openraft::async_runtime::Instant as _;
@@ -30,7 +32,7 @@ impl AsyncRuntime for BeatRuntime {
     type Timeout<R, T: Future<Output = R> + OptionalSend> = <TokioRuntime as AsyncRuntime>::Timeout<R, T>;
     type ThreadLocalRng = <TokioRuntime as AsyncRuntime>::ThreadLocalRng;
     type Mpsc = <TokioRuntime as AsyncRuntime>::Mpsc;
-    type Watch = <TokioRuntime as AsyncRuntime>::Watch;
+    type Watch = FlagWatch;
     type Oneshot = <TokioRuntime as AsyncRuntime>::Oneshot;
     type Mutex<T: OptionalSend + 'static> = <TokioRuntime as AsyncRuntime>::Mutex<T>;
 
@@ -39,7 +41,7 @@ impl AsyncRuntime for BeatRuntime {
         T: Future + OptionalSend + 'static,
         T::Output: OptionalSend + 'static,
     {
-        TokioRuntime::spawn(future)
+        TokioRuntime::spawn(Polled::new(future))
     }
 
     fn sleep(duration: Duration) -> Self::Sleep {
