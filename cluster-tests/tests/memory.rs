@@ -72,5 +72,7 @@ fn three_nodes_stay_under_their_limit_and_refuse_nothing() {
     eprintln!("limit {LIMIT_BYTES}, most that was used {peaks:?}, evicted {evicted:?}");
     assert!(errors.is_empty(), "{} errors, first {:?}", errors.len(), &errors[..errors.len().min(5)]);
     assert!(peaks.iter().all(|peak| *peak <= LIMIT_BYTES), "{peaks:?} past {LIMIT_BYTES}");
-    assert!(evicted.iter().all(|count| *count > 0), "{evicted:?}");
+    // Whoever leads what was used least recently evicts: no node makes room for all with what it leads itself.
+    let (least, most) = (evicted.iter().min(), evicted.iter().max());
+    assert!(least.zip(most).is_some_and(|(least, most)| *least > 0 && *most <= 2 * least), "{evicted:?}");
 }

@@ -9,6 +9,7 @@ pub mod machine;
 mod network;
 mod partition;
 mod proposer;
+mod rank;
 mod room;
 mod runtime;
 mod share;

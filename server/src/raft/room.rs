@@ -134,17 +134,24 @@ impl Room {
         self.pressed.notified().await;
     }
 
-    /// How far the room falls short of the reserve here, or of half of it at another copy of a partition that this node
-    /// leads; the other half is where that node evicts itself.
+    /// How far the room falls short of the reserve, here or at another copy of a partition that this node leads.
     pub(super) fn shortfall_bytes(&self, now_ns: u64) -> usize {
+        self.short_of(self.reserve_bytes(), now_ns)
+    }
+
+    /// The same of half the reserve: then whoever can evicts, in whatever order.
+    pub(super) fn urgent_bytes(&self, now_ns: u64) -> usize {
+        self.short_of(self.reserve_bytes() / 2, now_ns)
+    }
+
+    fn short_of(&self, reserve: usize, now_ns: u64) -> usize {
         let limit = self.limit_bytes();
         if limit == 0 {
             return 0;
         }
-        let reserve = self.reserve_bytes();
         let here = (self.used_bytes() + reserve).saturating_sub(limit);
         let copies = self.partitions.iter().filter_map(|partition| partition.copies_free_bytes(now_ns)).min();
-        here.max(copies.map_or(0, |free| (reserve / 2).saturating_sub(free as usize)))
+        here.max(copies.map_or(0, |free| reserve.saturating_sub(free as usize)))
     }
 
     /// What an entry of `bytes` in `commands` may cost each copy: in the log and among the items.

@@ -3,10 +3,11 @@
 //! Neither is ever a copy's own decision: a solo partition is changed under its lock, a replicated one by entries
 //! (REAP, EVICT) that its leader proposes, so copies stay alike.
 
-use super::partition::{Partition, PartitionGuard, Role};
+use super::partition::{Partition, Role};
+use super::rank::{InFlight, Rank, Survey, first_rank};
 use super::room::Room;
 use super::share::{Share, ShareOutcome};
-use crate::clock::{Clocks, Tick, UnixMs};
+use crate::clock::Clocks;
 use crate::commands::block::{self, CommandOptions};
 use crate::commands::maintenance;
 use crate::commands::spec::CommandSpec;
@@ -19,13 +20,19 @@ use bytes::BytesMut;
 use futures::future::BoxFuture;
 use larder_protocol::Args;
 use parking_lot::RwLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Items handled under one hold of a partition's lock.
 const SLICE_ITEMS: usize = 64;
+/// Items that one entry evicts: a partition has one such entry in flight, so this many a round trip.
+const ENTRY_EVICTIONS_MAX: usize = 256;
+
+/// How well the order of items is known between partitions that are evicted from by another node, or by an entry in flight.
+/// (What another node's clients read comes with the hints, which leave every 100 ms.)
+const ORDER_SLACK_MS: u64 = 100;
 
 /// How long a partition that refused is left alone.
 const REFUSED_REST_NS: u64 = 10_000_000;
@@ -33,8 +40,8 @@ const REFUSED_REST_NS: u64 = 10_000_000;
 /// Keeps a node's partitions in order.
 pub struct Upkeep {
     partitions: Arc<[Arc<Partition>]>,
-    /// Partitions with an entry of ours in flight.
-    busy: Vec<AtomicBool>,
+    /// Entries of ours in flight, by partition.
+    in_flight: Vec<InFlight>,
     /// Boot time until which nothing is proposed to a partition, since it was refused; 0 where it was not.
     rest_until_ns: Vec<AtomicU64>,
     policy: RwLock<(EvictionPolicy, LfuParameters)>,
@@ -81,7 +88,7 @@ impl Upkeep {
         spawn: Spawn,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
-            busy: partitions.iter().map(|_| AtomicBool::new(false)).collect(),
+            in_flight: partitions.iter().map(|_| InFlight::default()).collect(),
             rest_until_ns: partitions.iter().map(|_| AtomicU64::new(0)).collect(),
             partitions,
             policy: RwLock::default(),
@@ -158,17 +165,21 @@ impl Upkeep {
     }
 
     /// Evicts from partitions by chance, the larger the likelier: items are spread over them by their hash, so the worst
-    /// of a sample of one is as good as that of all.
+    /// of a sample of one is as good as that of all. What falls to partitions that are led elsewhere is left to their leaders,
+    /// unless it has become urgent.
     fn evict_samples(&self, policy: EvictionPolicy) -> bool {
-        let mut pending = (0..self.busy.len()).any(|index| self.is_busy(index));
-        let mut proposed = 0;
+        let mut pending = (0..self.partitions.len()).any(|index| self.is_busy(index));
+        // What is on its way, and what others will free.
+        let mut expected = 0;
         let mut weights: Vec<usize> = self.partitions.iter().map(|partition| partition.memory_bytes()).collect();
         loop {
-            let short = self.room.shortfall_bytes((self.clocks.boot_ns)()).saturating_sub(proposed);
+            let now_ns = (self.clocks.boot_ns)();
+            let short = self.room.shortfall_bytes(now_ns).saturating_sub(expected);
             let total: usize = weights.iter().sum();
             if short == 0 || total == 0 {
                 return pending;
             }
+            let urgent = self.room.urgent_bytes(now_ns) > expected;
             let mut chosen = random_below(total, self.dice.fetch_add(1, Ordering::Relaxed));
             let index = weights.iter().position(|weight| {
                 let here = chosen < *weight;
@@ -176,54 +187,64 @@ impl Upkeep {
                 here
             });
             let Some(index) = index else { return pending };
-            let Evicted { keys, in_flight } = match self.is_busy(index) {
-                true => Evicted::default(),
-                false => self.evict_from(index, policy, None, short),
-            };
-            pending |= in_flight > 0;
-            proposed += in_flight;
-            if keys == 0 {
+            if self.is_busy(index) {
                 weights[index] = 0;
+                continue;
+            }
+            let elsewhere = {
+                let state = self.partitions[index].lock();
+                let average = state.keyspace.memory_bytes() / state.keyspace.total_len().max(1);
+                (!evicts_here(state.role)).then_some(average.max(1) * SLICE_ITEMS)
+            };
+            match elsewhere {
+                Some(slice) if !urgent => {
+                    pending = true;
+                    expected += slice.min(short);
+                }
+                Some(_) => weights[index] = 0,
+                None => {
+                    let Evicted { keys, in_flight } = self.evict_from(index, policy, None, short);
+                    pending |= in_flight > 0;
+                    expected += in_flight;
+                    if keys == 0 {
+                        weights[index] = 0;
+                    }
+                }
             }
         }
     }
 
-    /// Evicts what is first in order over all of them.
+    /// Evicts what is first in order over all copies of this node. Of those led elsewhere their leaders evict, who know by
+    /// the acknowledgements how much room is left here, unless it has become urgent.
     fn evict_in_order(&self, policy: EvictionPolicy) -> bool {
-        let mut pending = (0..self.busy.len()).any(|index| self.is_busy(index));
         // What is proposed frees memory only when it is applied.
-        let mut proposed = 0;
+        let (mut proposed, mut pending) = (0, false);
         loop {
-            let short = self.room.shortfall_bytes((self.clocks.boot_ns)()).saturating_sub(proposed);
+            let now_ns = (self.clocks.boot_ns)();
+            let short = self.room.shortfall_bytes(now_ns).saturating_sub(proposed);
             if short == 0 {
                 return pending;
             }
-            // The partition that holds the oldest item, and how old the next partition's oldest is.
-            let mut best: Option<(Rank, usize)> = None;
-            let mut second: Option<Rank> = None;
+            let urgent = self.room.urgent_bytes(now_ns) > proposed;
+            let mut survey = Survey::default();
             for (index, partition) in self.partitions.iter().enumerate() {
                 if self.is_busy(index) {
+                    pending = true;
+                    survey.elsewhere(self.in_flight[index].next(now_ns));
                     continue;
                 }
                 let mut state = partition.lock();
-                if !evicts_here(state.role) {
-                    continue;
-                }
-                let Some(rank) = first_rank(&mut state, policy) else { continue };
-                match best {
-                    Some((oldest, _)) if !rank.before(oldest) => {
-                        if second.is_none_or(|next| rank.before(next)) {
-                            second = Some(rank);
-                        }
+                if evicts_here(state.role) {
+                    if let Some(rank) = first_rank(&mut state, policy) {
+                        survey.candidate(index, rank);
                     }
-                    _ => {
-                        second = best.map(|(rank, _)| rank);
-                        best = Some((rank, index));
-                    }
+                } else if !urgent {
+                    survey.elsewhere(first_rank(&mut state, policy));
                 }
             }
-            let Some((_, index)) = best else { return pending };
-            let Evicted { in_flight, .. } = self.evict_from(index, policy, second, short);
+            let Ok(until) = survey.until(ORDER_SLACK_MS) else { return true };
+            let Some((_, index)) = survey.best else { return pending };
+            let Evicted { in_flight, .. } = self.evict_from(index, policy, until, short);
             pending |= in_flight > 0;
             proposed += in_flight;
         }
@@ -237,13 +258,15 @@ impl Upkeep {
             return Evicted::default();
         }
         let mut keys: Vec<(DatabaseNo, Vec<u8>)> = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut next) = (0, None);
+        let keys_max = if state.role == Role::Leader { ENTRY_EVICTIONS_MAX } else { SLICE_ITEMS };
         // A victim's own size is not known here: the average will do.
         let average = state.keyspace.memory_bytes() / state.keyspace.total_len().max(1);
         state.keyspace.victims(&mut |victim| {
             let rank = Rank::of(policy, victim.last_access, victim.deadline);
-            let stop = keys.len() >= SLICE_ITEMS || bytes >= excess || until.is_some_and(|until| until.before(rank));
+            let stop = keys.len() >= keys_max || bytes >= excess || until.is_some_and(|until| until.before(rank));
             if stop && !keys.is_empty() {
+                next = Some(rank);
                 return false;
             }
             bytes += average.max(victim.key.len() + 32);
@@ -265,7 +288,7 @@ impl Upkeep {
             _ => {
                 drop(state);
                 let evicted = Evicted { keys: keys.len(), in_flight: bytes };
-                self.propose(index, &maintenance::evict::EVICT, keys);
+                self.propose(index, &maintenance::evict::EVICT, keys, next);
                 evicted
             }
         }
@@ -280,11 +303,18 @@ impl Upkeep {
             until_ns if rests(until_ns) => return true,
             _ => rest_until_ns.store(0, Ordering::Release),
         }
-        self.busy[index].load(Ordering::Acquire)
+        self.in_flight[index].is_any()
     }
 
-    /// Proposes internal mutations on `keys`, one a database; the partition counts as busy until their fate is known.
-    fn propose(&self, index: usize, spec: &'static CommandSpec, mut keys: Vec<(DatabaseNo, Vec<u8>)>) {
+    /// Proposes internal mutations on `keys`, one a database; the partition counts as busy until their fate is known. `next`:
+    /// what it evicts first after them.
+    fn propose(
+        &self,
+        index: usize,
+        spec: &'static CommandSpec,
+        mut keys: Vec<(DatabaseNo, Vec<u8>)>,
+        next: Option<Rank>,
+    ) {
         keys.sort_by_key(|(database, _)| *database);
         let (mut out, mut count) = (BytesMut::new(), 0);
         for keys in keys.chunk_by(|(one, _), (other, _)| one == other) {
@@ -300,7 +330,7 @@ impl Upkeep {
             count += 1;
         }
         let (done, outcome) = oneshot::channel();
-        self.busy[index].store(true, Ordering::Release);
+        self.in_flight[index].begin((self.clocks.boot_ns)(), next);
         self.partitions[index].propose_first(Share {
             block: out.freeze(),
             count,
@@ -332,7 +362,7 @@ impl Upkeep {
                 // A leader that is cut off, or hands over, refuses at once: it would be proposed again and again.
                 this.rest_until_ns[index].store((this.clocks.boot_ns)() + REFUSED_REST_NS, Ordering::Release);
             }
-            this.busy[index].store(false, Ordering::Release);
+            this.in_flight[index].end();
             this.room.press();
         }));
     }
@@ -387,7 +417,7 @@ impl Upkeep {
                 more |= state.keyspace.next_deadline().is_some_and(|at| at <= now);
             } else {
                 drop(state);
-                self.propose(index, &maintenance::reap::REAP, due);
+                self.propose(index, &maintenance::reap::REAP, due, None);
             }
         }
         more
@@ -420,39 +450,4 @@ fn random_below(end: usize, seed: u64) -> usize {
 fn integers(reply: &[u8]) -> impl Iterator<Item = u64> {
     let lines = reply.split(|byte| *byte == b'\n');
     lines.filter_map(|line| std::str::from_utf8(line.strip_prefix(b":")?).ok()?.trim_end().parse().ok())
-}
-
-/// How soon an item is evicted: the smaller the sooner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rank {
-    /// By recency; ticks wrap.
-    Access(Tick),
-    /// By deadline.
-    Deadline(UnixMs),
-}
-
-impl Rank {
-    fn of(policy: EvictionPolicy, last_access: Tick, deadline: Option<UnixMs>) -> Self {
-        match policy {
-            EvictionPolicy::VolatileTtl => Self::Deadline(deadline.unwrap_or(UnixMs::MAX)),
-            _ => Self::Access(last_access),
-        }
-    }
-
-    fn before(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Access(a), Self::Access(b)) => (a.wrapping_sub(b) as i32) < 0,
-            (Self::Deadline(a), Self::Deadline(b)) => a < b,
-            _ => false,
-        }
-    }
-}
-
-fn first_rank(state: &mut PartitionGuard<'_>, policy: EvictionPolicy) -> Option<Rank> {
-    let mut rank = None;
-    state.keyspace.victims(&mut |victim| {
-        rank = Some(Rank::of(policy, victim.last_access, victim.deadline));
-        false
-    });
-    rank
 }
