@@ -23,6 +23,13 @@ impl fmt::Display for HostPort {
     }
 }
 
+impl HostPort {
+    /// As Redis writes it in redirections: `host:port` without brackets, for IPv6 too.
+    pub fn unbracketed(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
 /// Where a node stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum NodeState {

@@ -1,5 +1,6 @@
 //! Where a node listens, and what it tells others of that.
 
+use super::{Failure, failed, misconfigured};
 use crate::config::{Settings, parse_host_port};
 use crate::net;
 use crate::topology::HostPort;
@@ -35,10 +36,10 @@ pub(super) struct Advertised {
 const OFFSETS: [(&str, u16); 3] = [("cluster-port", 1000), ("peer-port", 10_000), ("http-port", 2000)];
 
 /// Binds all ports, and records in the settings which they are.
-pub(super) fn bind(settings: &Settings) -> Result<Bound, String> {
-    let binds = resolve(&settings.words("bind"))?;
-    let (addresses, client) = bind_port(&binds, "port", settings.number("port") as u16)?;
-    note(settings, "port", &client)?;
+pub(super) fn bind(settings: &Settings) -> Result<Bound, (Failure, String)> {
+    let binds = resolve(&settings.words("bind")).map_err(misconfigured)?;
+    let (addresses, client) = bind_port(&binds, "port", settings.number("port") as u16).map_err(failed)?;
+    note(settings, "port", &client).map_err(failed)?;
     let mut others = Vec::new();
     for (name, offset) in OFFSETS {
         let port = match settings.text(name) {
@@ -47,13 +48,14 @@ pub(super) fn bind(settings: &Settings) -> Result<Bound, String> {
             None if settings.was_picked("port") => 0,
             None => (settings.number("port") as u16)
                 .checked_add(offset)
-                .ok_or_else(|| format!("{name}: {} + {offset} is no port; set --{name}", settings.number("port")))?,
+                .ok_or_else(|| format!("{name}: {} + {offset} is no port; set --{name}", settings.number("port")))
+                .map_err(misconfigured)?,
         };
-        let (_, sockets) = bind_port(&binds, name, port)?;
-        note(settings, name, &sockets)?;
+        let (_, sockets) = bind_port(&binds, name, port).map_err(failed)?;
+        note(settings, name, &sockets).map_err(failed)?;
         others.push(sockets);
     }
-    let [cluster, peer, http] = others.try_into().map_err(|_| "three other ports".to_string())?;
+    let [cluster, peer, http] = others.try_into().map_err(|_| failed("three other ports"))?;
     Ok(Bound { addresses, client, cluster, peer, http })
 }
 
@@ -172,7 +174,7 @@ mod tests {
         assert_eq!(advertised.client, HostPort { host: "127.0.0.1".into(), port });
         let taken = self::settings(&[("port", &port.to_string())]);
         let error = bind(&taken).err().unwrap();
-        assert!(error.contains(&format!("cannot listen on 127.0.0.1:{port} (port)")), "{error}");
+        assert!(error.1.contains(&format!("cannot listen on 127.0.0.1:{port} (port)")), "{}", error.1);
     }
 
     #[test]

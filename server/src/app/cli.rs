@@ -8,7 +8,7 @@ const EXIT_CODES: &str = "Exit codes:
   1  refused, or failed; the reason is on standard error
   2  wrong command line or configuration
   3  the node cannot be reached
-  4  status: the cluster is not well (a partition without a leader, a node that is not ready)";
+  4  status: the cluster is not well (a partition without a leader, a node that is not ready or out of reach)";
 
 const STARTING: &str = "To try it out:
   larder dev                                   three nodes on this machine

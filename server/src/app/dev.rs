@@ -1,6 +1,6 @@
 //! `larder dev`: a cluster of child processes on this machine.
 
-use super::{Outcome, failed, say, serve};
+use super::{Outcome, failed, misconfigured, say, serve};
 use clap::ArgMatches;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
@@ -53,8 +53,8 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let first = u32::from(*matches.get_one::<u16>("port").unwrap_or(&6379));
     let replicas = *matches.get_one::<u8>("replicas").unwrap_or(&3);
     let ports: Option<Vec<Ports>> = (0..nodes).map(|index| Ports::of(first + index)).collect();
-    let ports =
-        ports.ok_or_else(|| failed(format!("--port {first}: the peer ports, 10000 above, must be below 65536")))?;
+    let ports = ports
+        .ok_or_else(|| misconfigured(format!("--port {first}: the peer ports, 10000 above, must be below 65536")))?;
     check_free(&ports).map_err(failed)?;
     let kept = matches.get_one::<String>("data-dir").map(PathBuf::from);
     let directory =

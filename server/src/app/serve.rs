@@ -58,7 +58,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     }
     descriptors::provide(&settings);
     let secret = secret(&settings).map_err(failed)?;
-    let bound = addresses::bind(&settings).map_err(failed)?;
+    let bound = addresses::bind(&settings)?;
     if secret.is_empty() && !bound.addresses.iter().all(IpAddr::is_loopback) {
         return Err(failed(
             "the peer port would be open to other machines without a cluster secret. Set LARDER_CLUSTER_SECRET or \
@@ -128,7 +128,8 @@ async fn serve(
     }
     let mut peer = bound.peer.into_iter();
     let listener = peer.next().ok_or_else(|| failed("no peer port"))?;
-    let starting = start_cluster(&settings, secret, &advertised, data_dir, listener, &cores);
+    let join = join_addresses(&settings, &advertised.peer).map_err(misconfigured)?;
+    let starting = start_cluster(&settings, join, secret, &advertised, data_dir, listener, &cores);
     let cluster = tokio::select! {
         started = starting => started.map_err(failed)?,
         _ = terminate.recv() => return Ok(()),
@@ -316,18 +317,26 @@ fn announce(settings: &Settings, bound: &Bound) {
     }
 }
 
+/// Whom to ask to be taken in.
+fn join_addresses(settings: &Settings, own: &HostPort) -> Result<Vec<HostPort>, String> {
+    let join = std::env::var(REJOIN).map_or_else(|_| settings.words("join"), |seed| vec![seed]);
+    let parse = |seed: &String| match parse_host_port(seed) {
+        Some(address) if address == *own => Err(format!("join: {seed} is this node's own peer address")),
+        Some(address) => Ok(address),
+        None => Err(format!("join: {seed} is not HOST:PEERPORT")),
+    };
+    join.iter().map(parse).collect()
+}
+
 async fn start_cluster(
     settings: &Settings,
+    join: Vec<HostPort>,
     secret: ClusterSecret,
     advertised: &Advertised,
     data_dir: DataDir,
     listener: StdListener,
     cores: &Cores,
 ) -> Result<Arc<ClusterNode>, String> {
-    let join = std::env::var(REJOIN).map_or_else(|_| settings.words("join"), |seed| vec![seed]);
-    let join =
-        join.iter().map(|seed| parse_host_port(seed).ok_or_else(|| format!("join: {seed} is not HOST:PEERPORT")));
-    let join = join.collect::<Result<Vec<_>, _>>()?;
     let partitions = settings.number("partitions") as u16;
     let replicas = settings.number("replicas") as u8;
     let limit = settings.live().maxmemory();

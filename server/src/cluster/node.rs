@@ -209,6 +209,12 @@ impl ClusterNode {
         who.no = membership.no;
         peers.set_me(who);
         let link = Arc::new(DirectoryLink(Arc::clone(&peers)));
+        if identity.membership.is_some() && !Directory::is_in(config.data_dir.path()) {
+            tracing::warn!(
+                path = %config.data_dir.path().display(),
+                "a member's data directory without directory.redb: this node comes back only if another member answers"
+            );
+        }
         let directory =
             Directory::open(config.data_dir.path(), membership.no, link, DirectoryTiming::default()).await?;
         let gate = Arc::new(Gate { directory: directory.clone(), peers: Arc::clone(&peers), node: OnceLock::new() });
@@ -329,10 +335,23 @@ impl ClusterNode {
         }
     }
 
+    /// Whether another node is connected, and answers.
+    pub(super) fn is_heard(&self, no: NodeNo) -> bool {
+        self.peers.is_connected(no) && !self.skew.lock().is_silent(no, clock::boot_ns())
+    }
+
+    /// How messages name a node: by the beginning of its id, which `larder status` shows, and its client address.
+    pub(super) fn label(&self, no: NodeNo) -> String {
+        match self.directory.state().nodes.get(&no) {
+            Some(node) => format!("{:.8} ({})", node.name.to_string(), node.client),
+            None => no.to_string(),
+        }
+    }
+
     async fn refresh_topology(self: Arc<Self>) {
         loop {
             let state = self.directory.state();
-            let next = topology(&state, self.me.node, &|id| self.routes.leader(id), &|no| self.peers.is_connected(no));
+            let next = topology(&state, self.me.node, &|id| self.routes.leader(id), &|no| self.is_heard(no));
             if *self.routes.topology() != next {
                 self.routes.set_topology(next);
             }

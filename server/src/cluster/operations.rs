@@ -20,8 +20,9 @@ impl ClusterNode {
     /// Where it is out of reach or the last one, or the directory says no.
     pub async fn drain(&self, no: NodeNo) -> Result<(), String> {
         let state = self.directory.state();
-        if no != self.me.node && !self.peers.is_connected(no) {
-            return Err(format!("ERR node {no} is not connected: bring it back, or remove it if it is dead"));
+        if no != self.me.node && !self.is_heard(no) {
+            let node = self.label(no);
+            return Err(format!("ERR node {node} cannot be reached: bring it back, or remove it if it is dead"));
         }
         if !state.nodes.values().any(|node| node.no != no && node.state == NodeState::Up) {
             return Err("ERR the last node cannot be drained: there is no other to take its data".into());
@@ -35,8 +36,8 @@ impl ClusterNode {
     /// # Errors
     /// Where the node is connected, or the directory says no.
     pub async fn remove(&self, no: NodeNo, force_quorum: bool) -> Result<(), String> {
-        if no == self.me.node || self.peers.is_connected(no) {
-            return Err(format!("ERR node {no} is alive: drain it, or stop it first"));
+        if no == self.me.node || self.is_heard(no) {
+            return Err(format!("ERR node {} is alive: drain it, or stop it first", self.label(no)));
         }
         if !self.directory_is_lost(no) {
             return self.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Down }).await;

@@ -22,6 +22,8 @@ const AHEAD_MS_MAX: i64 = 1000;
 const BACK_MS: i64 = 500;
 /// What a peer said counts for so long.
 const FRESH_NS: u64 = 5_000_000_000;
+/// A peer that has not answered for so long is taken for out of reach by those who ask how the cluster is.
+const SILENT_NS: u64 = 5_000_000_000;
 /// Changes of the correction that are not worth making.
 const JITTER_MS: i64 = 100;
 /// Between looks at this node's clock.
@@ -35,6 +37,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Skew {
     peers: BTreeMap<NodeNo, Peer>,
+    /// Boot time of the first question since a peer's last answer.
+    unanswered_ns: BTreeMap<NodeNo, u64>,
     /// Wall and boot time of the last look.
     last: Option<(UnixMs, u64)>,
     held_back_ms: i64,
@@ -79,6 +83,16 @@ impl Reading {
 }
 
 impl Skew {
+    /// A peer is asked at `boot_ns`.
+    pub fn asked(&mut self, node: NodeNo, boot_ns: u64) {
+        self.unanswered_ns.entry(node).or_insert(boot_ns);
+    }
+
+    /// Whether a peer has not answered for a while, though it is connected: it is frozen, or its link is.
+    pub fn is_silent(&self, node: NodeNo, boot_ns: u64) -> bool {
+        self.unanswered_ns.get(&node).is_some_and(|since| boot_ns.saturating_sub(*since) > SILENT_NS)
+    }
+
     /// A peer was asked when this node's system clock showed `asked_ms`, and answered.
     pub fn heard(&mut self, node: NodeNo, asked_ms: UnixMs, reading: Reading, boot_ns: u64) {
         // The answer was given later than the question was sent, so the difference is at least this.
@@ -86,6 +100,7 @@ impl Skew {
         let ahead_ms = difference(asked_ms, theirs);
         let held_back = reading.held_back_ms > 0;
         self.peers.insert(node, Peer { ahead_ms, heard_ns: boot_ns, held_back });
+        self.unanswered_ns.remove(&node);
     }
 
     /// By how much the clock is to be held back, now that the system clock and boot time are these.
@@ -113,6 +128,7 @@ impl Skew {
     /// Forgets peers that are no members.
     fn keep(&mut self, members: &[NodeNo]) {
         self.peers.retain(|no, _| members.contains(no));
+        self.unanswered_ns.retain(|no, _| members.contains(no));
         if members.is_empty() {
             self.held_back_ms = 0;
         }
@@ -163,6 +179,7 @@ pub(super) async fn run(node: Arc<ClusterNode>) {
 
 async fn ask(node: Arc<ClusterNode>, peer: NodeNo) {
     let asked_ms = clock::system_ms();
+    node.skew.lock().asked(peer, clock::boot_ns());
     let answer = node.peers.call(peer, service::CLOCK, Bytes::new(), ANSWER_TIMEOUT).await;
     if let Some(reading) = answer.ok().and_then(Reading::decode) {
         node.skew.lock().heard(peer, asked_ms, reading, clock::boot_ns());
@@ -223,6 +240,18 @@ mod tests {
         skew.heard(NodeNo(2), NOON, reading(NOON - 60_000), 0);
         skew.heard(NodeNo(3), NOON, reading(NOON), 0);
         assert_eq!(skew.look(NOON, 0), 0);
+    }
+
+    #[test]
+    fn a_peer_is_silent_until_it_answers() {
+        let mut skew = Skew::default();
+        assert!(!skew.is_silent(NodeNo(2), 60 * SECOND_NS), "not asked yet");
+        skew.asked(NodeNo(2), SECOND_NS);
+        skew.asked(NodeNo(2), 5 * SECOND_NS);
+        assert!(!skew.is_silent(NodeNo(2), 6 * SECOND_NS));
+        assert!(skew.is_silent(NodeNo(2), 7 * SECOND_NS));
+        skew.heard(NodeNo(2), NOON, reading(NOON), 7 * SECOND_NS);
+        assert!(!skew.is_silent(NodeNo(2), 9 * SECOND_NS));
     }
 
     #[test]

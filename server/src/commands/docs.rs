@@ -36,7 +36,6 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("config|get", "Redis's names for what there is, and Larder's own settings."),
     ("config|rewrite", "The file is TOML; comments are kept."),
     ("config|set", "`maxmemory-policy` has allkeys-gdsf and volatile-gdsf besides Redis's."),
-    ("copy", "The only database is 0; any other is answered `ERR DB index is out of range`."),
     ("del", "Keys of several slots are split on the client port; not atomic across slots then."),
     (
         "dump",
@@ -48,7 +47,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "Keys are gone at once and memory is freed in the background, with SYNC too. One entry a partition: \
                   not atomic across partitions.",
     ),
-    ("flushdb", "As FLUSHALL: the only database is 0."),
+    ("flushdb", "As FLUSHALL."),
     (
         "geosearchstore",
         "STOREDIST computes with the same functions on every machine: the last digit may differ from that of a Redis, whose library of C decides.",

@@ -166,7 +166,7 @@ struct Wait {
 impl Dispatcher {
     /// Attempts a command where its partition is led, waits there, and moves on where that changes.
     async fn see_through(self: Arc<Self>, mut wait: Wait) -> Waited {
-        let mut patience = Patience::new(wait.port, &self);
+        let mut patience = Patience::new(wait.port, &self, &wait.partition);
         let mut hint = None;
         let me = self.routes.topology().me;
         loop {
@@ -209,7 +209,7 @@ impl Dispatcher {
                 (Refusal::NoCopy | Refusal::Unreachable, _) => None,
             };
             if begun.elapsed() >= WAITED {
-                patience = Patience::new(wait.port, &self);
+                patience = Patience::new(wait.port, &self, &wait.partition);
             }
             if !patience.pause(&self).await {
                 return (Settled::Failed(Failure::Down), None);

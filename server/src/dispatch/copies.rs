@@ -154,7 +154,7 @@ impl Dispatcher {
     }
 
     async fn ask_leader(self: &Arc<Self>, partition: &Arc<Partition>, question: Question) -> Result<i64, Failure> {
-        let mut patience = Patience::new(PortKind::Client, self);
+        let mut patience = Patience::new(PortKind::Client, self, partition);
         let mut hint = None;
         let me = self.routes.topology().me;
         loop {

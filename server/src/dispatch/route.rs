@@ -22,6 +22,8 @@ use std::time::Duration;
 const CLIENT_PORT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a command waits on the cluster port until a leader is known.
 const CLUSTER_PORT_PATIENCE: Duration = Duration::from_secs(1);
+/// How long it looks where others have just looked in vain: an application must not hang while a majority is lost.
+const VAIN_PATIENCE: Duration = Duration::from_millis(100);
 /// First pause before a block is routed anew; it doubles.
 const BACKOFF_MIN: Duration = Duration::from_millis(1);
 /// Longest pause before a block is routed anew.
@@ -29,23 +31,34 @@ const BACKOFF_MAX: Duration = Duration::from_millis(50);
 
 /// How long, and how often, a command looks for a leader.
 pub(super) struct Patience {
+    partition: Arc<Partition>,
     /// In boot time.
     deadline_ns: u64,
     backoff: Duration,
 }
 
 impl Patience {
-    pub fn new(port: PortKind, dispatcher: &Dispatcher) -> Self {
+    pub fn new(port: PortKind, dispatcher: &Dispatcher, partition: &Arc<Partition>) -> Self {
+        let now_ns = dispatcher.moment().boot_ns;
         let patience = match port {
+            _ if partition.was_sought_in_vain(now_ns) => VAIN_PATIENCE,
             PortKind::Client => CLIENT_PORT_PATIENCE,
             PortKind::Cluster => CLUSTER_PORT_PATIENCE,
         };
-        Self { deadline_ns: dispatcher.moment().boot_ns + patience.as_nanos() as u64, backoff: BACKOFF_MIN }
+        let deadline_ns = now_ns + patience.as_nanos() as u64;
+        Self { partition: Arc::clone(partition), deadline_ns, backoff: BACKOFF_MIN }
+    }
+
+    /// A leader was found after all.
+    pub fn rewarded(&self) {
+        self.partition.found();
     }
 
     /// Waits a little longer than the last time; false where the time is over.
     pub async fn pause(&mut self, dispatcher: &Dispatcher) -> bool {
-        if dispatcher.moment().boot_ns >= self.deadline_ns {
+        let now_ns = dispatcher.moment().boot_ns;
+        if now_ns >= self.deadline_ns {
+            self.partition.sought_in_vain(now_ns);
             return false;
         }
         (dispatcher.sleep)(self.backoff).await;
@@ -133,10 +146,11 @@ impl Dispatcher {
 
     /// Waits for what was sent, and routes it anew while it is refused and time is left.
     async fn settle(&self, errand: &Errand, mut sent: Sent) -> Settled {
-        let mut patience = Patience::new(errand.port, self);
+        let mut patience = Patience::new(errand.port, self, &errand.partition);
         loop {
             let refusal = match sent.outcome().await {
                 ShareOutcome::Applied(replies) if replies.len() == errand.block.count as usize => {
+                    patience.rewarded();
                     return Settled::Applied(replies);
                 }
                 // Fewer replies than commands: carried out, but what came of it is lost.
@@ -198,7 +212,7 @@ impl Dispatcher {
     pub(super) fn rejection(&self, failure: Failure, slot: Slot) -> Rejection {
         match failure {
             Failure::Elsewhere(node) => match self.routes.topology().node(node) {
-                Some(node) => Rejection::Moved(slot, node.cluster.to_string()),
+                Some(node) => Rejection::Moved(slot, node.cluster.unbracketed()),
                 None => Rejection::Down,
             },
             Failure::Down => Rejection::Down,

@@ -387,7 +387,7 @@ impl Conversation {
     /// The first WATCH: at whichever node leads.
     async fn watch_somewhere(&self, slot: Slot, candidate: &Candidate<'_>) -> Result<Place, Rejection> {
         let partition = self.dispatcher.routes.partition_of(slot);
-        let mut patience = Patience::new(self.session.port, &self.dispatcher);
+        let mut patience = Patience::new(self.session.port, &self.dispatcher, partition);
         loop {
             let role = match self.watch_patiently(slot, candidate.args.from(1), None).await {
                 Ok(watched) => return Ok(Place::Here(watched)),

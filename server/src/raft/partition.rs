@@ -17,6 +17,8 @@ use std::sync::{Arc, Weak};
 
 /// What a copy told of its room counts for so long: ten heartbeats. One that is not heard from holds up nobody.
 const COPY_FRESH_NS: u64 = 1_000_000_000;
+/// How long it says something that a leader was sought in vain.
+const VAIN_NS: u64 = 2_000_000_000;
 
 /// What this node is to a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub struct Partition {
     state: Mutex<PartitionState>,
     /// Boot time in nanoseconds until which this leader may answer reads alone.
     lease_until_ns: AtomicU64,
+    /// Boot time at which somebody last gave up looking for the leader; 0 where it was found since.
+    vain_ns: AtomicU64,
     /// The proposer of the group, where there is one.
     inbox: RwLock<Option<Arc<Inbox>>>,
     memory_bytes: AtomicUsize,
@@ -136,6 +140,7 @@ impl Partition {
             seed,
             state: Mutex::new(state),
             lease_until_ns: AtomicU64::new(0),
+            vain_ns: AtomicU64::new(0),
             inbox: RwLock::new(None),
             memory_bytes: AtomicUsize::new(0),
             log_bytes: Arc::default(),
@@ -224,6 +229,24 @@ impl Partition {
         let all = self.copies_free.lock();
         let fresh = all.iter().filter(|(_, _, at)| now_ns.saturating_sub(*at) < COPY_FRESH_NS);
         fresh.map(|(_, bytes, _)| *bytes).min().filter(|bytes| *bytes < u64::MAX)
+    }
+
+    /// Somebody looked for the leader until `now_ns` boot time, and found none.
+    pub fn sought_in_vain(&self, now_ns: u64) {
+        self.vain_ns.store(now_ns, Ordering::Relaxed);
+    }
+
+    /// Whether that was just now.
+    pub fn was_sought_in_vain(&self, now_ns: u64) -> bool {
+        let vain_ns = self.vain_ns.load(Ordering::Relaxed);
+        vain_ns != 0 && now_ns.saturating_sub(vain_ns) < VAIN_NS
+    }
+
+    /// Somebody looked for the leader and found it.
+    pub fn found(&self) {
+        if self.vain_ns.load(Ordering::Relaxed) != 0 {
+            self.vain_ns.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Whether a leader may answer reads alone at boot time `now_ns`, which must have been read after the socket read

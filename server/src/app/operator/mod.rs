@@ -1,6 +1,6 @@
 //! `larder status`, `drain` and `remove`: LARDER's subcommands, with progress.
 
-use super::{Failure, Outcome, failed, say};
+use super::{Failure, Outcome, failed, misconfigured, say};
 use crate::commands::cluster::larder::{NodeStatus, Status};
 use clap::ArgMatches;
 use larder_client::{Address, Connection, Error, Options};
@@ -41,7 +41,7 @@ struct Remote {
 impl Remote {
     fn new(matches: &ArgMatches) -> Result<Self, (Failure, String)> {
         let address = matches.get_one::<String>("node").map_or("", String::as_str);
-        let address = address.parse().map_err(|error| failed(format!("--node {address}: {error}")))?;
+        let address = address.parse().map_err(|error| misconfigured(format!("--node {address}: {error}")))?;
         let password = matches.get_one::<String>("password").cloned();
         let password = password.or_else(|| std::env::var("LARDER_PASSWORD").ok());
         let options = Options { password, ..Options::default() };
@@ -86,7 +86,8 @@ async fn status(remote: &mut Remote) -> Outcome {
         false => say(status.to_string().trim_end()),
     }
     let unserved = status.partitions.iter().any(|partition| !partition.served);
-    if unserved || !status.ready {
+    let unreachable = status.nodes.iter().any(|node| !node.connected && node.state != "left");
+    if unserved || unreachable || !status.ready {
         return Err((Failure::Unwell, String::new()));
     }
     Ok(())

@@ -168,7 +168,8 @@ fn gone() -> io::Error {
     io::Error::other("the directory's file is closed")
 }
 
-fn path(data_dir: &Path) -> PathBuf {
+/// Where a data directory has it.
+pub(super) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(FILE_NAME)
 }
 

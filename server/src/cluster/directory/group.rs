@@ -100,6 +100,11 @@ enum Forwarded {
 }
 
 impl Directory {
+    /// Whether a data directory has a member's state.
+    pub fn is_in(data_dir: &Path) -> bool {
+        disk::path(data_dir).exists()
+    }
+
     /// Opens this node's member, or makes a new one. A new one waits, as a learner does, until a leader finds it or
     /// [`bootstrap`](Self::bootstrap) is called.
     pub async fn open(

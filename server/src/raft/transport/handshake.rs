@@ -78,7 +78,9 @@ pub enum HandshakeError {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It took too long.
-    #[error("the peer did not finish the handshake in time")]
+    #[error(
+        "the handshake was not finished in time: is that a peer port (the client port plus 10000 unless set otherwise)?"
+    )]
     Timeout,
     /// What answered is no Larder node.
     #[error("the other end is not a Larder peer port")]

@@ -119,10 +119,13 @@ fn memory(context: &ConnectionContext<'_>, out: &mut String) {
     bytes(out, "used_memory_peak", memory.peak);
     let percent = |part: u64, whole: u64| format!("{:.2}%", part as f64 * 100.0 / whole.max(1) as f64);
     field(out, "used_memory_peak_perc", percent(memory.used, memory.peak));
-    field(out, "used_memory_overhead", memory.used.saturating_sub(memory.dataset));
+    // As in Redis: what the process began with is overhead, and the data set is the rest.
+    let overhead = memory.used.saturating_sub(memory.dataset).max(memory.startup).min(memory.used);
+    let dataset = memory.used - overhead;
+    field(out, "used_memory_overhead", overhead);
     field(out, "used_memory_startup", memory.startup);
-    field(out, "used_memory_dataset", memory.dataset);
-    field(out, "used_memory_dataset_perc", percent(memory.dataset, memory.used.saturating_sub(memory.startup)));
+    field(out, "used_memory_dataset", dataset);
+    field(out, "used_memory_dataset_perc", percent(dataset, memory.used.saturating_sub(memory.startup)));
     if let Some(machine) = memory.machine {
         bytes(out, "total_system_memory", machine);
     }
