@@ -3,6 +3,7 @@
 
 use cluster_tests::process::{Client, Cluster, Node, NodeOptions, Value, every_slot_writable, run_larder, wait_until};
 use parking_lot::Mutex;
+use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::process::Output;
 use std::sync::Arc;
@@ -216,4 +217,45 @@ fn strangers_are_told_why_and_stop() {
     assert_eq!(cluster[0].connect().unwrap().command(&[b"SET", b"key", b"value"]).unwrap().text(), "OK");
     let warnings = cluster[0].log().matches("the peer has another cluster secret").count();
     assert_eq!(warnings, 1, "{}", cluster[0].log());
+}
+
+#[test]
+fn commands_are_answered_while_the_others_are_frozen() {
+    let mut cluster = Cluster::start(3, &[]);
+    let address = cluster[0].address();
+    for frozen in [1, 2] {
+        cluster[frozen].signal(Signal::STOP);
+    }
+    // Enough keys for every partition, those that the node leads itself included.
+    let mut clients: Vec<_> = (0..36).map(|_| Client::connect(address, REPLY_LIMIT).unwrap()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.queue(&[b"SET", format!("key:{number}").as_bytes(), b"x"]);
+        client.flush().unwrap();
+    }
+    for client in &mut clients {
+        let answer = client.read().expect("an answer");
+        let Value::Error(error) = &answer else { panic!("{answer:?}") };
+        assert!(error.starts_with("UNCERTAIN") || error.starts_with("CLUSTERDOWN"), "{error}");
+    }
+    // Once a leader was looked for in vain, nobody else has to wait as long.
+    wait_until("a quick answer", LIMIT, || {
+        let begun = Instant::now();
+        let answer = clients[0].command(&[b"SET", b"key:0", b"y"]).unwrap();
+        let down = matches!(&answer, Value::Error(error) if error.starts_with("CLUSTERDOWN"));
+        if down && begun.elapsed() < Duration::from_secs(2) {
+            Ok(())
+        } else {
+            Err(format!("{answer:?} after {:?}", begun.elapsed()))
+        }
+    });
+    wait_until("status says so", LIMIT, || {
+        let output = run_larder(&["status", "--node", &address.to_string()]).unwrap();
+        let told = output.status.code() == Some(4) && text(&output.stdout).contains("cannot be reached");
+        if told { Ok(()) } else { Err(text(&output.stdout)) }
+    });
+    for frozen in [1, 2] {
+        cluster[frozen].signal(Signal::CONT);
+    }
+    every_slot_writable(address, Instant::now(), LIMIT);
+    cluster.wait_ready();
 }

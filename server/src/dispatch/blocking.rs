@@ -134,7 +134,8 @@ impl Conversation {
         match settled {
             Settled::Applied(replies) => match why {
                 Some(Unblock::Error) if is_null(replies.get(0)) => Err(Rejection::Unblocked),
-                Some(Unblock::Forced) if is_null(replies.get(0)) => Err(Rejection::ForcedUnblock),
+                // The connection closes without an answer, as Redis closes it when it stops: clients connect anew.
+                Some(Unblock::Forced) if is_null(replies.get(0)) => Ok(()),
                 _ => {
                     out.raw(replies.get(0));
                     Ok(())

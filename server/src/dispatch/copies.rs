@@ -119,7 +119,8 @@ fn ended(why: Option<Unblock>, write: impl FnOnce(&mut ReplyBuffer)) -> Settled 
     let mut out = ReplyBuffer::default();
     match why {
         Some(Unblock::Error) => Rejection::Unblocked.write(Args::new(&[], &[]), &mut out),
-        Some(Unblock::Forced) => Rejection::ForcedUnblock.write(Args::new(&[], &[]), &mut out),
+        // The connection closes without an answer.
+        Some(Unblock::Forced) => {}
         Some(Unblock::Timeout) | None => write(&mut out),
     }
     Settled::Applied(one_reply(out))

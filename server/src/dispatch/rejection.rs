@@ -39,8 +39,6 @@ pub enum Rejection {
     UncertainIn(Vec<u16>),
     /// CLIENT UNBLOCK ended the wait.
     Unblocked,
-    /// The node stops and ended the wait.
-    ForcedUnblock,
     /// MULTI in MULTI.
     NestedMulti,
     /// EXEC outside of MULTI.
@@ -97,9 +95,6 @@ impl Rejection {
             Self::Down => "CLUSTERDOWN The cluster is down",
             Self::Uncertain => "UNCERTAIN the command was proposed and may or may not have been applied",
             Self::Unblocked => "UNBLOCKED client unblocked via CLIENT UNBLOCK",
-            Self::ForcedUnblock => {
-                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
-            }
             Self::NestedMulti => "ERR MULTI calls can not be nested",
             Self::ExecWithoutMulti => "ERR EXEC without MULTI",
             Self::DiscardWithoutMulti => "ERR DISCARD without MULTI",

@@ -10,15 +10,16 @@ use super::machine::Machine;
 use super::partition::Partition;
 use super::room::Room;
 use super::share::{ANY_TERM, Refusal, Share, ShareOutcome};
-use super::types::{self, GroupTypes, Mutations, ShareResponder};
+use super::types::{self, GroupTypes, Mutations, ShareResponder, Waiting};
 use crate::clock::UnixMs;
 use crate::planted::{Bug, planted};
 use crossbeam::queue::SegQueue;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{AsyncRuntime, Instant, Raft};
+use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -42,6 +43,8 @@ pub struct Inbox {
     first: SegQueue<Share>,
     wake: Notify,
     in_flight: AtomicUsize,
+    /// Who waits for the entries in flight.
+    proposed: Mutex<Vec<Weak<Waiting>>>,
     closed: AtomicBool,
 }
 
@@ -70,6 +73,21 @@ impl Inbox {
         self.closed.store(true, Ordering::Release);
         self.refuse_all();
         self.wake.notify_one();
+    }
+
+    fn note(&self, waiting: &Arc<Waiting>) {
+        let mut proposed = self.proposed.lock();
+        proposed.retain(|waiting| waiting.strong_count() > 0);
+        proposed.push(Arc::downgrade(waiting));
+    }
+
+    /// The leader has not heard from a quorum for long: openraft keeps what it has appended for as long as it leads, but
+    /// whoever waits is told that the fate of it is unknown, or that it was not appended.
+    pub fn give_up(&self) {
+        for waiting in self.proposed.lock().iter().filter_map(Weak::upgrade) {
+            waiting.answer_all(|| ShareOutcome::Uncertain);
+        }
+        self.refuse_all();
     }
 
     fn refuse_all(&self) {
@@ -268,7 +286,9 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
             if fenced {
                 write = write.with_leader(leader);
             }
-            let _ = write.responder(ShareResponder::new(done, Box::new(finished))).await;
+            let responder = ShareResponder::new(done, Box::new(finished));
+            inbox.note(responder.waiting());
+            let _ = write.responder(responder).await;
         }
         if short {
             room.press();

@@ -13,6 +13,7 @@ use openraft::impls::{BoxedErrorSource, InlineBatch, leader_id_adv};
 use openraft::raft::ClientWriteResult;
 use openraft::raft::responder::Responder;
 use openraft::{AsyncRuntime, EntryPayload, OptionalSend, RaftTypeConfig};
+use parking_lot::Mutex;
 use std::any::Any;
 use std::cmp::Ordering;
 use std::fmt;
@@ -130,29 +131,44 @@ pub struct Applied(pub Vec<Option<Replies>>);
 
 /// Holds the reply slots of an entry's shares while it is in flight.
 pub struct ShareResponder {
-    waiting: Vec<oneshot::Sender<ShareOutcome>>,
+    waiting: Arc<Waiting>,
     /// Told once when the entry is done, whatever its fate.
     finished: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// Who waits for an entry: one reply slot a share, none where it was answered.
+#[derive(Default)]
+pub struct Waiting(Mutex<Vec<oneshot::Sender<ShareOutcome>>>);
+
+impl Waiting {
+    fn take(&self) -> Vec<oneshot::Sender<ShareOutcome>> {
+        std::mem::take(&mut *self.0.lock())
+    }
+
+    /// Answers every share that is not answered yet with `outcome`.
+    pub fn answer_all(&self, outcome: impl Fn() -> ShareOutcome) {
+        for done in self.take() {
+            let _ = done.send(outcome());
+        }
+    }
 }
 
 impl ShareResponder {
     /// A responder for these shares, in the order of the entry's blocks.
     pub fn new(waiting: Vec<oneshot::Sender<ShareOutcome>>, finished: Box<dyn FnOnce() + Send>) -> Self {
-        Self { waiting, finished: Some(finished) }
+        Self { waiting: Arc::new(Waiting(Mutex::new(waiting))), finished: Some(finished) }
     }
 
-    /// Answers every share with `outcome`.
-    fn answer_all(&mut self, outcome: impl Fn() -> ShareOutcome) {
-        for done in self.waiting.drain(..) {
-            let _ = done.send(outcome());
-        }
+    /// Who waits, for whoever may have to give up.
+    pub fn waiting(&self) -> &Arc<Waiting> {
+        &self.waiting
     }
 }
 
 impl Drop for ShareResponder {
     fn drop(&mut self) {
         // Dropped without a result: the group has stopped. The entry may be on other copies.
-        self.answer_all(|| ShareOutcome::Uncertain);
+        self.waiting.answer_all(|| ShareOutcome::Uncertain);
         if let Some(finished) = self.finished.take() {
             finished();
         }
@@ -160,25 +176,25 @@ impl Drop for ShareResponder {
 }
 
 impl<RT: AsyncRuntime, T: OptionalSend + 'static> Responder<GroupTypes<RT>, T> for ShareResponder {
-    fn on_complete(mut self, result: T) {
+    fn on_complete(self, result: T) {
         let result: &dyn Any = &result;
         match result.downcast_ref::<ClientWriteResult<GroupTypes<RT>>>() {
             Some(Ok(response)) => {
-                for (done, replies) in self.waiting.drain(..).zip(&response.data.0) {
+                for (done, replies) in self.waiting.take().into_iter().zip(&response.data.0) {
                     let _ = done.send(replies.clone().map_or(ShareOutcome::Dirty, ShareOutcome::Applied));
                 }
             }
             // Raft refuses before it appends: nothing happened.
             Some(Err(ClientWriteError::ForwardToLeader(forward))) => {
                 let leader = leader_of(forward);
-                self.answer_all(|| ShareOutcome::Refused(Refusal::NotLeader(leader)));
+                self.waiting.answer_all(|| ShareOutcome::Refused(Refusal::NotLeader(leader)));
             }
-            _ if planted(Bug::LostIsAnsweredOk) => self.answer_all(|| {
+            _ if planted(Bug::LostIsAnsweredOk) => self.waiting.answer_all(|| {
                 let bytes = Bytes::from_static(b"+OK\r\n");
                 ShareOutcome::Applied(Replies { ends: [bytes.len() as u32].into_iter().collect(), bytes })
             }),
             // Appended and then cut off or purged: another leader may have committed it.
-            _ => self.answer_all(|| ShareOutcome::Uncertain),
+            _ => self.waiting.answer_all(|| ShareOutcome::Uncertain),
         }
     }
 }

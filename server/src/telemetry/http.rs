@@ -46,9 +46,9 @@ pub struct Page {
 }
 
 /// Scrapers and orchestrators need a few connections; what comes when there are so many is closed.
-const CONNECTIONS_MAX: usize = 64;
+const CONNECTIONS_MAX: usize = 256;
 /// The same for one address, so that nobody takes all places: an orchestrator must get through.
-const CONNECTIONS_OF_ADDRESS_MAX: usize = 16;
+const CONNECTIONS_OF_ADDRESS_MAX: usize = 64;
 /// A request must have arrived whole within this time.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection ends after this time, for whom does not read holds its place.
@@ -322,10 +322,13 @@ mod tests {
     fn places_are_counted_by_address() {
         let places = Places::default();
         let address = |last| IpAddr::from([10, 0, 0, last]);
-        let mut held: Vec<_> = (0..16).map(|_| places.take(address(1)).expect("a place")).collect();
+        let mut held: Vec<_> =
+            (0..CONNECTIONS_OF_ADDRESS_MAX).map(|_| places.take(address(1)).expect("a place")).collect();
         assert!(places.take(address(1)).is_none());
         held.extend(
-            (2..5).flat_map(|last| (0..16).map(move |_| last)).map(|last| places.take(address(last)).expect("a place")),
+            (2..5)
+                .flat_map(|last| (0..CONNECTIONS_OF_ADDRESS_MAX).map(move |_| last))
+                .map(|last| places.take(address(last)).expect("a place")),
         );
         assert!(places.take(address(9)).is_none(), "all are taken");
         drop(held);

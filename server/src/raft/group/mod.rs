@@ -27,7 +27,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::TransferLeaderRequest;
 use openraft::storage::RaftLogStorage;
-use openraft::{AsyncRuntime, Config, Raft, ServerState, SnapshotPolicy};
+use openraft::{AsyncRuntime, Config, Instant, Raft, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,6 +39,8 @@ use tokio::sync::Semaphore;
 const LOG_BYTES_WHILE_SENDING_MAX: usize = 256 * 1024 * 1024;
 /// Entries that stay after a cut, for followers that are a little behind.
 const ENTRIES_KEPT: usize = 256;
+/// A leader that no quorum has answered for so long tells whoever waits for a write that its fate is unknown.
+const QUORUM_SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// How groups are timed. Failover takes about `election_ms.1` + a random part of the range (OPENRAFT.md).
 #[derive(Debug, Clone, Copy)]
@@ -300,6 +302,15 @@ impl<RT: AsyncRuntime> Group<RT> {
         if self.sampler.is_barred(self.term()) {
             self.partition.set_lease(0);
         }
+        if self.is_cut_off() {
+            self.inbox.give_up();
+        }
+    }
+
+    /// Whether this copy leads and a quorum has been silent for long.
+    fn is_cut_off(&self) -> bool {
+        let Ok(leader) = self.raft.as_leader() else { return false };
+        leader.last_quorum_acked().is_some_and(|at| at.elapsed() > QUORUM_SILENCE_MAX)
     }
 
     /// Cuts the log where it has grown past its budget, and forgets a snapshot that does not go on arriving.
