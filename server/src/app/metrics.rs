@@ -116,8 +116,8 @@ fn data(page: &mut Page, node: &Node) {
     page.counter("expired_keys_total", "Items removed because they were due.", &node.stats.expired_keys);
     page.counter("expired_fields_total", "Fields of hashes removed because they were due.", &node.stats.expired_fields);
     page.counter("evicted_keys_total", "Items removed because memory was short.", &node.stats.evicted_keys);
-    page.gauge("keys", "Items of the partitions that this node leads.", keyspace.keys);
-    page.gauge("keys_with_deadline", "Of those, items that have a deadline.", keyspace.expires);
+    page.gauge("keys", "Items of the partitions that are here.", keyspace.keys);
+    page.gauge("keys_with_deadline", "Items that have a deadline.", keyspace.expires);
     page.gauge("memory_used_bytes", "What counts against maxmemory.", memory.used);
     page.gauge("memory_peak_bytes", "The most that was used.", memory.peak);
     page.gauge("memory_dataset_bytes", "Memory of items.", memory.dataset);

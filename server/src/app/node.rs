@@ -14,7 +14,6 @@ use crate::config::{Settings, parse_host_port};
 use crate::ids::{DatabaseNo, NodeNo};
 use crate::keyspace::{EvictionPolicy, LfuParameters};
 use crate::raft::Partition;
-use crate::raft::Role;
 use crate::raft::upkeep::Upkeep;
 use crate::telemetry::{Probe, Stats, set_level};
 use crate::topology::{HostPort, Topology};
@@ -132,10 +131,6 @@ impl NodePort for Node {
         for partition in self.partitions() {
             let state = partition.lock();
             sum.bytes += state.keyspace.memory_bytes() as u64;
-            // Keys are counted where they are led, so that the figures of all nodes add up.
-            if !matches!(state.role, Role::Solo | Role::Leader) {
-                continue;
-            }
             for (database, figures) in state.keyspace.figures(now) {
                 sum.databases.entry(database).or_default().add(&figures);
             }
