@@ -25,7 +25,7 @@ test crate="":
 compare *args:
     cargo run --release -p benches -- compare {{args}}
 
-# SET through the cluster ports of three nodes
+# Three nodes, one node, and redis-server with two replicas
 bench-cluster *args:
     cargo run --release -p benches -- cluster {{args}}
 

@@ -8,10 +8,50 @@ use crate::target::Target;
 use std::fmt;
 use std::io;
 
-/// Which commands.
-const MIXES: [Mix; 3] = [Mix::Get, Mix::Set, Mix::NineToOne];
-/// How many of them at once.
-const PIPELINES: [usize; 3] = [1, 16, 64];
+/// One kind of run.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Kind {
+    /// Which commands.
+    pub mix: Mix,
+    /// How many of them a connection sends at once.
+    pub pipeline: usize,
+    /// How many connections.
+    pub connections: usize,
+}
+
+impl Kind {
+    /// Of one node: GET, SET and 90:10 at three depths.
+    pub fn of_a_node() -> Vec<Self> {
+        let mixes = [Mix::Get, Mix::Set, Mix::NineToOne].into_iter();
+        mixes.flat_map(|mix| [1, 16, 64].map(|pipeline| Self { mix, pipeline, connections: CONNECTIONS })).collect()
+    }
+
+    /// Of a cluster: writes that a majority has, reads that are never stale, and how long one of each takes.
+    pub fn of_a_cluster() -> Vec<Self> {
+        let of = |mix: Mix| {
+            [(1, 1), (1, CONNECTIONS), (16, CONNECTIONS)].map(|(pipeline, connections)| Self {
+                mix,
+                pipeline,
+                connections,
+            })
+        };
+        [Mix::Set, Mix::Get].into_iter().flat_map(of).collect()
+    }
+
+    /// Operations of a run: long enough for the ticks that CPU time is counted in.
+    fn operations(self, effort: Effort) -> u64 {
+        let operations = match (self.pipeline, self.connections) {
+            (0..=1, 1) => 40_000,
+            (0..=1, _) => 200_000,
+            (2..=16, _) => 1_000_000,
+            _ => 1_600_000,
+        };
+        operations / effort.divisor
+    }
+}
+
+/// Connections, but where one alone is measured.
+const CONNECTIONS: usize = 50;
 
 /// How much is done.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
@@ -20,8 +60,6 @@ pub struct Effort {
     pub keys: u32,
     /// Bytes of every value; keys have 16.
     pub value_bytes: usize,
-    /// Connections.
-    pub connections: usize,
     /// Rounds, each of which runs everything once.
     pub rounds: usize,
     /// Divides the operations of every run.
@@ -30,19 +68,9 @@ pub struct Effort {
 
 impl Effort {
     /// Figures to quote.
-    pub const FULL: Self = Self { keys: 1_000_000, value_bytes: 64, connections: 50, rounds: 5, divisor: 1 };
+    pub const FULL: Self = Self { keys: 1_000_000, value_bytes: 64, rounds: 5, divisor: 1 };
     /// Figures to look at while working.
-    pub const QUICK: Self = Self { keys: 1_000_000, value_bytes: 64, connections: 50, rounds: 3, divisor: 4 };
-
-    /// Operations of a run: long enough for the ticks that CPU time is counted in.
-    fn operations(self, pipeline: usize) -> u64 {
-        let operations = match pipeline {
-            0..=1 => 200_000,
-            2..=16 => 1_000_000,
-            _ => 1_600_000,
-        };
-        operations / self.divisor
-    }
+    pub const QUICK: Self = Self { keys: 1_000_000, value_bytes: 64, rounds: 3, divisor: 4 };
 }
 
 /// Everything that was measured.
@@ -62,16 +90,15 @@ struct Subject {
     resident_bytes_per_key: Option<f64>,
 }
 
-/// One kind of run.
+/// What came of one kind of run.
 #[derive(serde::Serialize)]
 struct Row {
-    mix: Mix,
-    pipeline: usize,
+    kind: Kind,
     /// By target.
     figures: Vec<Figures>,
 }
 
-/// Runs everything against every target. `fresh` starts another server like the target at a position, to weigh its
+/// Runs every kind against every target. `fresh` starts another server like the target at a position, to weigh its
 /// memory; `None` for those that were not started here. Progress goes to stderr.
 ///
 /// # Errors
@@ -79,46 +106,48 @@ struct Row {
 pub fn compare(
     targets: &[Target],
     fresh: &dyn Fn(usize) -> Option<io::Result<Target>>,
+    kinds: &[Kind],
     effort: Effort,
 ) -> io::Result<Report> {
     let mut subjects = Vec::new();
     for (index, target) in targets.iter().enumerate() {
-        eprintln!("{}: weighing a key, storing {} keys", target.name, effort.keys);
         let resident_bytes_per_key = match fresh(index) {
-            Some(server) => Some(memory::resident_bytes_per_key(&server?)?),
+            Some(server) => {
+                eprintln!("{}: weighing a key", target.name);
+                Some(memory::resident_bytes_per_key(&server?)?)
+            }
             None => None,
         };
+        eprintln!("{}: storing {} keys", target.name, effort.keys);
         fill(target, effort.keys, effort.value_bytes)?;
         let (name, version) = (target.name.clone(), target.version.clone());
         subjects.push(Subject { name, version, resident_bytes_per_key });
     }
-    let kinds: Vec<(Mix, usize)> =
-        MIXES.into_iter().flat_map(|mix| PIPELINES.into_iter().map(move |pipeline| (mix, pipeline))).collect();
     let mut runs: Vec<Vec<Vec<Run>>> = vec![vec![Vec::new(); targets.len()]; kinds.len()];
     for round in 0..effort.rounds {
         eprintln!("round {} of {}", round + 1, effort.rounds);
-        for (kind, (mix, pipeline)) in kinds.iter().enumerate() {
+        for (position, kind) in kinds.iter().enumerate() {
             for turn in 0..targets.len() {
                 // Who goes first changes from round to round.
                 let index = (turn + round) % targets.len();
                 let target = &targets[index];
                 let plan = Plan {
-                    shards: vec![(target.address, None)],
-                    connections: effort.connections,
-                    pipeline: *pipeline,
-                    operations: effort.operations(*pipeline),
-                    requests: Requests::new(*mix, effort.keys, effort.value_bytes),
+                    shards: target.shards.clone(),
+                    connections: kind.connections,
+                    pipeline: kind.pipeline,
+                    operations: kind.operations(effort),
+                    requests: Requests::new(kind.mix, effort.keys, effort.value_bytes),
                 };
                 let run = measure(&plan, &target.pids)
-                    .map_err(|error| io::Error::other(format!("{}, {}: {error}", target.name, mix.name())))?;
-                runs[kind][index].push(run);
+                    .map_err(|error| io::Error::other(format!("{}, {}: {error}", target.name, kind.mix.name())))?;
+                runs[position][index].push(run);
             }
         }
     }
     let rows = kinds
-        .into_iter()
+        .iter()
         .zip(runs)
-        .map(|((mix, pipeline), runs)| Row { mix, pipeline, figures: runs.into_iter().map(Figures::of).collect() })
+        .map(|(kind, runs)| Row { kind: *kind, figures: runs.into_iter().map(Figures::of).collect() })
         .collect();
     Ok(Report { machine: Machine::here(), effort, targets: subjects, rows })
 }
@@ -129,10 +158,16 @@ impl Report {
         self.targets.len() - 1
     }
 
+    fn name_width(&self) -> usize {
+        self.targets.iter().map(|target| target.name.len()).max().unwrap_or(0)
+    }
+
     fn line(&self, f: &mut fmt::Formatter<'_>, row: &Row, index: usize) -> fmt::Result {
         let (figures, base) = (&row.figures[index], &row.figures[self.base()]);
         let run = figures.median;
-        write!(f, "{:<6}{:>4}  {:<13}", row.mix.name(), row.pipeline, self.targets[index].name)?;
+        let Kind { mix, pipeline, connections } = row.kind;
+        write!(f, "{:<6}{connections:>5} {pipeline:>4}  ", mix.name())?;
+        write!(f, "{:<width$}", self.targets[index].name, width = self.name_width())?;
         write!(f, "{:>10.0} {:>4.0}%", run.operations_per_second, 100.0 * figures.throughput_spread)?;
         write!(f, "{:>8.0} {:>7.0} {:>7.0}", run.p50_us, run.p99_us, run.p999_us)?;
         match (run.server_cpu_us, figures.cpu_spread) {
@@ -152,12 +187,13 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Effort { keys, value_bytes, connections, rounds, .. } = self.effort;
+        let Effort { keys, value_bytes, rounds, .. } = self.effort;
+        let width = self.name_width();
         writeln!(f, "{}", self.machine)?;
-        writeln!(f, "{keys} random keys of 16 bytes, values of {value_bytes}, {connections} connections;")?;
+        writeln!(f, "{keys} random keys of 16 bytes, values of {value_bytes};")?;
         writeln!(f, "median of {rounds} alternating rounds, spread = (largest - smallest) / median\n")?;
         for target in &self.targets {
-            write!(f, "{:<13} {}", target.name, target.version)?;
+            write!(f, "{:<width$}  {}", target.name, target.version)?;
             if let Some(bytes) = target.resident_bytes_per_key {
                 write!(f, "; {bytes:.1} B resident a key (16 + {} B, {} keys)", memory::VALUE_BYTES, memory::KEYS)?;
                 let base = self.targets[self.base()].resident_bytes_per_key;
@@ -169,10 +205,10 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "\n{:<6}{:>4}  {:<13}{:>16}{:>24}{:>15}{:>8}",
-            "", "", "", "operations/s", "latency, us", "server CPU", "client"
+            "\n{:<18}{:<width$}{:>16}{:>24}{:>15}{:>8}",
+            "", "", "operations/s", "latency, us", "server CPU", "client"
         )?;
-        write!(f, "{:<6}{:>4}  {:<13}{:>10} {:>5}", "", "pipe", "", "", "")?;
+        write!(f, "{:<6}{:>5} {:>4}  {:<width$}{:>10} {:>5}", "", "conns", "pipe", "", "", "")?;
         writeln!(
             f,
             "{:>8} {:>7} {:>7}{:>9} {:>5}{:>8}{:>10}{:>9}",

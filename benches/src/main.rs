@@ -1,17 +1,15 @@
 //! The load tool: `cargo run --release -p benches -- compare`, `-- cluster`, `-- hitratio`.
 #![allow(clippy::print_stdout, reason = "its results are what it prints")]
 
-use benches::cluster;
-use benches::compare::{self, Effort};
+use benches::compare::{self, Effort, Kind};
+use benches::generator::Mix;
 use benches::hitratio::trace::{Synthetic, Trace};
 use benches::hitratio::{self, Contestant};
 use benches::target::{Target, resolve};
 use clap::{Args, Parser, Subcommand};
-use cluster_tests::process::Cluster;
 use std::error::Error;
 use std::fmt::Display;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -26,7 +24,7 @@ struct Arguments {
 enum Command {
     /// Runs GET, SET and 90:10 at pipeline 1, 16 and 64 against servers side by side
     Compare(Compare),
-    /// Runs SET through the cluster port against the leaders of a cluster
+    /// Runs SET and GET against the leaders of a cluster, one node alone, and redis-server with replicas
     Cluster(ClusterArguments),
     /// Replays a trace as a look-aside cache and prints hit ratios at equal resident memory
     Hitratio(HitRatio),
@@ -54,8 +52,35 @@ struct HitRatio {
     json: Option<PathBuf>,
 }
 
+/// Which rows of the table are measured.
+#[derive(Args)]
+struct Rows {
+    /// Only these commands
+    #[arg(long, value_enum)]
+    mix: Option<Mix>,
+    /// Only with so many commands at once
+    #[arg(long, value_name = "N")]
+    pipeline: Option<usize>,
+    /// Only with so many connections
+    #[arg(long, value_name = "N")]
+    connections: Option<usize>,
+}
+
+impl Rows {
+    fn among(&self, mut kinds: Vec<Kind>) -> Result<Vec<Kind>, Box<dyn Error>> {
+        kinds.retain(|kind| {
+            self.mix.is_none_or(|mix| kind.mix == mix)
+                && self.pipeline.is_none_or(|pipeline| kind.pipeline == pipeline)
+                && self.connections.is_none_or(|connections| kind.connections == connections)
+        });
+        if kinds.is_empty() { Err("the table has no such row".into()) } else { Ok(kinds) }
+    }
+}
+
 #[derive(Args)]
 struct Compare {
+    #[command(flatten)]
+    rows: Rows,
     /// Fewer operations and rounds
     #[arg(long)]
     quick: bool,
@@ -78,15 +103,23 @@ struct Compare {
 
 #[derive(Args)]
 struct ClusterArguments {
+    #[command(flatten)]
+    rows: Rows,
     /// Any port of a node of a cluster that runs; one is started unless given
     #[arg(long, value_name = "ADDR")]
     seed: Option<String>,
     /// Nodes to start
     #[arg(long, default_value_t = 3)]
     nodes: usize,
-    /// Rounds
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    /// Fewer operations and rounds
+    #[arg(long)]
+    quick: bool,
+    /// Rounds, instead of the usual number
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// The cluster alone
+    #[arg(long)]
+    alone: bool,
     /// Also write everything that was measured to FILE
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -142,22 +175,34 @@ fn compare(arguments: &Compare) -> Result<(), Box<dyn Error>> {
     if targets.is_empty() {
         return Err("nothing to measure".into());
     }
-    let mut effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
-    effort.rounds = arguments.rounds.unwrap_or(effort.rounds).max(1);
+    let effort = effort(arguments.quick, arguments.rounds);
     let fresh = |index: usize| spawned[index].map(|spawn| spawn());
-    let report = compare::compare(&targets, &fresh, effort)?;
+    let report = compare::compare(&targets, &fresh, &arguments.rows.among(Kind::of_a_node())?, effort)?;
     show(&report, arguments.json.as_deref())
 }
 
+fn effort(quick: bool, rounds: Option<usize>) -> Effort {
+    let effort = if quick { Effort::QUICK } else { Effort::FULL };
+    Effort { rounds: rounds.unwrap_or(effort.rounds).max(1), ..effort }
+}
+
 fn cluster(arguments: &ClusterArguments) -> Result<(), Box<dyn Error>> {
-    let report = match &arguments.seed {
-        Some(seed) => cluster::cluster(&[resolve(seed)?], arguments.rounds.max(1))?,
-        None => {
-            let nodes = Cluster::start(arguments.nodes, &["--loglevel", "warning"]);
-            let seeds: Vec<SocketAddr> = nodes.addresses();
-            cluster::cluster(&seeds, arguments.rounds.max(1))?
+    let effort = effort(arguments.quick, arguments.rounds);
+    let mut targets = vec![match &arguments.seed {
+        Some(seed) => Target::running_cluster(resolve(seed)?, effort.keys)?,
+        None => Target::spawn_cluster(arguments.nodes, effort.keys)?,
+    }];
+    if !arguments.alone {
+        targets.push(Target::spawn_larder()?);
+        match Target::spawn_redis_with_replicas(arguments.nodes.saturating_sub(1)) {
+            Ok(redis) => targets.push(redis),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                eprintln!("redis-server is not installed: left out")
+            }
+            Err(error) => return Err(format!("redis-server: {error}").into()),
         }
-    };
+    }
+    let report = compare::compare(&targets, &|_| None, &arguments.rows.among(Kind::of_a_cluster())?, effort)?;
     show(&report, arguments.json.as_deref())
 }
 

@@ -1,6 +1,8 @@
 //! Servers under test.
 
-use cluster_tests::process::{Client, Node, NodeOptions, RedisServer};
+use crate::leaders::{Shards, leaders, settled};
+use cluster_tests::process::{Client, Cluster, Node, NodeOptions, RedisServer};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +16,8 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 /// What keeps a server alive.
 enum Keeper {
     Larder { _node: Box<Node>, _directory: TempDir },
-    Redis { _server: RedisServer },
+    Cluster { _nodes: Cluster },
+    Redis { _servers: Vec<RedisServer> },
     Nobody,
 }
 
@@ -24,8 +27,10 @@ pub struct Target {
     pub name: String,
     /// What it says of itself.
     pub version: String,
-    /// Where it listens.
+    /// Where it listens; of a cluster any client port, which takes every key.
     pub address: SocketAddr,
+    /// Where load goes, with the keys that belong there; `None`: all.
+    pub shards: Shards,
     /// Its processes, where they are on this machine.
     pub pids: Vec<u32>,
     _keeper: Keeper,
@@ -54,7 +59,61 @@ impl Target {
     /// Where it is not installed.
     pub fn spawn_redis() -> io::Result<Self> {
         let server = RedisServer::start(false)?;
-        Self::new("redis-server", server.address(), Keeper::Redis { _server: server })
+        Self::new("redis-server", server.address(), Keeper::Redis { _servers: vec![server] })
+    }
+
+    /// Starts redis-server with replicas, which follow it asynchronously.
+    ///
+    /// # Errors
+    /// Where it is not installed.
+    pub fn spawn_redis_with_replicas(count: usize) -> io::Result<Self> {
+        let mut servers = vec![RedisServer::start(false)?];
+        for _ in 0..count {
+            let replica = RedisServer::start(false)?;
+            replica.replicate(&servers[0])?;
+            servers.push(replica);
+        }
+        let addresses: Vec<SocketAddr> = servers.iter().map(RedisServer::address).collect();
+        let name = format!("redis-server, {count} replicas");
+        let mut target = Self::new(&name, addresses[0], Keeper::Redis { _servers: servers })?;
+        for replica in &addresses[1..] {
+            target.pids.extend(identify(*replica)?.1);
+        }
+        Ok(target)
+    }
+
+    /// Starts a cluster of `nodes`. Load of `keys` keys goes to the cluster ports of their leaders.
+    ///
+    /// # Errors
+    /// Where it does not say who leads.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn spawn_cluster(nodes: usize, keys: u32) -> io::Result<Self> {
+        let nodes = Cluster::start(nodes, &["--loglevel", "warning"]);
+        let seed = nodes.addresses()[0];
+        Self::cluster(seed, keys, Keeper::Cluster { _nodes: nodes })
+    }
+
+    /// A cluster that runs, known by any client port of it.
+    ///
+    /// # Errors
+    /// Where a node does not answer, or a slot has no leader.
+    pub fn running_cluster(seed: SocketAddr, keys: u32) -> io::Result<Self> {
+        Self::cluster(seed, keys, Keeper::Nobody)
+    }
+
+    fn cluster(seed: SocketAddr, keys: u32, keeper: Keeper) -> io::Result<Self> {
+        let ranges = settled(seed)?;
+        let nodes = ranges.iter().flat_map(|range| &range.ports).map(|port| SocketAddr::new(seed.ip(), *port));
+        let nodes: BTreeSet<SocketAddr> = nodes.collect();
+        let mut target = Self::new(&format!("larder, {} nodes", nodes.len()), seed, keeper)?;
+        target.shards = leaders(seed.ip(), &ranges, keys)?;
+        target.pids.clear();
+        for node in nodes.into_iter().filter(|node| node.ip().is_loopback()) {
+            target.pids.extend(identify(node)?.1);
+        }
+        Ok(target)
     }
 
     /// A server that runs.
@@ -69,7 +128,7 @@ impl Target {
         let (version, pid) = identify(address)?;
         // A process number of another machine would name a stranger here.
         let pids = if address.ip().is_loopback() { pid.into_iter().collect() } else { Vec::new() };
-        Ok(Self { name: name.into(), version, address, pids, _keeper: keeper })
+        Ok(Self { name: name.into(), version, address, shards: vec![(address, None)], pids, _keeper: keeper })
     }
 }
 

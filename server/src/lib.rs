@@ -2,7 +2,7 @@
 //!
 //! Modules, highest first; each uses only those below it (ARCHITECTURE.md draws the map):
 //! `app`, `net`, `dispatch`, `cluster`, `raft`, `commands`, `keyspace`, and the leaves
-//! `ids`, `limits`, `clock`, `decimal`, `topology`, `config`, `rdb`, `telemetry`, `wakes`, `planted`.
+//! `ids`, `limits`, `clock`, `decimal`, `topology`, `config`, `rdb`, `telemetry`, `planted`.
 
 pub mod app;
 pub mod clock;
@@ -22,4 +22,3 @@ pub mod raft;
 pub mod rdb;
 pub mod telemetry;
 pub mod topology;
-pub mod wakes;

@@ -7,12 +7,12 @@ mod connection;
 mod reply;
 mod request;
 
+use crate::leaders::Shards;
 use connection::Connection;
 use hdrhistogram::Histogram;
 pub use request::{Mix, Requests, key_name};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Events taken at once.
@@ -25,8 +25,8 @@ const LATENCY_NS_MAX: u64 = 60_000_000_000;
 /// What to send, where, and how much of it.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Addresses, each with the keys that may be sent to it; `None`: all.
-    pub shards: Vec<(SocketAddr, Option<Vec<u32>>)>,
+    /// Where, and which keys.
+    pub shards: Shards,
     /// Connections in all, dealt out to the shards in turn.
     pub connections: usize,
     /// Commands that a connection sends at once.

@@ -9,15 +9,17 @@ pub const KEY_BYTES: usize = 16;
 const DIGITS: usize = 12;
 
 /// Which commands are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 pub enum Mix {
     /// GET of random keys.
     Get,
     /// SET of random keys.
     Set,
     /// Nine GET to one SET, of random keys.
+    #[value(name = "90:10")]
     NineToOne,
     /// SET of every key once, in order.
+    #[value(skip)]
     Fill,
 }
 

@@ -29,7 +29,8 @@ impl RedisServer {
         let directory = tempfile::tempdir()?;
         let port = free_ports(1)[0].to_string();
         let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--port", &port, "--save", ""]).arg("--dir").arg(directory.path());
+        command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--repl-diskless-sync-delay", "0"]);
+        command.arg("--dir").arg(directory.path());
         if cluster {
             let bus = free_ports(1)[0].to_string();
             command.args(["--cluster-enabled", "yes", "--cluster-port", &bus]);
@@ -48,6 +49,23 @@ impl RedisServer {
             });
         }
         Ok(redis)
+    }
+
+    /// Makes it a replica of `primary`, and waits until it follows.
+    ///
+    /// # Errors
+    /// Where one of them does not answer.
+    ///
+    /// # Panics
+    /// Where it does not follow.
+    pub fn replicate(&self, primary: &Self) -> io::Result<()> {
+        let port = primary.address.port();
+        self.connect()?.words(&format!("REPLICAOF {} {port}", primary.address.ip()))?;
+        wait_until("the replica follows", START_LIMIT, || {
+            let info = self.connect()?.words("INFO replication")?.text();
+            if info.contains("master_link_status:up") { Ok(()) } else { Err(io::Error::other(info)) }
+        });
+        Ok(())
     }
 
     /// Where it listens.

@@ -62,7 +62,13 @@ impl Node {
             log_factor: self.settings.number("lfu-log-factor") as u32,
             decay_minutes: self.settings.number("lfu-decay-time") as u32,
         };
-        self.upkeep.configure(live.maxmemory() as usize, policy_of(live.policy()), lfu);
+        // A node without a limit makes room for its partitions' copies at nodes that have one.
+        let policy = if self.settings.is_given("maxmemory-policy") || live.maxmemory() > 0 {
+            policy_of(live.policy())
+        } else {
+            EvictionPolicy::AllKeysLru
+        };
+        self.upkeep.configure(live.maxmemory() as usize, policy, lfu);
     }
 
     /// The number of the node that `name` means.

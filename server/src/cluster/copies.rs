@@ -12,7 +12,6 @@ use crate::raft::BeatRuntime;
 use crate::raft::codec::Reader;
 use crate::raft::upkeep::Spawn;
 use crate::raft::{Group, GroupHost, Partition, ReshapeError, Role, Start, read_address, refusal};
-use crate::wakes::Polled;
 use bytes::{BufMut, Bytes, BytesMut};
 use openraft::{AsyncRuntime, Instant};
 use parking_lot::RwLock;
@@ -83,7 +82,7 @@ pub struct Copies<RT: AsyncRuntime = BeatRuntime> {
 impl Copies {
     /// The copies of the node and incarnation `me`, none yet; groups live on `cores`, in turn.
     pub fn new(me: CopyId, host: Arc<GroupHost>, routes: Arc<Routes>, cores: Vec<Handle>) -> Arc<Self> {
-        let spawn = |core: Handle| Box::new(move |task| drop(core.spawn(Polled::new(task)))) as Spawn;
+        let spawn = |core: Handle| Box::new(move |task| drop(core.spawn(task))) as Spawn;
         Self::on(me, host, routes, cores.into_iter().map(spawn).collect())
     }
 }

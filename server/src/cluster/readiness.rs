@@ -35,7 +35,13 @@ impl ClusterNode {
             return Err("placement is changing".into());
         }
         if record.state == NodeState::Up && !state.is_settled(self.me.node) {
-            return Err("copies are still on their way".into());
+            let mut others = state.nodes.iter().filter(|(no, _)| **no != self.me.node);
+            let lost = others.find(|(no, node)| node.state == NodeState::Up && !self.is_heard(**no));
+            return Err(match lost {
+                // Nothing moves where placement still counts on a node that does not answer.
+                Some((no, _)) => format!("copies wait for node {}, which is out of reach", self.label(*no)),
+                None => "copies are still on their way".into(),
+            });
         }
         let topology = self.routes.topology();
         let mut mine = topology.owners.iter().enumerate().filter(|(_, owners)| owners.copies.contains(&self.me.node));

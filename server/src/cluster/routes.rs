@@ -7,7 +7,6 @@ use crate::raft::BeatRuntime;
 use crate::raft::transport::{CallError, Peers};
 use crate::raft::{Partition, Refusal, ShareOutcome};
 use crate::topology::Topology;
-use crate::wakes::Polled;
 use bytes::Bytes;
 use openraft::AsyncRuntime;
 use parking_lot::RwLock;
@@ -173,7 +172,7 @@ impl Forwarder for Links {
             ForwardKind::Wait { .. } | ForwardKind::Copies { .. } | ForwardKind::Unwait { .. } => service::WAIT,
             _ => service::FORWARD,
         };
-        tokio::spawn(Polled::new(async move {
+        tokio::spawn(async move {
             let body = forwarding::encode_request(&request);
             let answer = tokio::select! {
                 biased;
@@ -185,7 +184,7 @@ impl Forwarder for Links {
                 Err(CallError::NotSent) => ShareOutcome::Refused(Refusal::Unreachable),
                 Err(CallError::Lost | CallError::Timeout) => ShareOutcome::Uncertain,
             });
-        }));
+        });
     }
 }
 

@@ -196,6 +196,11 @@ impl Settings {
         find(name).map_or_else(String::new, |(index, _)| self.at(index))
     }
 
+    /// Whether somebody set it: by a flag, in the file or at run time.
+    pub fn is_given(&self, name: &str) -> bool {
+        find(name).is_some_and(|(index, _)| self.values.read()[index].is_some())
+    }
+
     /// The value of row `index` of the table.
     ///
     /// # Panics

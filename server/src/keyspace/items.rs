@@ -14,7 +14,7 @@ use super::frequency::{Counts, LfuParameters};
 use super::heap::Heap;
 use super::outside::{Body, Outsides};
 use super::prefetch::prefetch;
-use super::recency::{Recency, age};
+use super::recency::{Kept, Recency, age};
 use super::store::mix;
 use super::table::{Place, Table};
 use crate::clock::{Tick, UnixMs};
@@ -61,11 +61,11 @@ pub(super) struct Items {
 }
 
 impl Items {
-    pub(super) fn new(seed: HashSeed, split_recency: bool) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self {
             heap: Heap::new(seed),
             table: Table::new(),
-            recency: Recency::new(split_recency),
+            recency: Recency::new(false),
             deadlines: Deadlines::default(),
             lfu: LfuParameters::default(),
             dice: 0,
@@ -153,12 +153,12 @@ impl Items {
     /// Makes an item the most recent one.
     #[inline]
     pub(super) fn touch(&mut self, at: Ref, tick: Tick) {
-        if self.recency.is_counting() {
-            self.count_use(at, tick);
-            return;
+        match self.recency.kept() {
+            Kept::Counts => return self.count_use(at, tick),
+            Kept::Order => self.recency.touch(&mut self.heap.arena, at),
+            Kept::Nothing => {}
         }
         chunk::write_last_access(self.heap.arena.chunk_mut(at), tick);
-        self.recency.touch(&mut self.heap.arena, at);
     }
 
     fn count_use(&mut self, at: Ref, tick: Tick) {
@@ -180,22 +180,27 @@ impl Items {
         ((u128::from(self.roll()) * end as u128) >> 64) as usize
     }
 
-    /// Keeps lists, split or not, or counts of use. A change visits every item.
-    pub(super) fn set_order(&mut self, counting: bool, split: bool, now: Tick) {
-        if counting && !self.recency.is_counting() {
-            self.recency.count();
-            for at in self.table.items() {
-                Counts::NEW.write(self.heap.arena.chunk_mut(at));
+    /// Keeps lists, split or not, counts of use, or neither. A change to lists or counts visits every item; lists that were
+    /// not kept until now go by the last access, then by hash.
+    pub(super) fn set_order(&mut self, kept: Kept, split: bool, now: Tick) {
+        match (self.recency.kept(), kept) {
+            (Kept::Order, Kept::Order) => self.split_recency(split, now),
+            (before, after) if before == after => {}
+            (_, Kept::Order) => {
+                let age = |at: Ref| age(now, self.heap.last_access(at));
+                let mut items: Vec<_> =
+                    self.table.items().map(|at| (u32::MAX - age(at), self.heap.hash_at(at), at)).collect();
+                items.sort_unstable();
+                let order: Vec<_> = items.into_iter().map(|(.., at)| (at, self.heap.deadline(at).is_some())).collect();
+                self.recency.list_anew(&mut self.heap.arena, split, order.into_iter());
             }
-        } else if !counting && self.recency.is_counting() {
-            let age = |at: Ref| age(now, self.heap.last_access(at));
-            let mut items: Vec<_> =
-                self.table.items().map(|at| (u32::MAX - age(at), self.heap.hash_at(at), at)).collect();
-            items.sort_unstable();
-            let order: Vec<_> = items.into_iter().map(|(.., at)| (at, self.heap.deadline(at).is_some())).collect();
-            self.recency.list_anew(&mut self.heap.arena, split, order.into_iter());
-        } else if !counting {
-            self.split_recency(split, now);
+            (_, Kept::Counts) => {
+                self.recency.give_up_order(kept);
+                for at in self.table.items() {
+                    Counts::NEW.write(self.heap.arena.chunk_mut(at));
+                }
+            }
+            (_, Kept::Nothing) => self.recency.give_up_order(kept),
         }
     }
 
@@ -452,7 +457,7 @@ impl Items {
             assert!(parts.is_outside() && parts.outside(chunk) as usize == name);
         }
         let mut listed = std::collections::HashSet::new();
-        if self.recency.is_counting() {
+        if self.recency.kept() != Kept::Order {
             listed.extend(self.table.items());
         }
         for volatile in [false, true] {

@@ -164,6 +164,20 @@ impl EvictionPolicy {
         matches!(self.order(), Some(EvictionOrder::Frequency | EvictionOrder::SizeAndFrequency))
     }
 
+    /// What it needs to be kept of how items were used.
+    fn kept(self) -> Kept {
+        match self.order() {
+            Some(EvictionOrder::Recency) => Kept::Order,
+            _ if self.counts_uses() => Kept::Counts,
+            _ => Kept::Nothing,
+        }
+    }
+
+    /// Whether it needs items with a deadline in an order of their own.
+    fn splits(self) -> bool {
+        self == Self::VolatileLru
+    }
+
     /// Whether it evicts only items with a deadline.
     pub fn is_volatile(self) -> bool {
         matches!(
@@ -218,5 +232,6 @@ mod watch;
 pub use databases::DatabaseFigures;
 pub use edits::{Built, Reaped, WrongKind};
 pub use frequency::LfuParameters;
+use recency::Kept;
 pub use store::Keyspace;
 pub use views::MalformedPiece;

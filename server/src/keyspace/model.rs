@@ -1,6 +1,6 @@
 //! A naive keyspace with the same contract: what the real one is compared with.
 
-use super::recency::age;
+use super::recency::{Kept, age};
 use super::store::{item_digest, mix};
 use super::{Deadline, EvictionPolicy, HashSeed, ItemRef, Keyspace, ValueRef, WatchToken};
 use crate::clock::{Tick, UnixMs};
@@ -161,8 +161,8 @@ impl Model {
 
     pub(super) fn set_policy(&mut self, policy: EvictionPolicy) {
         let was_split = self.policy == EvictionPolicy::VolatileLru;
-        let counted = std::mem::replace(&mut self.policy, policy).counts_uses();
-        if counted && !policy.counts_uses() {
+        let before = std::mem::replace(&mut self.policy, policy);
+        if before.kept() != Kept::Order && policy.kept() == Kept::Order {
             // By age, then by hash.
             let mut ids: Vec<_> = self.items.keys().cloned().collect();
             ids.sort_by_key(|id| (u32::MAX - age(self.tick, self.items[id].last_access), id.0));
@@ -171,7 +171,7 @@ impl Model {
                 self.items.get_mut(&id).expect("listed").order = order;
             }
         }
-        if was_split && policy != EvictionPolicy::VolatileLru {
+        if was_split && policy.kept() == Kept::Order && !policy.splits() {
             // Merges two lists by age, keeping the order within each.
             let mut lists = [self.ids_by_order(Some(false)), self.ids_by_order(Some(true))];
             lists.iter_mut().for_each(|list| list.reverse());

@@ -1,4 +1,4 @@
-//! Exact recency: doubly linked lists through the chunks.
+//! Exact recency: doubly linked lists through the chunks, where the policy goes by it.
 //!
 //! One list holds every item. Under a policy that evicts by recency only items with a deadline, those are in a list of
 //! their own, so that the next victim is always the last of a list.
@@ -41,13 +41,23 @@ pub(super) struct Recency {
     noted: Vec<Ref>,
     /// The newest item of the evicted list of which the followers were told; what is newer they were not. NIL: of none.
     told: Ref,
-    /// Whether there are no lists, since the policy goes by how often items were used: links hold counts.
-    counting: bool,
+    kept: Kept,
+}
+
+/// What is kept of how items were used, besides the instant of the last access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Their order, in lists.
+    Order,
+    /// How often: counts stand where the links of lists would.
+    Counts,
+    /// Nothing: the policy has no use for it.
+    Nothing,
 }
 
 impl Recency {
     pub(super) fn new(split: bool) -> Self {
-        Self { lists: [EMPTY; 2], split, noted: Vec::new(), told: NIL, counting: false }
+        Self { lists: [EMPTY; 2], split, noted: Vec::new(), told: NIL, kept: Kept::Order }
     }
 
     /// Whether items with a deadline are in a list of their own.
@@ -59,18 +69,18 @@ impl Recency {
         &mut self.lists[usize::from(self.split && volatile)]
     }
 
-    /// Whether there are counts instead of lists.
+    /// What is kept.
     #[inline]
-    pub(super) fn is_counting(&self) -> bool {
-        self.counting
+    pub(super) fn kept(&self) -> Kept {
+        self.kept
     }
 
-    /// Gives the lists up; the caller writes counts into all links.
-    pub(super) fn count(&mut self) {
-        *self = Self { counting: true, ..Self::new(false) };
+    /// Gives the lists up, if there are any. For [`Kept::Counts`] the caller writes counts into all links.
+    pub(super) fn give_up_order(&mut self, kept: Kept) {
+        *self = Self { kept, ..Self::new(false) };
     }
 
-    /// Makes lists of all items, which come oldest first, in the place of counts.
+    /// Makes lists of all items, which come oldest first.
     pub(super) fn list_anew(
         &mut self,
         arena: &mut Arena,
@@ -84,9 +94,10 @@ impl Recency {
 
     /// Puts an item that is in no list before all others of its list.
     pub(super) fn push(&mut self, arena: &mut Arena, at: Ref, volatile: bool) {
-        if self.counting {
-            Counts::NEW.write(arena.chunk_mut(at));
-            return;
+        match self.kept {
+            Kept::Order => {}
+            Kept::Counts => return Counts::NEW.write(arena.chunk_mut(at)),
+            Kept::Nothing => return,
         }
         let list = self.list(volatile);
         let second = list.newest;
@@ -103,7 +114,7 @@ impl Recency {
 
     /// Takes an item out of its list.
     pub(super) fn unlink(&mut self, arena: &mut Arena, at: Ref, volatile: bool) {
-        if self.counting {
+        if self.kept != Kept::Order {
             return;
         }
         let Links { newer, older } = chunk::links(arena.chunk(at));
@@ -131,6 +142,7 @@ impl Recency {
     /// Makes an item the most recent of its list, as far as anybody can see.
     #[inline]
     pub(super) fn touch(&mut self, arena: &mut Arena, at: Ref) {
+        debug_assert!(self.kept == Kept::Order);
         if self.noted.last() == Some(&at) {
             return;
         }
@@ -176,7 +188,7 @@ impl Recency {
 
     /// Tells the neighbours of a chunk that was moved where it is now.
     pub(super) fn moved(&mut self, arena: &mut Arena, from: Ref, to: Ref, volatile: bool) {
-        if self.counting {
+        if self.kept != Kept::Order {
             return;
         }
         if from == self.told {
@@ -264,7 +276,7 @@ impl Recency {
 
     /// Sorts by last access. Items of the same tick keep their order.
     pub(super) fn sort(&mut self, arena: &mut Arena, now: Tick) {
-        if self.counting {
+        if self.kept != Kept::Order {
             return;
         }
         self.settle(arena);

@@ -7,7 +7,7 @@ use super::deadlines::Deadlines;
 use super::frequency::{Counts, SAMPLES};
 use super::heap::Heap;
 use super::items::{Content, Items};
-use super::recency::age;
+use super::recency::{Kept, age};
 use super::table::Table;
 use super::view::View;
 use super::watch::Watches;
@@ -41,7 +41,7 @@ impl Keyspace {
     pub fn new(seed: HashSeed) -> Self {
         Self {
             seed,
-            items: Items::new(seed, false),
+            items: Items::new(seed),
             watches: Watches::default(),
             view: None,
             database: DatabaseNo::FIRST,
@@ -317,19 +317,18 @@ impl Keyspace {
     /// Bits of a scan position.
     pub const SCAN_BITS: u32 = 49;
 
-    /// Selects what [`Keyspace::victims`] offers. Switching to or from [`EvictionPolicy::VolatileLru`], or a policy that
-    /// counts uses, visits every item once; switching from one of those orders by last access. Exact afterwards, as far as the
-    /// policy is.
+    /// Selects what [`Keyspace::victims`] offers. Switching to a policy that goes by recency, or counts uses, or between
+    /// the two that go by recency visits every item once; recency that was not kept until now is that of the last access.
+    /// Exact afterwards, as far as the policy is.
     pub fn set_policy(&mut self, policy: EvictionPolicy) {
         self.policy = policy;
-        let (counts, split) = (policy.counts_uses(), policy == EvictionPolicy::VolatileLru);
-        self.each_database(|keyspace| keyspace.items.set_order(counts, split, keyspace.tick));
+        self.each_database(|keyspace| keyspace.items.set_order(policy.kept(), policy.splits(), keyspace.tick));
     }
 
     /// Items of a database that has none.
     pub(super) fn empty_items(&self) -> Items {
-        let mut items = Items::new(self.seed, false);
-        items.set_order(self.policy.counts_uses(), self.policy == EvictionPolicy::VolatileLru, self.tick);
+        let mut items = Items::new(self.seed);
+        items.set_order(self.policy.kept(), self.policy.splits(), self.tick);
         items.lfu = self.items.lfu;
         items
     }
@@ -347,7 +346,7 @@ impl Keyspace {
 
     /// Sets LFU's counter of an item, where uses are counted (RESTORE's FREQ).
     pub fn set_frequency(&mut self, key: &[u8], counter: u8) {
-        if self.items.recency.is_counting()
+        if self.items.recency.kept() == Kept::Counts
             && let Some((_, at)) = self.items.find(self.hash(key), key)
         {
             let chunk = self.items.heap.arena.chunk_mut(at);

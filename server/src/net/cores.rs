@@ -1,7 +1,6 @@
 //! One single-threaded runtime a core. What is spawned on one stays there.
 
 use super::spread::Spread;
-use crate::wakes;
 use std::io;
 use std::num::NonZero;
 use std::sync::{Arc, mpsc};
@@ -39,16 +38,11 @@ impl Cores {
     }
 
     fn start_one(number: usize) -> io::Result<Core> {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .on_thread_park(wakes::before_sleep)
-            .on_thread_unpark(wakes::after_sleep)
-            .build()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let (started, starting) = mpsc::channel();
         let thread = std::thread::Builder::new().name(format!("core-{number}")).spawn(move || {
-            wakes::receive_here();
             let _ = started.send(rustix::thread::gettid().as_raw_nonzero().get());
             let _ = runtime.block_on(stopped);
             runtime.shutdown_timeout(STOP_PATIENCE);

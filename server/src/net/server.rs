@@ -8,7 +8,6 @@ use super::sweep::sweep;
 use crate::clock;
 use crate::commands::session::{PortKind, Session};
 use crate::dispatch::{Conversation, Dispatcher};
-use crate::wakes::Polled;
 use parking_lot::Mutex;
 use std::io;
 use std::net::SocketAddr;
@@ -54,7 +53,7 @@ impl Shared {
 /// Serves a connection on the core of its place, until it ends or moves to another.
 fn go_on(connection: Connection, stream: std::net::TcpStream, place: Place) {
     let runtime = place.runtime().clone();
-    runtime.spawn(Polled::new(async move {
+    runtime.spawn(async move {
         // Registered with the core that it lives on.
         let Ok(stream) = TcpStream::from_std(stream) else { return };
         if let Some(moved) = connection.run(stream, place).await
@@ -62,7 +61,7 @@ fn go_on(connection: Connection, stream: std::net::TcpStream, place: Place) {
         {
             go_on(moved.connection, stream, moved.place);
         }
-    }));
+    });
 }
 
 impl Server {

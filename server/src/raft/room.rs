@@ -97,9 +97,13 @@ impl Room {
         limit.saturating_sub(self.used_bytes() + self.in_flight_bytes.load(Ordering::Relaxed)) as u64
     }
 
-    /// Kept free below the limit: it hides the wait for evictions, and what copies have not counted yet.
+    /// Kept free below the limit: it hides the wait for evictions, and what copies have not counted yet. Where only other
+    /// nodes have a limit, what is used here stands for theirs.
     pub fn reserve_bytes(&self) -> usize {
-        let limit = self.limit_bytes();
+        let limit = match self.limit_bytes() {
+            0 => self.used_bytes(),
+            limit => limit,
+        };
         if self.partitions.iter().all(|partition| partition.is_alone()) {
             return (limit / 256).min(1024 * 1024);
         }
@@ -136,7 +140,7 @@ impl Room {
 
     /// How far the room falls short of the reserve, here or at another copy of a partition that this node leads.
     pub(super) fn shortfall_bytes(&self, now_ns: u64) -> usize {
-        self.short_of(self.reserve_bytes(), now_ns)
+        if self.is_limited(now_ns) { self.short_of(self.reserve_bytes(), now_ns) } else { 0 }
     }
 
     /// The same of half the reserve: then whoever can evicts, in whatever order.
@@ -144,14 +148,21 @@ impl Room {
         self.short_of(self.reserve_bytes() / 2, now_ns)
     }
 
+    /// Whether this node has a limit, or one that holds a copy of what is led here.
+    pub(super) fn is_limited(&self, now_ns: u64) -> bool {
+        self.limit_bytes() != 0 || self.copies_free_bytes(now_ns).is_some()
+    }
+
+    fn copies_free_bytes(&self, now_ns: u64) -> Option<u64> {
+        self.partitions.iter().filter_map(|partition| partition.copies_free_bytes(now_ns)).min()
+    }
+
     fn short_of(&self, reserve: usize, now_ns: u64) -> usize {
-        let limit = self.limit_bytes();
-        if limit == 0 {
-            return 0;
-        }
-        let here = (self.used_bytes() + reserve).saturating_sub(limit);
-        let copies = self.partitions.iter().filter_map(|partition| partition.copies_free_bytes(now_ns)).min();
-        here.max(copies.map_or(0, |free| reserve.saturating_sub(free as usize)))
+        let here = match self.limit_bytes() {
+            0 => 0,
+            limit => (self.used_bytes() + reserve).saturating_sub(limit),
+        };
+        here.max(self.copies_free_bytes(now_ns).map_or(0, |free| reserve.saturating_sub(free as usize)))
     }
 
     /// What an entry of `bytes` in `commands` may cost each copy: in the log and among the items.

@@ -1,4 +1,4 @@
-//! Tokio, with ticks that come together and cheaper wake-ups.
+//! Tokio, with ticks that come together and a cheaper watch channel.
 //!
 //! openraft gives each group a ticker of its own (every `heartbeat_interval` x 13/64, at a random phase). With a dozen
 //! groups a node would wake up six hundred times a second and do nothing, which costs more than all else that an idle
@@ -7,7 +7,6 @@
 
 use super::watch::FlagWatch;
 use crate::clock;
-use crate::wakes::Polled;
 use openraft::AsyncRuntime;
 use openraft::OptionalSend;
 use openraft::async_runtime::Instant as _;
@@ -41,7 +40,7 @@ impl AsyncRuntime for BeatRuntime {
         T: Future + OptionalSend + 'static,
         T::Output: OptionalSend + 'static,
     {
-        TokioRuntime::spawn(Polled::new(future))
+        TokioRuntime::spawn(future)
     }
 
     fn sleep(duration: Duration) -> Self::Sleep {

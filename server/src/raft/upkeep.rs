@@ -19,7 +19,7 @@ use crate::telemetry::Stats;
 use bytes::BytesMut;
 use futures::future::BoxFuture;
 use larder_protocol::Args;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Upkeep {
     /// Boot time until which nothing is proposed to a partition, since it was refused; 0 where it was not.
     rest_until_ns: Vec<AtomicU64>,
     policy: RwLock<(EvictionPolicy, LfuParameters)>,
+    /// What the keyspaces were told.
+    kept: Mutex<(EvictionPolicy, LfuParameters)>,
     /// Which partitions are sampled.
     dice: AtomicU64,
     room: Arc<Room>,
@@ -92,6 +94,7 @@ impl Upkeep {
             rest_until_ns: partitions.iter().map(|_| AtomicU64::new(0)).collect(),
             partitions,
             policy: RwLock::default(),
+            kept: Mutex::default(),
             dice: AtomicU64::new(0),
             room,
             stats,
@@ -105,17 +108,26 @@ impl Upkeep {
     pub fn configure(&self, limit_bytes: usize, policy: EvictionPolicy, lfu: LfuParameters) {
         self.room.set_limit_bytes(limit_bytes);
         self.room.set_evicts(policy != EvictionPolicy::NoEviction);
-        let mut now = self.policy.write();
-        if *now != (policy, lfu) {
-            *now = (policy, lfu);
+        *self.policy.write() = (policy, lfu);
+        self.keep(self.room.is_limited((self.clocks.boot_ns)()));
+        self.room.press();
+    }
+
+    /// Lets the keyspaces keep what the policy goes by; without a limit they need not keep the order of recency, which costs
+    /// a node under load about a tenth of its time.
+    fn keep(&self, limited: bool) {
+        let (policy, lfu) = *self.policy.read();
+        let idle = !limited && policy.order() == Some(EvictionOrder::Recency);
+        let wanted = (if idle { EvictionPolicy::NoEviction } else { policy }, lfu);
+        let mut kept = self.kept.lock();
+        if *kept != wanted {
+            *kept = wanted;
             for partition in self.partitions.iter() {
                 let mut state = partition.lock();
-                state.keyspace.set_policy(policy);
+                state.keyspace.set_policy(wanted.0);
                 state.keyspace.set_lfu(lfu);
             }
         }
-        drop(now);
-        self.room.press();
     }
 
     /// The limit; 0 where there is none.
@@ -380,8 +392,16 @@ impl Upkeep {
     /// Reaps and evicts once; true where there is more to do.
     pub fn look(&self) -> bool {
         let mut more = self.reap();
+        let now_ns = (self.clocks.boot_ns)();
         if self.limit_bytes() > 0 {
             more |= self.admit() == Admission::Wait;
+        } else if self.room.is_limited(now_ns) {
+            // Copies of what is led here are at nodes that do have a limit. Kept until the settings change: such a node
+            // that is not heard of for a moment comes back.
+            self.keep(true);
+            if self.room.shortfall_bytes(now_ns) > 0 {
+                more |= self.evict();
+            }
         }
         more
     }

@@ -6,6 +6,7 @@
 use crate::cluster::identity::DataDirError;
 use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -173,21 +174,38 @@ pub(super) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(FILE_NAME)
 }
 
+/// Opens the file and reads it whole: what is damaged shows now, while nothing is served. Where redb finds what cannot be,
+/// it may panic; for whoever starts the node that is the same.
 fn open_database(
+    path: &Path,
+    create: impl FnOnce(&redb::Builder) -> Result<Database, DatabaseError>,
+) -> Result<Database, DataDirError> {
+    catch_unwind(AssertUnwindSafe(|| open_and_check(path, create))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(DataDirError::Damaged { path: path.to_owned(), reason: text.unwrap_or("it cannot be read").to_owned() })
+    })
+}
+
+fn open_and_check(
     path: &Path,
     create: impl FnOnce(&redb::Builder) -> Result<Database, DatabaseError>,
 ) -> Result<Database, DataDirError> {
     let at = || path.to_owned();
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
-    let database = create(&builder).map_err(|error| match error {
+    let by_kind = |error| match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => DataDirError::InUse { path: at() },
         DatabaseError::UpgradeRequired(version) => {
             DataDirError::OtherVersion { path: at(), found: format!("redb file format {version}") }
         }
         DatabaseError::Storage(StorageError::Io(error)) => DataDirError::from_io(path, error),
         error => DataDirError::Damaged { path: at(), reason: error.to_string() },
-    })?;
+    };
+    let mut database = create(&builder).map_err(by_kind)?;
+    // What it repairs it repairs by an older state, without the last vote perhaps: that is no directory to go on with.
+    if !database.check_integrity().map_err(by_kind)? {
+        return Err(DataDirError::Damaged { path: at(), reason: "a checksum does not match".to_owned() });
+    }
     prepare(&database).map_err(|error| match error {
         redb::Error::Io(error) => DataDirError::from_io(path, error),
         error => DataDirError::Damaged { path: at(), reason: error.to_string() },

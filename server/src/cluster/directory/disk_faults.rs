@@ -241,3 +241,41 @@ async fn a_disk_that_fails_says_so_and_goes_on_saying_so() {
     let found = log.read_vote().await;
     assert!(after.is_err() || found.unwrap() == Some(vote(3)), "acknowledged, and not there");
 }
+
+/// Wherever a byte is wrong, a file opens as it was, or it is an error that names it: no panic, and nothing older.
+#[tokio::test]
+async fn damage_anywhere_is_an_error() {
+    const SEED: u64 = 7;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("directory.redb");
+    let (disk, closed) = Disk::open(dir.path()).unwrap();
+    for number in 0..20 {
+        disk.set("vote", vec![number; 200]).await.unwrap();
+    }
+    drop(disk);
+    closed.wait().await;
+    let whole = std::fs::read(&path).unwrap();
+    let mut dice = Dice(SEED);
+    for turn in 0..200 {
+        let mut bytes = whole.clone();
+        if turn % 4 == 0 {
+            bytes.truncate(dice.below(whole.len() as u64) as usize);
+        } else {
+            for _ in 0..1 << (turn % 9) {
+                let at = dice.below(whole.len() as u64) as usize;
+                bytes[at] = dice.below(256) as u8;
+            }
+        }
+        let is_empty = bytes.is_empty();
+        std::fs::write(&path, bytes).unwrap();
+        match Disk::open(dir.path()) {
+            Ok((disk, closed)) => {
+                let vote = disk.get("vote").await.unwrap();
+                assert_eq!(vote, (!is_empty).then(|| vec![19; 200]), "seed {SEED}, turn {turn}");
+                drop(disk);
+                closed.wait().await;
+            }
+            Err(error) => assert!(error.to_string().contains("directory.redb"), "seed {SEED}, turn {turn}: {error}"),
+        }
+    }
+}

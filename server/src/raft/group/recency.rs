@@ -30,7 +30,7 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// Tells the other copies of at most `items` of what was used, if this copy leads, memory is limited and the policy
     /// goes by recency; the number of them. Does nothing while a slice is on its way.
     pub fn tell_recency(self: &Arc<Self>, items: usize) -> usize {
-        if self.host.room.limit_bytes() == 0 || self.telling.load(Ordering::Acquire) {
+        if !self.host.room.is_limited((self.host.boot_ns)()) || self.telling.load(Ordering::Acquire) {
             return 0;
         }
         let Some((count, slice)) = self.slice(items.min(SLICE_ITEMS)) else { return 0 };

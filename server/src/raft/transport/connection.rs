@@ -4,7 +4,6 @@ use super::bulk::{self, BULK_BYTES_MIN};
 use super::frame::{self, FrameType, MalformedFrame};
 use super::handshake::PeerIdentity;
 use super::{CallError, PeerService, Traffic};
-use crate::wakes::Polled;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -209,7 +208,7 @@ impl Connection {
     /// Reads and writes `stream` until either side closes.
     pub(super) async fn run(self: Arc<Self>, stream: TcpStream, from: PeerIdentity, service: Arc<dyn PeerService>) {
         let (read, write) = stream.into_split();
-        let flusher = tokio::spawn(Polled::new(Arc::clone(&self).flush(write)));
+        let flusher = tokio::spawn(Arc::clone(&self).flush(write));
         let result = self.read(read, from, service).await;
         if let Err(error) = result {
             tracing::debug!(%error, "peer connection failed");
@@ -307,7 +306,7 @@ impl Connection {
                         let answer = service.call(&from, frame.service, frame.body);
                         let connection = Arc::clone(self);
                         let big = service.answers_big(frame.service);
-                        tokio::spawn(Polled::new(async move {
+                        tokio::spawn(async move {
                             if big {
                                 connection.until_room().await;
                             }
@@ -316,7 +315,7 @@ impl Connection {
                             let more = patient && connection.answering.fetch_sub(1, Ordering::AcqRel) > 1;
                             let patience = if more { ANSWER_PATIENCE } else { Duration::ZERO };
                             connection.send(FrameType::Response, frame.service, frame.id, &body, patience);
-                        }));
+                        });
                     }
                 }
             }

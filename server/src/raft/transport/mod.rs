@@ -13,7 +13,6 @@ pub use handshake::{ClusterSecret, HandshakeError, PeerIdentity};
 
 use crate::ids::NodeNo;
 use crate::topology::HostPort;
-use crate::wakes::Polled;
 use bytes::Bytes;
 use complaints::Complaints;
 use connection::Connection;
@@ -153,11 +152,11 @@ impl Peers {
                         continue;
                     };
                     let peers = Arc::clone(&self);
-                    tokio::spawn(Polled::new(async move {
+                    tokio::spawn(async move {
                         if let Err(error) = Arc::clone(&peers).accept(stream, place).await {
                             peers.complain(&address.ip(), &error);
                         }
-                    }));
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "peer port cannot accept");
@@ -228,7 +227,7 @@ impl Peers {
         });
         for (no, address) in members.iter().filter(|(no, _)| *no > me) {
             if !dialed.contains_key(no) {
-                let task = tokio::spawn(Polled::new(Arc::clone(self).dial_again_and_again(*no, address.clone())));
+                let task = tokio::spawn(Arc::clone(self).dial_again_and_again(*no, address.clone()));
                 dialed.insert(*no, (address.clone(), task.abort_handle()));
             }
         }

@@ -6,7 +6,6 @@ use crate::commands::blocking;
 use crate::raft::ANY_TERM;
 use crate::raft::partition::{Partition, PartitionState, Role};
 use crate::raft::share::{Share, ShareOutcome};
-use crate::wakes::Polled;
 use bytes::BytesMut;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 /// Sees to it that somebody looks after `waiters`, those of `partition`, whose lock is held.
 pub(super) fn attend(partition: &Arc<Partition>, waiters: &mut Waiters) {
     if let Some(wake) = waiters.appoint() {
-        tokio::spawn(Polled::new(run(Arc::clone(partition), wake)));
+        tokio::spawn(run(Arc::clone(partition), wake));
     }
     waiters.wake();
 }
