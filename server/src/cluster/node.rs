@@ -67,7 +67,7 @@ pub struct ClusterConfig {
     pub secret: ClusterSecret,
     /// Where peers connect.
     pub listener: TcpListener,
-    /// The runtimes of its cores; links and the directory live on the first.
+    /// The runtimes of the cores that groups live on; links and the directory live on the first.
     pub cores: Vec<Handle>,
 }
 
