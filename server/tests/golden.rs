@@ -122,11 +122,90 @@ fn sorted_sets_are_answered_alike() {
     sequences(&shapes::LEXICAL_SETS);
 }
 
+/// Thresholds that Redis 7.0 has, by the seed.
+const THRESHOLDS: [&[(&str, &str)]; 4] = [
+    &[
+        ("hash-max-listpack-entries", "4"),
+        ("hash-max-ziplist-value", "9"),
+        ("zset-max-listpack-entries", "6"),
+        ("zset-max-listpack-value", "9"),
+        ("set-max-intset-entries", "3"),
+        ("list-max-listpack-size", "3"),
+        ("stream-node-max-entries", "7"),
+        ("stream-node-max-bytes", "4kb"),
+    ],
+    &[
+        ("hash-max-listpack-entries", "0"),
+        ("hash-max-listpack-value", "64"),
+        ("zset-max-listpack-entries", "0"),
+        ("zset-max-listpack-value", "64"),
+        ("set-max-intset-entries", "0"),
+        ("list-max-listpack-size", "-1"),
+        ("stream-node-max-entries", "0"),
+        ("stream-node-max-bytes", "200"),
+    ],
+    &[
+        ("hash-max-listpack-entries", "2000"),
+        ("hash-max-listpack-value", "1mb"),
+        ("zset-max-listpack-entries", "2000"),
+        ("zset-max-listpack-value", "1mb"),
+        ("set-max-intset-entries", "2000"),
+        ("list-max-listpack-size", "-5"),
+        ("stream-node-max-entries", "1000"),
+        ("stream-node-max-bytes", "0"),
+    ],
+    // Redis's defaults, so that the server is left as it was.
+    &[
+        ("hash-max-listpack-entries", "512"),
+        ("hash-max-listpack-value", "64"),
+        ("zset-max-listpack-entries", "128"),
+        ("zset-max-listpack-value", "64"),
+        ("set-max-intset-entries", "512"),
+        ("list-max-listpack-size", "-2"),
+        ("stream-node-max-entries", "100"),
+        ("stream-node-max-bytes", "4096"),
+    ],
+];
+
+/// Sequences of one family under other thresholds, which change in the middle.
+#[test]
+fn collections_are_answered_alike_under_other_thresholds() {
+    const FAMILIES: [&shapes::Family; 6] =
+        [&shapes::HASHES, &shapes::SORTED_SETS, &shapes::LEXICAL_SETS, &shapes::SETS, &shapes::LISTS, &shapes::PLACES];
+    rounds(600, |server, local, seed| {
+        let family = FAMILIES[seed as usize / 2 % FAMILIES.len()];
+        let mut generator = Generator::of(family, seed);
+        let mut history = Vec::new();
+        for step in 0..160 {
+            if step % 80 == 0 {
+                set_thresholds(server, local, seed as usize / 12 + step / 80);
+            }
+            let mut commands = generator.next_commands();
+            if step == 20 && seed.is_multiple_of(3) {
+                commands.push(generator.fill(family));
+            }
+            for command in commands {
+                history.push(command.clone());
+                let (theirs, ours) = (server.call(&command), local.call(&command));
+                check(&command, generator.mask(&command), &theirs, &ours, seed, &history);
+            }
+        }
+    });
+}
+
+fn set_thresholds(server: &mut RedisServer, local: &mut Local, number: usize) {
+    let pairs = THRESHOLDS[number % THRESHOLDS.len()];
+    let line: Vec<String> = pairs.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    assert_eq!(server.call(&words(&format!("CONFIG SET {}", line.join(" ")))), b"+OK\r\n");
+    local.set_thresholds(pairs);
+}
+
 /// Commands on streams; then what DUMP says of each is restored on the other side.
 #[test]
 fn streams_are_answered_alike() {
     rounds(400, |server, local, seed| {
         let mut streams = streams::Streams::new(seed);
+        set_thresholds(server, local, seed as usize / 2);
         let mut history = vec![words("SET s v")];
         history.extend((0..if seed.is_multiple_of(3) { 250 } else { 0 }).map(|n| words(&format!("XADD k1 0-* f {n}"))));
         history.extend((0..200).map(|_| streams.command()));

@@ -12,6 +12,7 @@ use crate::commands::port::{
 use crate::commands::session::{Client, Clients};
 use crate::config::{Settings, parse_host_port};
 use crate::ids::{DatabaseNo, NodeNo};
+use crate::keyspace::collections::limits::Limits;
 use crate::keyspace::{EvictionPolicy, LfuParameters};
 use crate::raft::Partition;
 use crate::raft::upkeep::Upkeep;
@@ -71,6 +72,14 @@ impl Node {
         self.upkeep.configure(live.maxmemory() as usize, policy, lfu);
     }
 
+    /// Brings the sizes up to which collections are small to what the settings say.
+    pub fn apply_limits(&self) {
+        let limits = Limits::of(&self.settings);
+        for partition in self.partitions() {
+            partition.lock().keyspace.set_limits(limits);
+        }
+    }
+
     /// The number of the node that `name` means.
     fn number_of(&self, name: &str) -> Result<NodeNo, String> {
         let topology = self.topology();
@@ -121,6 +130,7 @@ impl NodePort for Node {
     fn settings_changed(&self) {
         set_level(&self.settings.get("loglevel"));
         self.apply_memory_settings();
+        self.apply_limits();
     }
 
     fn stats(&self) -> &Stats {

@@ -167,6 +167,7 @@ async fn serve(
         unreachable: Mutex::default(),
     });
     node.apply_memory_settings();
+    node.apply_limits();
     core.spawn(Arc::clone(&upkeep).run());
     let routes = Arc::clone(cluster.routes());
     let dispatcher = Dispatcher::new(routes, Arc::clone(&node) as Arc<dyn NodePort>, Arc::new(Gate(upkeep)), stats);

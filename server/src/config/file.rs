@@ -80,21 +80,24 @@ pub(super) fn updated(path: &Path, text: &str, values: &[Option<String>]) -> Res
     let mut document = parse(path, text)?;
     for (setting, value) in SETTINGS.iter().zip(values) {
         let Some(value) = value else { continue };
-        let listed = document.contains_key(setting.name);
+        // A file that has it under its other name keeps that.
+        let listed = setting.names().find(|name| document.contains_key(name));
+        let name = listed.unwrap_or(setting.name);
+        let listed = listed.is_some();
         if setting.change == Change::Fact || (!listed && value == setting.default) {
             continue;
         }
-        let unchanged = document.get(setting.name).and_then(Item::as_value).and_then(text_of);
+        let unchanged = document.get(name).and_then(Item::as_value).and_then(text_of);
         let unchanged = unchanged.and_then(|old| super::value::parse(setting, &old).ok());
         if unchanged.as_ref() == Some(value) {
             continue;
         }
         let mut new = to_toml(setting, value);
         // The spaces and the comment after a value belong to it.
-        if let Some(old) = document.get(setting.name).and_then(Item::as_value) {
+        if let Some(old) = document.get(name).and_then(Item::as_value) {
             *new.decor_mut() = old.decor().clone();
         }
-        document[setting.name] = Item::Value(new);
+        document[name] = Item::Value(new);
     }
     Ok(document.to_string())
 }

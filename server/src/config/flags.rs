@@ -8,7 +8,8 @@ pub fn serve_flags() -> impl Iterator<Item = Arg> {
     SETTINGS.iter().filter(|setting| setting.change != Change::Fact).filter_map(|setting| {
         let placeholder = setting.placeholder?;
         let many = setting.kind == Kind::Words;
-        let arg = Arg::new(setting.name).long(setting.name).value_name(placeholder).allow_hyphen_values(many);
+        let hyphens = many || matches!(setting.kind, Kind::Integer(..0, _));
+        let arg = Arg::new(setting.name).long(setting.name).value_name(placeholder).allow_hyphen_values(hyphens);
         let arg = arg.action(if many { ArgAction::Append } else { ArgAction::Set });
         // Defaults are not clap's: a flag that is not given must not win over the file.
         let default = match setting.default {

@@ -242,7 +242,7 @@ impl Settings {
     /// # Errors
     /// The first that is wrong; then nothing has changed.
     pub fn set(&self, pairs: &[(String, String)]) -> Result<(), SetError> {
-        let mut checked: Vec<(usize, String)> = Vec::with_capacity(pairs.len());
+        let mut checked: Vec<(usize, &String, String)> = Vec::with_capacity(pairs.len());
         for (name, _) in pairs {
             find(name).ok_or_else(|| SetError::Unknown(name.clone()))?;
         }
@@ -252,13 +252,14 @@ impl Settings {
                 continue;
             }
             let (index, canonical) = check(name, text, &[Change::Runtime])?;
-            if checked.iter().any(|(other, _)| *other == index) {
+            // Under both of its names it may be given, as in Redis: the last one holds.
+            if checked.iter().any(|(other, given, _)| *other == index && given.eq_ignore_ascii_case(name)) {
                 return Err(SetError::Invalid { name: name.clone(), reason: "duplicate parameter".into() });
             }
-            checked.push((index, canonical));
+            checked.push((index, name, canonical));
         }
         let mut values = self.values.write();
-        for (index, mut canonical) in checked {
+        for (index, _, mut canonical) in checked {
             if SETTINGS[index].name == "client-output-buffer-limit" {
                 // A class that is not named keeps its limits.
                 let old = values[index].as_deref().unwrap_or(SETTINGS[index].default);
@@ -377,6 +378,21 @@ mod tests {
         assert_eq!(settings.set(&pairs(&[("what", "5")])), Err(SetError::Unknown("what".into())));
         let error = settings.set(&pairs(&[("maxmemory-policy", "allkeys-fifo")])).unwrap_err();
         assert!(error.to_string().contains("argument(s) must be one of the following"), "{error}");
+    }
+
+    #[test]
+    fn a_setting_has_its_earlier_name_too() {
+        let settings = Settings::default();
+        settings.set(&pairs(&[("hash-max-ziplist-entries", "5"), ("hash-max-listpack-entries", "6")])).unwrap();
+        assert_eq!(settings.get("hash-max-ziplist-entries"), "6");
+        let twice = pairs(&[("hash-max-ziplist-entries", "5"), ("HASH-max-ziplist-entries", "6")]);
+        assert_eq!(settings.set(&twice).unwrap_err().to_string(), "HASH-max-ziplist-entries: duplicate parameter");
+        settings.set(&pairs(&[("list-max-ziplist-size", "-1")])).unwrap();
+        let text = "hash-max-ziplist-entries = 7 # theirs\n";
+        let file = Settings::from_text(text).unwrap();
+        assert_eq!(file.get("hash-max-listpack-entries"), "7");
+        let rewritten = settings.to_text(text).unwrap();
+        assert_eq!(rewritten, "hash-max-ziplist-entries = 6 # theirs\nlist-max-listpack-size = -1\n");
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Setting {
     pub placeholder: Option<&'static str>,
     /// What it does, as `--help` says it.
     pub doc: &'static str,
+    /// Another name that CONFIG and the file take for it, from earlier versions of Redis.
+    pub alias: Option<&'static str>,
 }
 
 const fn setting(
@@ -59,11 +61,26 @@ const fn setting(
     placeholder: &'static str,
     doc: &'static str,
 ) -> Setting {
-    Setting { name, kind, default, change, placeholder: Some(placeholder), doc }
+    Setting { name, kind, default, change, placeholder: Some(placeholder), doc, alias: None }
+}
+
+/// How many elements a collection has while it is small, and the like.
+const fn count(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    setting(name, Kind::Integer(0, i64::MAX), default, Runtime, "N", doc)
+}
+
+/// How long its elements are, and the like.
+const fn length(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    setting(name, Kind::Bytes(0, i64::MAX as u64), default, Runtime, "BYTES", doc)
+}
+
+/// A setting that has another name, too.
+const fn also(alias: &'static str, setting: Setting) -> Setting {
+    Setting { alias: Some(alias), ..setting }
 }
 
 const fn fact(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
-    Setting { name, kind: Kind::Text, default, change: Change::Fact, placeholder: None, doc }
+    Setting { name, kind: Kind::Text, default, change: Change::Fact, placeholder: None, doc, alias: None }
 }
 
 /// Eviction policies: Redis's, and two that weigh size against use.
@@ -273,30 +290,56 @@ pub static SETTINGS: &[Setting] = &[
         "debug, verbose, notice, warning or nothing",
     ),
     setting("log-format", Kind::OneOf(&["text", "json"]), "text", Start, "FORMAT", "text or json"),
+    // Up to which sizes collections are small: those of a partition's leader apply (decision 0012).
+    also(
+        "hash-max-ziplist-entries",
+        count("hash-max-listpack-entries", "512", "Most fields of a hash that is held as a listpack (21845 at most)"),
+    ),
+    also("hash-max-ziplist-value", length("hash-max-listpack-value", "64", "Longest field or value of such a hash")),
+    also(
+        "list-max-ziplist-size",
+        setting(
+            "list-max-listpack-size",
+            Kind::Integer(i32::MIN as i64, i32::MAX as i64),
+            "-2",
+            Runtime,
+            "N",
+            "Most elements of a node of a list; -1 to -5: 4, 8, 16, 32 or 64 KiB instead",
+        ),
+    ),
+    count("set-max-intset-entries", "512", "Most members of a set that is held as sorted integers (65535 at most)"),
+    count("set-max-listpack-entries", "128", "Most members of a set that is held as a listpack (65535 at most)"),
+    length("set-max-listpack-value", "64", "Longest member of such a set"),
+    also(
+        "zset-max-ziplist-entries",
+        count(
+            "zset-max-listpack-entries",
+            "128",
+            "Most members of a sorted set that is held as a listpack (32767 at most)",
+        ),
+    ),
+    also("zset-max-ziplist-value", length("zset-max-listpack-value", "64", "Longest member of such a sorted set")),
+    length("stream-node-max-bytes", "4096", "Bytes of a block of a stream; 0: as many as there may be"),
+    count("stream-node-max-entries", "100", "Entries of a block of a stream; 0: as many as its bytes allow"),
+    length("hll-sparse-max-bytes", "3000", "Longest HyperLogLog that is kept sparse"),
     // What stock clients and tools ask for at start. They state facts; they are no switches.
-    // What decides on the order of elements must be alike on every copy: decision 0007.
-    fact("hash-max-listpack-entries", "512", "Fields of a hash that is held as a listpack"),
-    fact("hash-max-listpack-value", "64", "Bytes of a field or value in such a hash"),
     fact("list-compress-depth", "0", "Nodes of lists are not compressed"),
-    fact("list-max-listpack-size", "-2", "Nodes of lists hold 8 KiB"),
-    fact("set-max-intset-entries", "512", "Members of a set that is held as sorted integers"),
-    fact("set-max-listpack-entries", "128", "Members of a set that is held as a listpack"),
-    fact("set-max-listpack-value", "64", "Bytes of a member of such a set"),
-    fact("stream-node-max-bytes", "4096", "Bytes of a block of a stream"),
-    fact("stream-node-max-entries", "100", "Entries of a block of a stream"),
-    fact("zset-max-listpack-entries", "128", "Members of a sorted set that is held as a listpack"),
-    fact("zset-max-listpack-value", "64", "Bytes of a member of such a sorted set"),
     fact("tcp-backlog", "511", "Connections that may wait to be accepted"),
     fact("save", "", "Nothing is written to disk but the directory's log"),
     fact("appendonly", "no", "There is no append-only file"),
-    // Copies of a partition must agree on this one.
-    fact("hll-sparse-max-bytes", "3000", "Longest HyperLogLog that is kept sparse"),
     fact("cluster-enabled", "no", "yes on the cluster port, no on the client port"),
 ];
 
+impl Setting {
+    /// Its name, and the other one if it has one.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.alias)
+    }
+}
+
 /// The setting called `name`, in any case.
 pub fn find(name: &str) -> Option<(usize, &'static Setting)> {
-    SETTINGS.iter().enumerate().find(|(_, setting)| setting.name.eq_ignore_ascii_case(name))
+    SETTINGS.iter().enumerate().find(|(_, setting)| setting.names().any(|other| other.eq_ignore_ascii_case(name)))
 }
 
 #[cfg(test)]
@@ -307,7 +350,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_defaults_are_canonical() {
         for (index, setting) in SETTINGS.iter().enumerate() {
-            assert_eq!(find(setting.name).unwrap().0, index);
+            setting.names().for_each(|name| assert_eq!(find(name).unwrap().0, index));
             if setting.default.is_empty() {
                 continue;
             }

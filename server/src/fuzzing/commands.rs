@@ -8,6 +8,7 @@ use super::source::Source;
 use crate::commands::spec::{CommandSpec, Handler};
 use crate::commands::table;
 use crate::commands::testing::Bench;
+use crate::keyspace::collections::limits::Limits;
 use larder_protocol::ProtocolVersion;
 
 /// Commands of one sequence.
@@ -62,6 +63,13 @@ pub(super) fn run(input: &[u8]) {
             }
             4 => {
                 check_copy(&mut one);
+                continue;
+            }
+            // Thresholds change, on all copies at once.
+            7 => {
+                let limits = Limits::from_words(std::array::from_fn(|_| u32::from(source.byte()) % 9));
+                one.keyspace.set_limits(limits);
+                two.keyspace.set_limits(limits);
                 continue;
             }
             // Collections grow beyond their compact forms.

@@ -72,7 +72,7 @@ impl Keyspace {
                 return Ok(None);
             }
             let mut stored = Stored::empty(kind);
-            let result = edit(&mut Edit { stored: &mut stored, seed, now, changed: false });
+            let result = edit(&mut Edit { stored: &mut stored, seed, limits: &self.limits, now, changed: false });
             if !stored.is_spent(now) {
                 self.watches.signal(key);
                 self.insert_collection(hash, key, stored, None, touch);
@@ -85,7 +85,7 @@ impl Keyspace {
         self.preserve(hash, at);
         let deadline = self.items.heap.deadline(at);
         let mut stored = self.items.take(at);
-        let mut edited = Edit { stored: &mut stored, seed, now, changed: false };
+        let mut edited = Edit { stored: &mut stored, seed, limits: &self.limits, now, changed: false };
         let result = edit(&mut edited);
         if edited.changed {
             self.watches.signal(key);
@@ -144,7 +144,7 @@ impl Keyspace {
     /// A collection that is not in the keyspace, as `edit` makes it.
     pub fn build(&self, kind: CollectionKind, edit: impl FnOnce(&mut Edit<'_>)) -> Built {
         let mut stored = Stored::empty(kind);
-        edit(&mut Edit { stored: &mut stored, seed: self.seed(), now: 0, changed: false });
+        edit(&mut Edit { stored: &mut stored, seed: self.seed(), limits: &self.limits, now: 0, changed: false });
         Built(stored)
     }
 

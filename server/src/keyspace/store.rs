@@ -2,6 +2,7 @@
 
 use super::arena::Ref;
 use super::chunk;
+use super::collections::limits::Limits;
 use super::databases::Others;
 use super::deadlines::Deadlines;
 use super::frequency::{Counts, SAMPLES};
@@ -34,6 +35,8 @@ pub struct Keyspace {
     pub(super) policy: EvictionPolicy,
     /// The tick that was brought last.
     pub(super) tick: Tick,
+    /// Up to which sizes collections are small.
+    pub(super) limits: Limits,
 }
 
 impl Keyspace {
@@ -49,6 +52,7 @@ impl Keyspace {
             is_viewed: false,
             policy: EvictionPolicy::NoEviction,
             tick: 0,
+            limits: Limits::DEFAULT,
         }
     }
 
@@ -337,6 +341,18 @@ impl Keyspace {
     pub fn succeed(&mut self, other: &Self) {
         self.set_policy(other.policy);
         self.set_lfu(other.items.lfu);
+        self.limits = other.limits;
+    }
+
+    /// Up to which sizes collections are small.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Sets up to which sizes collections that change from now on are small; what was in force. Copies that apply an entry
+    /// apply it under the same.
+    pub fn set_limits(&mut self, limits: Limits) -> Limits {
+        std::mem::replace(&mut self.limits, limits)
     }
 
     /// Sets how LFU counts.

@@ -6,6 +6,7 @@
 use super::types::{
     Entry, GroupTypes, LeaderId, LogId, Membership, Mutations, Payload, SnapshotMeta, StoredMembership, Vote,
 };
+use crate::keyspace::collections::limits::Limits;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use openraft::AsyncRuntime;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
@@ -125,7 +126,22 @@ impl Reader {
         let expects = self.optional_log_id()?;
         let blocks = self.count(4)?;
         let blocks = (0..blocks).map(|_| self.bytes()).collect::<Decoded<_>>()?;
-        Ok(Mutations { clock, seed, expects, blocks })
+        Ok(Mutations { clock, seed, expects, limits: None, blocks })
+    }
+
+    /// Thresholds: which of them are no defaults, and those.
+    fn limits(&mut self) -> Decoded<Limits> {
+        let set = self.u16()?;
+        if usize::from(set) >> Limits::COUNT != 0 {
+            return Err(Malformed);
+        }
+        let mut words = Limits::DEFAULT.words();
+        for (at, word) in words.iter_mut().enumerate() {
+            if set & (1 << at) != 0 {
+                *word = self.u32()?;
+            }
+        }
+        Ok(Limits::from_words(words))
     }
 
     fn entry(&mut self) -> Decoded<Entry> {
@@ -134,6 +150,10 @@ impl Reader {
             0 => Payload::Blank,
             1 => Payload::Normal(Arc::new(self.mutations()?)),
             2 => Payload::Membership(self.membership()?),
+            3 => {
+                let limits = Some(Box::new(self.limits()?));
+                Payload::Normal(Arc::new(Mutations { limits, ..self.mutations()? }))
+            }
             _ => return Err(Malformed),
         };
         Ok(Entry { log_id, payload })
@@ -233,6 +253,14 @@ pub trait WriteMessage: BufMut {
         mutations.blocks.iter().for_each(|block| self.put_bytes_value(block));
     }
 
+    /// Thresholds.
+    fn put_limits(&mut self, limits: &Limits) {
+        let (words, defaults) = (limits.words(), Limits::DEFAULT.words());
+        let set = (0..Limits::COUNT).filter(|at| words[*at] != defaults[*at]);
+        self.put_u16_le(set.clone().fold(0, |bits, at| bits | 1 << at));
+        set.for_each(|at| self.put_u32_le(words[at]));
+    }
+
     /// An AppendEntries request.
     fn put_append_request<RT: AsyncRuntime>(&mut self, request: &AppendEntriesRequest<GroupTypes<RT>>) {
         self.put_vote(&request.vote);
@@ -244,7 +272,13 @@ pub trait WriteMessage: BufMut {
             match &entry.payload {
                 Payload::Blank => self.put_u8(0),
                 Payload::Normal(mutations) => {
-                    self.put_u8(1);
+                    match &mutations.limits {
+                        None => self.put_u8(1),
+                        Some(limits) => {
+                            self.put_u8(3);
+                            self.put_limits(limits);
+                        }
+                    }
                     self.put_mutations(mutations);
                 }
                 Payload::Membership(membership) => {

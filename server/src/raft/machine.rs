@@ -11,6 +11,7 @@ use crate::clock::{self, Tick, UnixMs};
 use crate::commands::block::{BlockError, BlockReader};
 use crate::commands::{CommandError, Handler};
 use crate::keyspace::Keyspace;
+use crate::keyspace::collections::limits::Limits;
 use crate::limits::REPLY_BYTES_MAX;
 use crate::planted::{Bug, planted};
 use bytes::BytesMut;
@@ -185,7 +186,14 @@ impl Partition {
                 state.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
                 Ok(Applied::default())
             }
-            Payload::Normal(mutations) => state.apply_mutations(mutations, before, reply),
+            Payload::Normal(mutations) => {
+                // Its leader's thresholds, whatever this node's are.
+                let limits = mutations.limits.as_ref().map_or(Limits::DEFAULT, |limits| **limits);
+                let own = state.keyspace.set_limits(limits);
+                let applied = state.apply_mutations(mutations, before, reply);
+                state.keyspace.set_limits(own);
+                applied
+            }
         }
     }
 

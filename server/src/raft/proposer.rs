@@ -12,6 +12,7 @@ use super::room::Room;
 use super::share::{ANY_TERM, Refusal, Share, ShareOutcome};
 use super::types::{self, GroupTypes, Mutations, ShareResponder, Waiting};
 use crate::clock::UnixMs;
+use crate::keyspace::collections::limits::Limits;
 use crate::planted::{Bug, planted};
 use crossbeam::queue::SegQueue;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -257,7 +258,11 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
             }
             number += 1;
             inbox.in_flight.fetch_add(1, Ordering::AcqRel);
-            let applied_clock = partition.lock().clock;
+            let (applied_clock, limits) = {
+                let state = partition.lock();
+                (state.clock, *state.keyspace.limits())
+            };
+            let limits = (limits != Limits::DEFAULT).then(|| Box::new(limits));
             let fenced = draft.shares.iter().any(|share| share.term_max != ANY_TERM);
             let (blocks, mut done) = types::split(draft.shares);
             if planted(Bug::AnswerBeforeQuorum) {
@@ -269,8 +274,8 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
                     }
                 }
             }
-            let mutations =
-                Mutations { clock: clock.next(applied_clock, wall()), seed: seed ^ number, expects, blocks };
+            let clock = clock.next(applied_clock, wall());
+            let mutations = Mutations { clock, seed: seed ^ number, expects, limits, blocks };
             let finished = {
                 let (inbox, room) = (Arc::clone(&inbox), Arc::clone(&room));
                 move || {

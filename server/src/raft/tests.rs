@@ -6,6 +6,7 @@ use crate::clock;
 use crate::commands::block::{self, CommandOptions};
 use crate::commands::table;
 use crate::ids::{CopyId, DatabaseNo, Incarnation, NodeNo, PartitionId};
+use crate::keyspace::collections::limits::Limits;
 use crate::keyspace::{EvictionPolicy, HashSeed};
 use crate::raft::ANY_TERM;
 use crate::raft::codec::Reader;
@@ -316,6 +317,74 @@ async fn copies_of_collections_choose_alike() {
         until(|| (group.partition().lock().keyspace.digest() == digest).then_some(())).await;
     }
     for group in [first, second, third] {
+        group.stop().await;
+    }
+}
+
+/// An entry is applied under the thresholds of its leader, whatever each node has set: so copies hold the same, in the same
+/// order, also after another node with other thresholds has come to lead.
+#[tokio::test]
+async fn copies_are_alike_under_the_thresholds_of_their_leader() {
+    let wire = Arc::new(Wire::default());
+    let small = Limits {
+        hash_entries: 3,
+        set_integers: 4,
+        set_entries: 5,
+        sorted_set_entries: 2,
+        list_fill: 2,
+        stream_block_entries: 3,
+        sparse_bytes: 20,
+        ..Limits::DEFAULT
+    };
+    let large = Limits { hash_entries: 900, set_value_bytes: 2, list_fill: -1, stream_block_bytes: 0, ..small };
+    let first = start(&wire, copy(1, 1), partition(Role::Solo), Start::Alone).await;
+    until(|| first.leads().then_some(())).await;
+    let second = start(&wire, copy(2, 1), partition(Role::Absent), Start::Empty).await;
+    let third = start(&wire, copy(3, 1), partition(Role::Absent), Start::Empty).await;
+    for (group, limits) in [(&first, small), (&second, Limits::DEFAULT), (&third, large)] {
+        group.partition().lock().keyspace.set_limits(limits);
+    }
+    reshape(&first, &BTreeSet::from([1, 2, 3].map(|node| copy(node, 1)))).await;
+    let mut groups = vec![first, second, third];
+    let encoding = |group: &TokioGroup, key: &str| {
+        let mut state = group.partition().lock();
+        match state.keyspace.get(key.as_bytes(), 0, None).map(|item| item.value) {
+            Some(crate::keyspace::ValueRef::Hash(hash)) => hash.encoding(),
+            other => panic!("{key} holds {other:?}"),
+        }
+    };
+    for round in 0.. {
+        let leader = until(|| groups.iter().find(|group| group.leads())).await;
+        for number in 0..8 {
+            let (member, number) = (format!("member:{number}"), number.to_string());
+            let keys =
+                ["hash", "integers", "set", "sorted", "list", "stream", "sparse"].map(|key| format!("{key}:{round}"));
+            let [hash, integers, set, sorted, list, stream, sparse] = keys.each_ref().map(String::as_str);
+            apply(leader, &["hset", hash, &member, &number]).await;
+            apply(leader, &["sadd", integers, &number]).await;
+            apply(leader, &["sadd", set, &member]).await;
+            apply(leader, &["zadd", sorted, &number, &member]).await;
+            apply(leader, &["rpush", list, &member]).await;
+            apply(leader, &["xadd", stream, "*", "number", &number]).await;
+            apply(leader, &["pfadd", sparse, &member]).await;
+        }
+        apply(leader, &["spop", &format!("integers:{round}"), "2"]).await;
+        let own = leader.partition().lock().keyspace.limits().hash_entries;
+        let expected = if own < 8 { "hashtable" } else { "listpack" };
+        let digest = leader.partition().lock().keyspace.digest();
+        for group in &groups {
+            until(|| (group.partition().lock().keyspace.digest() == digest).then_some(())).await;
+            assert_eq!(encoding(group, &format!("hash:{round}")), expected);
+        }
+        if groups.len() == 2 {
+            break;
+        }
+        let leader = groups.iter().position(|group| group.leads()).expect("one leads");
+        let leader = groups.remove(leader);
+        wire.groups.lock().remove(&leader.copy().node);
+        leader.stop().await;
+    }
+    for group in groups {
         group.stop().await;
     }
 }

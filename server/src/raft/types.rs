@@ -6,6 +6,7 @@ use super::runtime::BeatRuntime;
 use super::share::{Refusal, Replies, Share, ShareOutcome};
 use crate::clock::UnixMs;
 use crate::ids::{CopyId, NodeNo};
+use crate::keyspace::collections::limits::Limits;
 use crate::planted::{Bug, planted};
 use bytes::Bytes;
 use openraft::errors::{ClientWriteError, ForwardToLeader};
@@ -107,6 +108,8 @@ pub struct Mutations {
     /// Set where a share was checked against watched keys before it was proposed: the entry holds that share alone and
     /// takes effect only if the entry applied before it is this one.
     pub expects: Option<LogId>,
+    /// Up to which sizes collections are small in it, as its leader has it set; `None` where that is Redis's default.
+    pub limits: Option<Box<Limits>>,
     /// One block a share.
     pub blocks: Vec<Bytes>,
 }

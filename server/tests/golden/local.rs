@@ -4,7 +4,9 @@ use larder::clock;
 use larder::commands::number;
 use larder::commands::spec::{CommandSpec, DataFn};
 use larder::commands::{Context, Handler, generic, table};
+use larder::config::Settings;
 use larder::ids::DatabaseNo;
+use larder::keyspace::collections::limits::Limits;
 use larder::keyspace::{HashSeed, Keyspace};
 use larder::limits::DATABASES_DEFAULT;
 use larder_protocol::{Args, ProtocolVersion, ReplyBuffer};
@@ -20,6 +22,14 @@ pub struct Local {
 impl Local {
     pub fn new(version: ProtocolVersion) -> Self {
         Self { keyspace: Keyspace::new(HashSeed([7; 16])), version, seed: 0, database: DatabaseNo::FIRST }
+    }
+
+    /// Sets up to which sizes collections are small.
+    pub fn set_thresholds(&mut self, pairs: &[(&str, &str)]) {
+        let settings = Settings::default();
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        settings.set(&pairs).expect("settings");
+        self.keyspace.set_limits(Limits::of(&settings));
     }
 
     /// The reply to one command.

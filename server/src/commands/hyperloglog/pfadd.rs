@@ -32,13 +32,13 @@ enum Plan {
     Replace(Vec<u8>),
 }
 
-fn plan(value: &[u8], observed: &[Observation]) -> Result<Plan, CommandError> {
+fn plan(value: &[u8], observed: &[Observation], sparse_bytes: u32) -> Result<Plan, CommandError> {
     if Encoding::of(value)? == Encoding::Dense {
         let registers = &value[HEADER_BYTES..];
         let rises = |observation: &Observation| observation.count > dense::get(registers, observation.index);
         return Ok(if observed.iter().any(rises) { Plan::InPlace } else { Plan::Nothing });
     }
-    let mut copy = HyperLogLog::copy_of(value)?;
+    let mut copy = HyperLogLog::copy_of(value, sparse_bytes)?;
     let mut changed = false;
     for observation in observed {
         changed |= copy.raise(*observation)?;
@@ -49,10 +49,11 @@ fn plan(value: &[u8], observed: &[Observation]) -> Result<Plan, CommandError> {
 fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
     let key = &args[1];
     let observed: SmallVec<[Observation; 8]> = args.iter().skip(2).map(Observation::of).collect();
-    let plan = context.string_for_write(key, |value| plan(value, &observed))?;
+    let sparse_bytes = context.keyspace.limits().sparse_bytes;
+    let plan = context.string_for_write(key, |value| plan(value, &observed, sparse_bytes))?;
     let changed = match plan.transpose()? {
         None => {
-            let mut new = HyperLogLog::new();
+            let mut new = HyperLogLog::new(sparse_bytes);
             for observation in &observed {
                 new.raise(*observation)?;
             }

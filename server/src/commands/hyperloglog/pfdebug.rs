@@ -52,7 +52,9 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
 
 /// Makes the HyperLogLog at `key` dense; whether it was not.
 fn make_dense(context: &mut Context<'_>, key: &[u8]) -> Result<bool, CommandError> {
-    let mut copy = context.string_for_write(key, HyperLogLog::copy_of)?.ok_or(NO_KEY)??;
+    let sparse_bytes = context.keyspace.limits().sparse_bytes;
+    let copy = context.string_for_write(key, |value| HyperLogLog::copy_of(value, sparse_bytes))?;
+    let mut copy = copy.ok_or(NO_KEY)??;
     let sparse = copy.encoding() == Encoding::Sparse;
     if sparse {
         copy.make_dense()?;

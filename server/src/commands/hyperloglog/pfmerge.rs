@@ -24,8 +24,9 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
     let destination = &args[1];
     let mut dense = false;
     let union = union_of(context, args.from(1), |value| dense |= Encoding::of(value) == Ok(Encoding::Dense))?;
-    let old = context.string_for_write(destination, HyperLogLog::copy_of)?.transpose()?;
-    let mut merged = old.unwrap_or_else(HyperLogLog::new);
+    let sparse_bytes = context.keyspace.limits().sparse_bytes;
+    let old = context.string_for_write(destination, |value| HyperLogLog::copy_of(value, sparse_bytes))?.transpose()?;
+    let mut merged = old.unwrap_or_else(|| HyperLogLog::new(sparse_bytes));
     if dense {
         merged.make_dense()?;
     }

@@ -5,6 +5,7 @@ use super::value::{Corrupt, Encoding, HyperLogLog, cardinality};
 use super::{REGISTERS, dense};
 use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::{CommandError, CommandSpec, Family, Handler};
+use crate::keyspace::collections::limits::Limits;
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// PFSELFTEST
@@ -25,6 +26,8 @@ pub static PFSELFTEST: CommandSpec = CommandSpec {
 const ROUNDS: usize = 8;
 /// Elements that are added. Redis goes on to ten million, during which it serves nobody.
 const ELEMENTS: u64 = 100_000;
+/// Bytes up to which what is tested stays sparse.
+const SPARSE_BYTES: u32 = Limits::DEFAULT.sparse_bytes;
 
 fn run(_: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBuffer) -> Result<Flow, CommandError> {
     match check_registers().and_then(|()| check_estimates()) {
@@ -57,7 +60,7 @@ fn check_registers() -> Result<(), String> {
 /// Whether the two encodings agree, and estimates are as near as they should be.
 fn check_estimates() -> Result<(), String> {
     let corrupt = |Corrupt| "A HyperLogLog is corrupt".to_owned();
-    let (mut both, mut only_dense) = (HyperLogLog::new(), HyperLogLog::new());
+    let (mut both, mut only_dense) = (HyperLogLog::new(SPARSE_BYTES), HyperLogLog::new(SPARSE_BYTES));
     only_dense.make_dense().map_err(corrupt)?;
     // Redis's bound: six times the standard error.
     let relative_error = 1.04 / (REGISTERS as f64).sqrt() * 6.0;

@@ -15,10 +15,6 @@ const STALE_AT: usize = 15;
 const STALE: u8 = 0x80;
 pub(super) const HEADER_BYTES: usize = 16;
 
-/// Longest value that is kept sparse, header included (Redis: `hll-sparse-max-bytes`). Copies of a partition must agree
-/// on it, so it is the same everywhere.
-pub(super) const SPARSE_BYTES_MAX: usize = 3000;
-
 const NOT_ONE: CommandError = CommandError::text("WRONGTYPE Key is not a valid HyperLogLog string value.");
 
 /// The runs of a sparse HyperLogLog do not describe its registers.
@@ -96,34 +92,43 @@ pub(super) fn cardinality(value: &[u8]) -> Result<u64, CommandError> {
     Ok(histogram.cardinality())
 }
 
+/// Bytes of registers in a sparse value of so many.
+fn registers_of(sparse_bytes: u32) -> usize {
+    (sparse_bytes as usize).saturating_sub(HEADER_BYTES)
+}
+
 /// A HyperLogLog in memory of its own.
 pub(super) struct HyperLogLog {
     header: [u8; HEADER_BYTES],
     registers: Vec<u8>,
     encoding: Encoding,
     place: Place,
+    /// Bytes of registers up to which it stays sparse.
+    sparse_bytes_max: usize,
 }
 
 impl HyperLogLog {
-    /// An empty one, sparse.
-    pub(super) fn new() -> Self {
+    /// An empty one, sparse up to `hll-sparse-max-bytes`.
+    pub(super) fn new(sparse_bytes: u32) -> Self {
         let mut header = [0; HEADER_BYTES];
         header[..MAGIC.len()].copy_from_slice(MAGIC);
         header[ENCODING_AT] = Encoding::Sparse as u8;
-        Self { header, registers: sparse::empty(), encoding: Encoding::Sparse, place: Place::default() }
+        let (registers, encoding, place) = (sparse::empty(), Encoding::Sparse, Place::default());
+        Self { header, registers, encoding, place, sparse_bytes_max: registers_of(sparse_bytes) }
     }
 
-    /// A copy of what is stored.
+    /// A copy of what is stored, which stays sparse up to `hll-sparse-max-bytes`.
     ///
     /// # Errors
     /// Where that is no HyperLogLog, or has more runs than one can have.
-    pub(super) fn copy_of(value: &[u8]) -> Result<Self, CommandError> {
+    pub(super) fn copy_of(value: &[u8], sparse_bytes: u32) -> Result<Self, CommandError> {
         let encoding = Encoding::of(value)?;
         let (header, registers) = value.split_first_chunk().ok_or(NOT_ONE)?;
         if registers.len() > sparse::BYTES_MAX {
             return Err(Corrupt.into());
         }
-        Ok(Self { header: *header, registers: registers.to_vec(), encoding, place: Place::default() })
+        let (header, registers, place) = (*header, registers.to_vec(), Place::default());
+        Ok(Self { header, registers, encoding, place, sparse_bytes_max: registers_of(sparse_bytes) })
     }
 
     /// How the registers are stored now.
@@ -158,8 +163,7 @@ impl HyperLogLog {
     /// [`HyperLogLog::raise`] for a register beyond the one of the call before.
     fn raise_next(&mut self, observation: Observation) -> Result<bool, Corrupt> {
         if self.encoding == Encoding::Sparse {
-            let bytes_max = SPARSE_BYTES_MAX - HEADER_BYTES;
-            match sparse::raise(&mut self.registers, observation, bytes_max, &mut self.place)? {
+            match sparse::raise(&mut self.registers, observation, self.sparse_bytes_max, &mut self.place)? {
                 Raised::Unchanged => return Ok(false),
                 Raised::Changed => return Ok(true),
                 Raised::NotSparse => self.make_dense()?,
@@ -193,7 +197,7 @@ mod tests {
 
     #[test]
     fn both_encodings_count_alike() {
-        let (mut sparse, mut dense) = (HyperLogLog::new(), HyperLogLog::new());
+        let (mut sparse, mut dense) = (HyperLogLog::new(3000), HyperLogLog::new(3000));
         dense.make_dense().unwrap();
         for number in 0..1000u32 {
             let observation = Observation::of(&number.to_be_bytes());
@@ -207,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_fresh_cardinality_is_believed() {
-        let mut value = HyperLogLog::new().to_value(false);
+        let mut value = HyperLogLog::new(3000).to_value(false);
         assert_eq!(value, b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\0\x7f\xff");
         value[CARDINALITY_AT] = 42;
         assert_eq!(cardinality(&value), Ok(42));
@@ -217,7 +221,7 @@ mod tests {
 
     #[test]
     fn what_is_none_is_refused() {
-        let value = HyperLogLog::new().to_value(false);
+        let value = HyperLogLog::new(3000).to_value(false);
         let cut = |length: usize| Encoding::of(&value[..length]);
         assert_eq!(cut(15), Err(NOT_ONE));
         assert_eq!(cut(16), Ok(Encoding::Sparse));

@@ -56,7 +56,7 @@ pub(super) fn shift(
     if source == destination {
         context.edit_list(source, OrCreate::No, |list| {
             let element = list.pop(from, |element| element.to_vec());
-            list.expect(element.len());
+            list.expect(1, element.len());
             list.push(to, &element);
             list.shrunk();
             reply.bulk(&element);
@@ -71,7 +71,7 @@ pub(super) fn shift(
     })?;
     let element = popped.unwrap_or_default();
     context.edit_list(destination, OrCreate::Yes, |list| {
-        list.expect(element.len());
+        list.expect(1, element.len());
         list.push(to, &element);
         Ok(())
     })?;

@@ -66,7 +66,7 @@ const INDEX_RANGE: CommandError = CommandError::text("ERR index out of range");
 fn lset(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
     let set = context.edit_list(&args[1], OrCreate::No, |list| {
         let index = number::place(number::integer(&args[2])?, list.read().len()).ok_or(INDEX_RANGE)?;
-        list.expect(args[3].len());
+        list.expect(1, args[3].len());
         list.set(index, &args[3]);
         list.shrunk();
         Ok(())
@@ -87,7 +87,7 @@ fn linsert(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -
     let length = context.edit_list(&args[1], OrCreate::No, |list| {
         let pivot = Needle::new(&args[3]);
         let Some(index) = list.read().from(0).position(|element| pivot.is(element)) else { return Ok(-1) };
-        list.expect(args[4].len());
+        list.expect(1, args[4].len());
         list.insert(index + after, &args[4]);
         Ok(list.read().len() as i64)
     })?;

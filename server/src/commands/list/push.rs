@@ -69,7 +69,7 @@ fn push(
 ) -> Result<(), CommandError> {
     let length = context.edit_list(&args[1], create, |list| {
         let elements = args.from(2);
-        list.expect(elements.iter().map(<[u8]>::len).sum());
+        list.expect(elements.len(), elements.iter().map(<[u8]>::len).sum());
         elements.iter().for_each(|element| list.push(end, element));
         Ok(list.read().len())
     })?;

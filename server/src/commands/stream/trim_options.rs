@@ -2,7 +2,7 @@
 
 use super::ids::{self, NewId};
 use crate::commands::{CommandError, number};
-use crate::keyspace::collections::limits::STREAM_BLOCK_ENTRIES_MAX;
+use crate::keyspace::collections::limits::Limits;
 use crate::keyspace::collections::stream::{Trim, TrimTo};
 use larder_protocol::Args;
 
@@ -35,7 +35,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn parse(args: Args<'_>, of: Of) -> Result<Self, CommandError> {
+    pub(super) fn parse(args: Args<'_>, of: Of, limits: &Limits) -> Result<Self, CommandError> {
         let mut options = Self { trim: None, only_if_exists: false, id: NewId::Next, id_at: args.len() };
         let mut limit = None;
         let mut at = 2;
@@ -79,9 +79,17 @@ impl Options {
             None => {}
             Some(trim) if !trim.whole_blocks && limit.is_some() => return Err(LIMIT_OF_EXACT),
             // Unless it is told otherwise, an approximate trim does not take long.
-            Some(trim) if trim.whole_blocks => trim.limit = limit.unwrap_or(100 * STREAM_BLOCK_ENTRIES_MAX as u64),
+            Some(trim) if trim.whole_blocks => trim.limit = limit.unwrap_or_else(|| usual_limit(limits)),
             Some(_) => {}
         }
         Ok(options)
+    }
+}
+
+/// Entries that an approximate trim removes at most unless it is told otherwise: of a hundred blocks.
+fn usual_limit(limits: &Limits) -> u64 {
+    match 100 * u64::from(limits.stream_block_entries) {
+        0 => 10_000,
+        entries => entries.min(1_000_000),
     }
 }

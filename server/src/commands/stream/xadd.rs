@@ -42,7 +42,7 @@ fn id_after(last: StreamId, wanted: NewId, now_ms: u64) -> Result<StreamId, Comm
 }
 
 fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
-    let options = Options::parse(args, Of::Add)?;
+    let options = Options::parse(args, Of::Add, context.keyspace.limits())?;
     let words = args.from((options.id_at + 1).min(args.len()));
     if words.is_empty() || !words.len().is_multiple_of(2) {
         return Err(CommandError::Arity("xadd".into()));

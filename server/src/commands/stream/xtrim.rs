@@ -35,7 +35,7 @@ pub static XDEL: CommandSpec = CommandSpec {
 };
 
 fn trim(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
-    let trim = Options::parse(args, Of::Trim)?.trim;
+    let trim = Options::parse(args, Of::Trim, context.keyspace.limits())?.trim;
     let trimmed =
         context.edit_stream(&args[1], OrCreate::No, |stream| Ok(trim.map_or(0, |trim| stream.trim(&trim))))?;
     reply.integer(trimmed.unwrap_or(0) as i64);

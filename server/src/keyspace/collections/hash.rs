@@ -8,7 +8,7 @@ mod deadlines;
 mod large;
 pub(super) mod timed;
 
-use super::limits::{HASH_ENTRIES_MAX, HASH_VALUE_BYTES_MAX};
+use super::limits::SMALL_BYTES_MAX;
 use super::listpack::{self, Element, Elements, Needle};
 use super::{Edit, Large, Stored, compact, form};
 use crate::clock::UnixMs;
@@ -288,7 +288,9 @@ impl HashMut<'_, '_> {
 
     fn store(&mut self, field: &[u8], value: &[u8], keep: bool) -> bool {
         self.0.changed = true;
-        if field.len().max(value.len()) > HASH_VALUE_BYTES_MAX {
+        let limits = self.0.limits;
+        let bytes = self.0.small_bytes() + field.len() + value.len();
+        if field.len().max(value.len()) > limits.hash_value_bytes as usize || bytes > SMALL_BYTES_MAX {
             self.enlarge();
         }
         let now = self.0.now;
@@ -324,7 +326,7 @@ impl HashMut<'_, '_> {
                 }
             },
         };
-        if count > HASH_ENTRIES_MAX {
+        if count > limits.hash_entries as usize {
             self.enlarge();
         }
         added

@@ -1,6 +1,6 @@
 //! Lists.
 
-use super::limits::LIST_NODE_BYTES_MAX;
+use super::limits::NodeLimit;
 use super::listpack::{self, Element, Elements, FRAME_BYTES, Needle};
 pub use super::node::End;
 use super::node::Node;
@@ -96,8 +96,8 @@ impl LargeList {
         }
     }
 
-    fn push(&mut self, end: End, bytes: &[u8]) {
-        if self.node_at(end).is_none_or(|node| !node.has_room(bytes.len())) {
+    fn push(&mut self, end: End, bytes: &[u8], limit: NodeLimit) {
+        if self.node_at(end).is_none_or(|node| !node.has_room(bytes.len(), limit)) {
             if !self.nodes.is_empty() {
                 let full = self.number(end);
                 self.change(full, Node::seal);
@@ -141,30 +141,30 @@ impl LargeList {
         unreachable!("the index is within the list")
     }
 
-    fn set(&mut self, index: usize, bytes: &[u8]) {
+    fn set(&mut self, index: usize, bytes: &[u8], limit: NodeLimit) {
         let (number, place) = self.locate(index);
         let entry = listpack::entry(bytes);
-        let fits = FRAME_BYTES + self.nodes[number].entries().len() + entry.len() <= LIST_NODE_BYTES_MAX;
+        let fits = FRAME_BYTES + self.nodes[number].entries().len() + entry.len() <= limit.bytes;
         if fits || self.nodes[number].count() == 1 {
             self.change(number, |node| node.replace(place, &entry));
         } else {
-            self.insert(index, bytes);
+            self.insert(index, bytes, limit);
             self.remove(index + 1, 1);
         }
     }
 
-    fn insert(&mut self, index: usize, bytes: &[u8]) {
+    fn insert(&mut self, index: usize, bytes: &[u8], limit: NodeLimit) {
         if index == self.length {
-            return self.push(End::Right, bytes);
+            return self.push(End::Right, bytes, limit);
         }
         if index == 0 {
-            return self.push(End::Left, bytes);
+            return self.push(End::Left, bytes, limit);
         }
         let (number, place) = self.locate(index);
         let entry = listpack::entry(bytes);
-        if self.nodes[number].has_room(bytes.len()) {
+        if self.nodes[number].has_room(bytes.len(), limit) {
             self.change(number, |node| node.insert(place, &entry));
-        } else if place == 0 && self.nodes[number - 1].has_room(bytes.len()) {
+        } else if place == 0 && self.nodes[number - 1].has_room(bytes.len(), limit) {
             self.change(number - 1, |node| node.push(End::Right, &entry));
         } else {
             if place > 0 {
@@ -172,7 +172,7 @@ impl LargeList {
                 self.put_node(number + 1, rest);
             }
             let at = if place > 0 { number + 1 } else { number };
-            if place > 0 && self.nodes[number].has_room(bytes.len()) {
+            if place > 0 && self.nodes[number].has_room(bytes.len(), limit) {
                 self.change(number, |node| node.push(End::Right, &entry));
             } else {
                 self.put_node(at, Node::of(&entry, 1));
@@ -349,8 +349,12 @@ impl ListMut<'_, '_> {
         }
     }
 
-    /// Tells that elements of so many bytes are about to be added (`listTypeTryConversionAppend`).
-    pub fn expect(&mut self, bytes: usize) {
+    fn limit(&self) -> NodeLimit {
+        self.0.limits.list_node()
+    }
+
+    /// Tells that so many elements are about to be added, and their bytes (`listTypeTryConversionAppend`).
+    pub fn expect(&mut self, elements: usize, bytes: usize) {
         let held = match &*self.0.stored {
             Stored::Compact(held) => held.len() - compact::HEAD,
             Stored::Large(large) => match &**large {
@@ -358,7 +362,8 @@ impl ListMut<'_, '_> {
                 _ => return,
             },
         };
-        if FRAME_BYTES + held + bytes > LIST_NODE_BYTES_MAX {
+        let length = self.read().len();
+        if self.limit().is_exceeded(FRAME_BYTES + held + bytes, length + elements) {
             self.large().listpack = false;
         }
     }
@@ -380,7 +385,8 @@ impl ListMut<'_, '_> {
                 return;
             }
         }
-        self.large().push(end, bytes);
+        let limit = self.limit();
+        self.large().push(end, bytes, limit);
     }
 
     /// Removes the element at an end, having shown it. There is one.
@@ -405,13 +411,15 @@ impl ListMut<'_, '_> {
     /// Replaces the element number `index`.
     pub fn set(&mut self, index: usize, bytes: &[u8]) {
         self.0.changed = true;
-        self.rearrange(|list| list.set(index, bytes));
+        let limit = self.limit();
+        self.rearrange(|list| list.set(index, bytes, limit));
     }
 
     /// Puts an element before the one that is number `index` now.
     pub fn insert(&mut self, index: usize, bytes: &[u8]) {
         self.0.changed = true;
-        self.rearrange(|list| list.insert(index, bytes));
+        let limit = self.limit();
+        self.rearrange(|list| list.insert(index, bytes, limit));
     }
 
     /// Removes `count` elements from number `index` on.
@@ -447,10 +455,11 @@ impl ListMut<'_, '_> {
     /// Tells that elements were removed or replaced (`listTypeTryConversion`): a list that would do as a listpack half as
     /// large as allowed is one again.
     pub fn shrunk(&mut self) {
+        let limit = self.limit().half();
         if let Stored::Large(large) = &mut *self.0.stored
             && let Large::List(list) = &mut **large
             && list.nodes.len() == 1
-            && FRAME_BYTES + list.entry_bytes() <= LIST_NODE_BYTES_MAX / 2
+            && !limit.is_exceeded(FRAME_BYTES + list.entry_bytes(), list.length)
         {
             list.listpack = true;
         }

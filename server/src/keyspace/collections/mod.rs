@@ -32,6 +32,7 @@ mod tree;
 use super::HashSeed;
 use crate::clock::UnixMs;
 use hash::{HashRef, LargeHash};
+use limits::Limits;
 use list::{LargeList, ListRef};
 use set::{LargeSet, SetRef};
 use sorted_set::{LargeSortedSet, SortedSetRef};
@@ -215,7 +216,19 @@ pub(in crate::keyspace) fn large_ref(large: &Large) -> super::ValueRef<'_> {
 pub struct Edit<'a> {
     pub(in crate::keyspace) stored: &'a mut Stored,
     pub(in crate::keyspace) seed: HashSeed,
+    /// Up to which sizes it is small.
+    pub(in crate::keyspace) limits: &'a Limits,
     /// What is due by then is not there.
     pub(in crate::keyspace) now: UnixMs,
     pub(in crate::keyspace) changed: bool,
+}
+
+impl Edit<'_> {
+    /// Bytes of the entries while it is small.
+    fn small_bytes(&self) -> usize {
+        match &*self.stored {
+            Stored::Compact(bytes) => bytes.len(),
+            Stored::Large(_) => 0,
+        }
+    }
 }

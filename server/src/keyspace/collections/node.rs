@@ -1,7 +1,10 @@
 //! A node of a list: listpack entries with room at both ends.
 
-use super::limits::LIST_NODE_BYTES_MAX;
+use super::limits::NodeLimit;
 use super::listpack::{self, Elements, FRAME_BYTES};
+
+/// Capacity that a node grows to by doubling.
+const DOUBLED_BYTES_MAX: usize = 8192;
 
 /// Entries, of which the first begins at `start`: what was popped in front leaves room for what is pushed there.
 #[derive(Default, Clone)]
@@ -45,14 +48,15 @@ impl Node {
     }
 
     /// Whether an element of this length may be added (Redis: `_quicklistNodeAllowInsert`).
-    pub(super) fn has_room(&self, length: usize) -> bool {
+    pub(super) fn has_room(&self, length: usize, limit: NodeLimit) -> bool {
         const ESTIMATE: usize = 8;
-        self.count == 0 || FRAME_BYTES + self.entries().len() + length + ESTIMATE <= LIST_NODE_BYTES_MAX
+        let bytes = FRAME_BYTES + self.entries().len() + length + ESTIMATE;
+        self.count == 0 || !limit.is_exceeded(bytes, self.count + 1)
     }
 
     /// Capacity for `needed` bytes: as much again while the node is short.
     fn capacity_for(needed: usize) -> usize {
-        needed.max((needed * 2).min(LIST_NODE_BYTES_MAX))
+        needed.max((needed * 2).min(DOUBLED_BYTES_MAX))
     }
 
     pub(super) fn push(&mut self, end: End, entry: &[u8]) {

@@ -1,7 +1,7 @@
 //! Sets.
 
 use super::dense::{Dense, Named};
-use super::limits::{SET_ENTRIES_MAX, SET_INTEGERS_MAX, SET_VALUE_BYTES_MAX};
+use super::limits::{Limits, SMALL_BYTES_MAX};
 use super::listpack::{self, Element, Elements, Needle};
 use super::small::Small;
 use super::{Edit, Large, Stored, compact, form};
@@ -241,6 +241,19 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
+/// Whether a set stays small with this member.
+fn may_join(bytes: &[u8], member: &[u8], limits: &Limits) -> bool {
+    compact::count(bytes) < limits.set_entries as usize
+        && member.len() <= limits.set_value_bytes as usize
+        && bytes.len() + member.len() <= SMALL_BYTES_MAX
+}
+
+/// Digits of the longest of sorted integers.
+fn longest_integer(bytes: &[u8]) -> usize {
+    let digits = |place| integers::at(bytes, place).to_string().len();
+    compact::count(bytes).checked_sub(1).map_or(0, |last| digits(0).max(digits(last)))
+}
+
 /// A set that is changed.
 pub struct SetMut<'a, 'b>(pub &'b mut Edit<'a>);
 
@@ -260,18 +273,18 @@ impl SetMut<'_, '_> {
     /// creates the set for the first of them (`setTypeCreate`).
     pub fn expect(&mut self, first: &[u8], count: usize) {
         let Stored::Compact(bytes) = &*self.0.stored else { return };
+        let (integers, entries) = (self.0.limits.set_integers as usize, self.0.limits.set_entries as usize);
         let empty = compact::count(bytes) == 0;
-        if empty && (parse_i64(first).is_none() || count > SET_INTEGERS_MAX) && count <= SET_ENTRIES_MAX {
+        if empty && (parse_i64(first).is_none() || count > integers) && count <= entries {
             *self.0.stored = Stored::Compact(compact::new(form::SET));
-        } else if count > if is_integers(bytes) { SET_INTEGERS_MAX } else { SET_ENTRIES_MAX }
-            || (empty && parse_i64(first).is_none())
-        {
+        } else if count > if is_integers(bytes) { integers } else { entries } || (empty && parse_i64(first).is_none()) {
             self.enlarge();
         }
     }
 
     /// Adds a member; false where it is there.
     pub fn add(&mut self, member: &[u8]) -> bool {
+        let limits = self.0.limits;
         let added = match &mut *self.0.stored {
             Stored::Large(large) => match &mut **large {
                 Large::Set(set) => set.add(member),
@@ -282,14 +295,14 @@ impl SetMut<'_, '_> {
                     Ok(_) => false,
                     Err(place) => {
                         integers::insert(bytes, place, number);
-                        if compact::count(bytes) > SET_INTEGERS_MAX {
+                        if compact::count(bytes) > limits.set_integers as usize {
                             self.enlarge();
                         }
                         true
                     }
                 },
                 None => {
-                    if compact::count(bytes) < SET_ENTRIES_MAX && member.len() <= SET_VALUE_BYTES_MAX {
+                    if may_join(bytes, member, limits) && longest_integer(bytes) <= limits.set_value_bytes as usize {
                         let mut entries = compact::new(form::SET);
                         let old = SetRef::Compact(bytes).members();
                         old.for_each(|element| compact::push(&mut entries, &[&listpack::entry(&element.to_vec())]));
@@ -303,7 +316,7 @@ impl SetMut<'_, '_> {
             Stored::Compact(bytes) => {
                 if compact::find(bytes, &Needle::new(member), 1).is_some() {
                     false
-                } else if compact::count(bytes) < SET_ENTRIES_MAX && member.len() <= SET_VALUE_BYTES_MAX {
+                } else if may_join(bytes, member, limits) {
                     compact::push(bytes, &[&listpack::entry(member)]);
                     true
                 } else {

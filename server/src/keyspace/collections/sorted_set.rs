@@ -1,7 +1,7 @@
 //! Sorted sets: members in the order of their scores, equal ones in the order of their bytes.
 
 use super::dense::{Dense, Named};
-use super::limits::{SORTED_SET_ENTRIES_MAX, SORTED_SET_VALUE_BYTES_MAX};
+use super::limits::SMALL_BYTES_MAX;
 use super::listpack::{self, Element, Elements, Needle};
 use super::small::Small;
 use super::tree::{Entry, Tree, order_bits};
@@ -290,7 +290,7 @@ impl SortedSetMut<'_, '_> {
 
     /// Tells that so many members are about to be added: Redis makes room for them at once (`zsetTypeMaybeConvert`).
     pub fn expect(&mut self, count: usize) {
-        if count > SORTED_SET_ENTRIES_MAX {
+        if count > self.0.limits.sorted_set_entries as usize {
             self.enlarge();
         }
     }
@@ -303,14 +303,17 @@ impl SortedSetMut<'_, '_> {
     /// Makes it a small one if it is not too large for that: once, when a result is complete
     /// (`zsetConvertToListpackIfNeeded`).
     pub fn end_result(&mut self) {
-        let set = self.read();
-        let (mut small, mut fits) = (compact::new(super::form::SORTED_SET), set.len() <= SORTED_SET_ENTRIES_MAX);
+        let (set, limits) = (self.read(), self.0.limits);
+        let fits = set.len() <= limits.sorted_set_entries as usize;
+        let (mut small, mut fits) = (compact::new(super::form::SORTED_SET), fits);
         let mut text = Default::default();
         if fits {
             set.visit(0, set.len(), false, &mut |member, score| {
                 let member = member.bytes(&mut text);
-                fits &= member.len() <= SORTED_SET_VALUE_BYTES_MAX;
-                compact::push(&mut small, &[&listpack::entry(member), &score_entry(score)]);
+                fits &= member.len() <= limits.sorted_set_value_bytes as usize && small.len() <= SMALL_BYTES_MAX;
+                if fits {
+                    compact::push(&mut small, &[&listpack::entry(member), &score_entry(score)]);
+                }
             });
         }
         if fits {
@@ -321,6 +324,7 @@ impl SortedSetMut<'_, '_> {
     /// Gives a member a score, which is a number.
     pub fn set(&mut self, member: &[u8], score: f64) -> Scoring {
         debug_assert!(!score.is_nan());
+        let limits = self.0.limits;
         let scoring = match &mut *self.0.stored {
             Stored::Large(large) => match &mut **large {
                 Large::SortedSet(set) => set.set(member, score),
@@ -333,8 +337,9 @@ impl SortedSetMut<'_, '_> {
                     Self::insert_compact(bytes, member, score);
                     Scoring::Updated
                 }
-                None if compact::count(bytes) / 2 < SORTED_SET_ENTRIES_MAX
-                    && member.len() <= SORTED_SET_VALUE_BYTES_MAX =>
+                None if compact::count(bytes) / 2 < limits.sorted_set_entries as usize
+                    && member.len() <= limits.sorted_set_value_bytes as usize
+                    && bytes.len() + member.len() <= SMALL_BYTES_MAX =>
                 {
                     Self::insert_compact(bytes, member, score);
                     Scoring::Added

@@ -201,7 +201,7 @@ impl Model for ListModel {
         let choice = if length == 0 { 0 } else { dice.below(if growing { 14 } else { 10 }) };
         edit!(keyspace, List, ListMut, |list| match choice {
             0 | 10.. => {
-                list.expect(element.len());
+                list.expect(1, element.len());
                 list.push(end, &element);
                 self.0.insert(if end == End::Left { 0 } else { length }, element);
             }

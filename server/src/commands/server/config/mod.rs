@@ -88,7 +88,10 @@ fn get(context: &mut ConnectionContext<'_>, args: Args<'_>, reply: &mut ReplyBuf
         let pattern = patterns.iter().find(|pattern| glob::matches(pattern, name.as_bytes()))?;
         Some(if pattern.eq_ignore_ascii_case(name.as_bytes()) { pattern } else { name.as_bytes() })
     };
-    let found = SETTINGS.iter().enumerate().filter_map(|(index, setting)| Some((index, setting, shown(setting.name)?)));
+    let found = SETTINGS.iter().enumerate().flat_map(|(index, setting)| {
+        let names = setting.names().filter_map(&shown);
+        names.map(move |shown| (index, setting, shown))
+    });
     let found: Vec<_> = found.collect();
     reply.map_header(found.len());
     for (index, setting, shown) in found {
@@ -177,6 +180,10 @@ mod tests {
         let mut session = node.connect(PortKind::Client);
         assert_eq!(node.run(&mut session, "CONFIG GET save"), "*2\r\n$4\r\nsave\r\n$0\r\n\r\n");
         assert_eq!(node.run(&mut session, "CONFIG GET nothing*"), "*0\r\n");
+        for (pattern, names) in [("hash-max-ziplist-value", 1), ("zset-max-*-value", 2), ("set-max-*", 3)] {
+            let found = node.run(&mut session, &format!("CONFIG GET {pattern}"));
+            assert!(found.starts_with(&format!("*{}\r\n", 2 * names)), "{found}");
+        }
         let both = node.run(&mut session, "CONFIG GET maxmemor* timeou?");
         assert!(both.starts_with("*6\r\n") && both.contains("$10\r\nnoeviction"), "{both}");
         assert_eq!(node.run(&mut session, "CONFIG SET maxmemory 1mb timeout 5"), "+OK\r\n");

@@ -15,8 +15,11 @@
 use super::id::StreamId;
 use super::sequence::Keyed;
 use crate::keyspace::collections::allocated_bytes;
-use crate::keyspace::collections::limits::{STREAM_BLOCK_BYTES_MAX, STREAM_BLOCK_ENTRIES_MAX};
+use crate::keyspace::collections::limits::Limits;
 use crate::keyspace::collections::listpack::{self, Element, FRAME_BYTES};
+
+/// Capacity that a block grows to by doubling.
+const DOUBLED_BYTES_MAX: usize = 4096;
 
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
@@ -104,11 +107,11 @@ impl Block {
     }
 
     /// Whether another entry with so many bytes of fields and values goes here.
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
+    pub(super) fn has_room(&self, bytes: usize, limits: &Limits) -> bool {
         let (live, at) = number(&self.bytes, 0);
         let (deleted, _) = number(&self.bytes, at);
-        FRAME_BYTES + self.bytes.len() + bytes < STREAM_BLOCK_BYTES_MAX
-            && live + deleted < STREAM_BLOCK_ENTRIES_MAX as i64
+        FRAME_BYTES + self.bytes.len() + bytes < limits.stream_block_bytes as usize
+            && (limits.stream_block_entries == 0 || live + deleted < i64::from(limits.stream_block_entries))
     }
 
     /// Gives back the room at the end: the block grows no more.
@@ -146,7 +149,8 @@ impl Block {
         push_number(&mut entry, elements as i64);
         let needed = self.bytes.len() + entry.len();
         if needed > self.bytes.capacity() {
-            let wanted = needed.max((needed * 2).min(STREAM_BLOCK_BYTES_MAX));
+            let wanted =
+                if needed < DOUBLED_BYTES_MAX { (needed * 2).min(DOUBLED_BYTES_MAX) } else { needed + needed / 8 };
             self.bytes.reserve_exact(wanted - self.bytes.len());
         }
         self.bytes.extend_from_slice(&entry);

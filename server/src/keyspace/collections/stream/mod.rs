@@ -25,6 +25,7 @@ pub use id::StreamId;
 pub use range::Entry;
 pub use trim::{Trim, TrimTo};
 
+use super::limits::Limits;
 use super::{Edit, Large, Stored, allocated_bytes};
 use block::Block;
 use sequence::Sequence;
@@ -71,10 +72,10 @@ impl LargeStream {
     }
 
     /// Appends an entry, whose id is above the last.
-    fn push(&mut self, id: StreamId, pairs: &[(&[u8], &[u8])]) {
+    fn push(&mut self, id: StreamId, pairs: &[(&[u8], &[u8])], limits: &Limits) {
         let bytes = pairs.iter().map(|(field, value)| field.len() + value.len()).sum();
         let place = match self.blocks.last_place() {
-            Some(place) if self.blocks.at(place).has_room(bytes) => place,
+            Some(place) if self.blocks.at(place).has_room(bytes, limits) => place,
             full => {
                 if let Some(full) = full {
                     self.blocks.change(full, Block::seal);
@@ -256,9 +257,10 @@ impl StreamMut<'_, '_> {
     /// # Panics
     /// If its id is not above the last one.
     pub fn push(&mut self, id: StreamId, pairs: &[(&[u8], &[u8])]) {
+        let limits = self.0.limits;
         let stream = self.change();
         assert!(id > stream.last_id, "ids ascend");
-        stream.push(id, pairs);
+        stream.push(id, pairs, limits);
     }
 
     /// Deletes entries; how many of them there were.
