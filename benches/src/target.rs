@@ -15,7 +15,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What keeps a server alive.
 enum Keeper {
-    Larder { _node: Box<Node>, _directory: TempDir },
+    Larder { node: Box<Node>, _directory: TempDir },
     Cluster { _nodes: Cluster },
     Redis { _servers: Vec<RedisServer> },
     Nobody,
@@ -33,7 +33,7 @@ pub struct Target {
     pub shards: Shards,
     /// Its processes, where they are on this machine.
     pub pids: Vec<u32>,
-    _keeper: Keeper,
+    keeper: Keeper,
 }
 
 impl Target {
@@ -45,12 +45,23 @@ impl Target {
     /// # Panics
     /// Where it does not start.
     pub fn spawn_larder() -> io::Result<Self> {
+        Self::spawn_larder_with(&[])
+    }
+
+    /// The same, with further flags of `larder serve`.
+    ///
+    /// # Errors
+    /// Where it does not say what it is.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn spawn_larder_with(flags: &[&str]) -> io::Result<Self> {
         let directory = tempfile::tempdir()?;
-        let flags = ["--loglevel", "warning"].map(String::from).to_vec();
-        let mut node = Node::start("larder", directory.path(), NodeOptions { join: Vec::new(), flags });
+        let flags = ["--loglevel", "warning"].iter().chain(flags).map(|flag| (*flag).to_owned()).collect();
+        let mut node = Node::start("larder", directory.path(), NodeOptions { flags, ..NodeOptions::default() });
         node.wait_ready(START_LIMIT);
         let address = node.address();
-        Self::new("larder", address, Keeper::Larder { _node: Box::new(node), _directory: directory })
+        Self::new("larder", address, Keeper::Larder { node: Box::new(node), _directory: directory })
     }
 
     /// Starts redis-server.
@@ -124,11 +135,16 @@ impl Target {
         Self::new(name, address, Keeper::Nobody)
     }
 
+    /// Where other nodes may join a node that was started here.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        if let Keeper::Larder { node, .. } = &self.keeper { Some(node.peer_address()) } else { None }
+    }
+
     fn new(name: &str, address: SocketAddr, keeper: Keeper) -> io::Result<Self> {
         let (version, pid) = identify(address)?;
         // A process number of another machine would name a stranger here.
         let pids = if address.ip().is_loopback() { pid.into_iter().collect() } else { Vec::new() };
-        Ok(Self { name: name.into(), version, address, shards: vec![(address, None)], pids, _keeper: keeper })
+        Ok(Self { name: name.into(), version, address, shards: vec![(address, None)], pids, keeper })
     }
 }
 

@@ -1,5 +1,6 @@
-//! Tests of many nodes: processes on loopback, stock clients, and the judge of what clients saw.
+//! Tests of many nodes: simulations, processes, stock clients, long runs, and the judge of what clients saw.
 
 pub mod linearizability;
 pub mod process;
 pub mod simulation;
+pub mod soak;

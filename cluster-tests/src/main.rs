@@ -1,9 +1,10 @@
-//! Runs simulated clusters from the command line, for as many seeds as one likes.
+//! Runs simulated clusters, and a cluster of real nodes, from the command line, for as long as one likes.
 
 #![allow(clippy::print_stdout)]
 
 use clap::{Parser, Subcommand};
 use cluster_tests::simulation::{FAULTS, Fault, Run, runner, simulate};
+use cluster_tests::soak;
 use larder::planted::Bug;
 use std::ops::Range;
 use std::process::ExitCode;
@@ -38,6 +39,12 @@ enum Command {
         #[arg(long, value_parser = bug)]
         bug: Option<Bug>,
     },
+    /// Keep a cluster of real nodes at work, with kills, restarts and drains, and see whether it stays what it was
+    Soak {
+        /// Answered operations, at least
+        #[arg(long, default_value_t = 1_000_000)]
+        operations: u64,
+    },
     /// List the bugs that can be planted
     Bugs,
 }
@@ -67,6 +74,19 @@ fn main() -> ExitCode {
         Command::Bugs => {
             Bug::ALL.iter().for_each(|bug| println!("{}", bug.name()));
             ExitCode::SUCCESS
+        }
+        Command::Soak { operations } => {
+            let findings = soak::run(operations, |round| println!("{round}"));
+            if let Some((first, last)) = findings.ends() {
+                println!("warm, the first third:  {first}\nwarm, the last third:   {last}");
+            }
+            match findings.check() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(reason) => {
+                    println!("{reason}");
+                    ExitCode::FAILURE
+                }
+            }
         }
         Command::Simulate { seeds, threads, failures, trace, faults, bug } => {
             let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));

@@ -199,15 +199,19 @@ fn strangers_are_told_why_and_stop() {
     let right = secret_file(directory.path(), "right", "correct horse");
     let wrong = secret_file(directory.path(), "wrong", "battery staple");
     let cluster = Cluster::start(1, &["--cluster-secret-file", &right]);
-    let join = vec![cluster[0].ports().peer];
+    let join = vec![cluster[0].peer_address()];
     let flags = |file: &str| vec!["--cluster-secret-file".to_owned(), file.to_owned()];
 
-    let mut guesser =
-        Node::start("guesser", directory.path(), NodeOptions { join: join.clone(), flags: flags(&wrong) });
+    let mut guesser = Node::start(
+        "guesser",
+        directory.path(),
+        NodeOptions { join: join.clone(), flags: flags(&wrong), ..NodeOptions::default() },
+    );
     ends_with_an_error(&mut guesser, "the peer has another cluster secret");
 
     // A node with a cluster of its own.
-    let mut other = Node::start("other", directory.path(), NodeOptions { join: vec![], flags: flags(&right) });
+    let mut other =
+        Node::start("other", directory.path(), NodeOptions { flags: flags(&right), ..NodeOptions::default() });
     other.wait_ready(LIMIT);
     other.stop(LIMIT);
     other.join(join);

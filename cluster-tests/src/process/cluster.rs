@@ -1,6 +1,6 @@
 //! Several nodes that know each other.
 
-use super::node::{Node, NodeOptions};
+use super::node::{Node, NodeOptions, Place};
 use super::topology::{SlotRange, slot_ranges};
 use parking_lot::{Mutex, MutexGuard};
 use std::io;
@@ -26,27 +26,39 @@ pub struct Cluster {
 static TURN: Mutex<()> = Mutex::new(());
 
 impl Cluster {
-    /// Starts `count` nodes, each with `flags`, and waits until all are full members.
+    /// Starts `count` nodes on loopback, each with `flags`, and waits until all are full members.
     ///
     /// # Panics
     /// Where that does not happen.
     pub fn start(count: usize, flags: &[&str]) -> Self {
+        Self::start_at(vec![Place::default(); count], flags)
+    }
+
+    /// Starts a node at each place, each with `flags`, and waits until all are full members.
+    ///
+    /// # Panics
+    /// Where that does not happen.
+    pub fn start_at(places: Vec<Place>, flags: &[&str]) -> Self {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let turn = TURN.lock();
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut cluster = Self { nodes: Vec::new(), flags, directory, _turn: turn };
-        for _ in 0..count {
-            cluster.add();
+        for place in places {
+            cluster.add_at(place);
         }
         cluster.wait_ready();
         cluster
     }
 
-    /// Starts one more node, which joins by the addresses of the others, and returns its position.
+    /// Starts one more node on loopback, which joins by the addresses of the others, and returns its position.
     pub fn add(&mut self) -> usize {
-        let join = self.nodes.iter().map(|node| node.ports().peer).collect();
+        self.add_at(Place::default())
+    }
+
+    fn add_at(&mut self, place: Place) -> usize {
+        let join = self.nodes.iter().map(Node::peer_address).collect();
         let name = format!("node-{}", self.nodes.len() + 1);
-        let options = NodeOptions { join, flags: self.flags.clone() };
+        let options = NodeOptions { join, flags: self.flags.clone(), place };
         self.nodes.push(Node::start(&name, self.directory.path(), options));
         self.nodes.len() - 1
     }

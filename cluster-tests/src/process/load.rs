@@ -20,8 +20,8 @@ const GENERATION: u64 = 10_000;
 const PIPELINE_MAX: u64 = 8;
 /// Longest wait for a reply; the outcome is unknown after it.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause of a client that finds no node.
-const RECONNECT_PAUSE: Duration = Duration::from_millis(10);
+/// Pause of a client that finds no node, or one that refuses everything.
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Findings that a failed check shows.
 const WRONG_SHOWN: usize = 5;
@@ -150,7 +150,7 @@ impl Worker {
                     while !self.stopped() && self.still_named(address) && self.round(&mut client, address) {}
                 }
                 // A node that is down is no news to a client that knows others.
-                Err(_) => std::thread::sleep(RECONNECT_PAUSE),
+                Err(_) => std::thread::sleep(RETRY_PAUSE),
             }
         }
         self.recorded
@@ -179,6 +179,7 @@ impl Worker {
         round.iter().for_each(|(key, input)| queue(client, key, input));
         let invoked_ns = self.now_ns();
         let mut lost = client.flush().err();
+        let mut answered = false;
         for (key, input) in round {
             let reply = match lost {
                 Some(_) => None,
@@ -190,6 +191,7 @@ impl Worker {
                 Some(reply) => self.outcome(&input, reply),
             };
             if matches!(outcome, Outcome::Ok(_)) {
+                answered = true;
                 self.shared.operations.fetch_add(1, Ordering::Relaxed);
             }
             let operation = Operation { client: self.number, input, outcome, invoked_ns, returned_ns };
@@ -197,6 +199,9 @@ impl Worker {
         }
         if let Some(error) = &lost {
             self.problem(Problem::Disconnected(address, error.to_string()));
+        } else if !answered {
+            // A node that is cut off refuses faster than anybody could ask: nothing is learned from that.
+            std::thread::sleep(RETRY_PAUSE);
         }
         lost.is_none()
     }

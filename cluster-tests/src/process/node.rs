@@ -5,6 +5,7 @@ use super::ports::Ports;
 use super::resp::Client;
 use super::{wait_until, watchdog};
 use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -20,10 +21,44 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How a node is started, besides its ports and directory.
 #[derive(Clone, Debug, Default)]
 pub struct NodeOptions {
-    /// Peer ports of nodes to join.
-    pub join: Vec<u16>,
+    /// Peer addresses of nodes to join.
+    pub join: Vec<SocketAddr>,
     /// Further flags of `larder serve`.
     pub flags: Vec<String>,
+    /// Where it runs.
+    pub place: Place,
+}
+
+/// Where a node runs: on loopback unless said otherwise.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The address that it listens on.
+    pub host: Ipv4Addr,
+    /// Words before the program's name: a program that becomes the node, as `ip netns exec` does.
+    pub launcher: Vec<String>,
+    /// Its data directory; one beside its log unless given.
+    pub data: Option<PathBuf>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { host: Ipv4Addr::LOCALHOST, launcher: Vec::new(), data: None }
+    }
+}
+
+impl Place {
+    /// The node's command line as far as its place decides it.
+    fn command(&self) -> Command {
+        let mut words: Vec<OsString> = self.launcher.iter().map(OsString::from).collect();
+        words.push(larder_binary().into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(["serve", "--bind", &self.host.to_string()]);
+        if !self.host.is_loopback() {
+            // Clients are elsewhere, and so are the other nodes.
+            command.args(["--protected-mode", "no"]).env("LARDER_CLUSTER_SECRET", "correct horse");
+        }
+        command
+    }
 }
 
 /// A node that runs, or can be started again.
@@ -55,8 +90,8 @@ impl Node {
     pub fn start_again(&mut self) {
         assert!(self.child.is_none(), "{} runs", self.name);
         let log = || -> io::Result<File> { OpenOptions::new().create(true).append(true).open(self.log_path()) };
-        let mut command = Command::new(larder_binary());
-        command.args(["serve", "--bind", "127.0.0.1", "--log-format", "text"]);
+        let mut command = self.options.place.command();
+        command.args(["--log-format", "text"]);
         if !self.options.flags.iter().any(|flag| flag == "--loglevel") {
             command.args(["--loglevel", "verbose"]);
         }
@@ -70,9 +105,10 @@ impl Node {
             command.args([flag, &port.to_string()]);
         }
         for peer in &self.options.join {
-            command.args(["--join", &format!("127.0.0.1:{peer}")]);
+            command.args(["--join", &peer.to_string()]);
         }
-        command.arg("--data-dir").arg(self.directory.join("data")).args(&self.options.flags);
+        let data = self.options.place.data.clone().unwrap_or_else(|| self.directory.join("data"));
+        command.arg("--data-dir").arg(data).args(&self.options.flags);
         command.current_dir(&self.directory).stdin(Stdio::null());
         command.stdout(log().expect("a log file")).stderr(log().expect("a log file"));
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.name));
@@ -80,9 +116,9 @@ impl Node {
         self.child = Some(child);
     }
 
-    /// Sets the peer ports of the nodes that it joins at its next start.
-    pub fn join(&mut self, ports: Vec<u16>) {
-        self.options.join = ports;
+    /// Sets the peer addresses of the nodes that it joins at its next start.
+    pub fn join(&mut self, peers: Vec<SocketAddr>) {
+        self.options.join = peers;
     }
 
     /// Its name in this test.
@@ -102,7 +138,12 @@ impl Node {
 
     /// Where any client may connect.
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.ports.client).into()
+        (self.options.place.host, self.ports.client).into()
+    }
+
+    /// Where other nodes may connect.
+    pub fn peer_address(&self) -> SocketAddr {
+        (self.options.place.host, self.ports.peer).into()
     }
 
     /// A connection to its client port.
@@ -112,7 +153,7 @@ impl Node {
 
     /// The status of a path on its HTTP port, with the body.
     pub fn http(&self, path: &str) -> io::Result<(u16, String)> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.http));
+        let address = SocketAddr::from((self.options.place.host, self.ports.http));
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
         stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;

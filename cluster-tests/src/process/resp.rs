@@ -1,7 +1,7 @@
 //! A client of RESP2: a socket, a timeout, and nothing that retries.
 
 use bytes::Bytes;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -78,12 +78,7 @@ impl Client {
 
     /// Encodes a command, to be sent by [`Client::flush`].
     pub fn queue(&mut self, args: &[&[u8]]) {
-        self.out.extend_from_slice(format!("*{}\r\n", args.len()).as_bytes());
-        for arg in args {
-            self.out.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
-            self.out.extend_from_slice(arg);
-            self.out.extend_from_slice(b"\r\n");
-        }
+        encode(args, &mut self.out);
     }
 
     /// Sends what was queued.
@@ -95,34 +90,50 @@ impl Client {
 
     /// Reads the next reply.
     pub fn read(&mut self) -> io::Result<Value> {
-        let mut line = String::new();
-        if self.stream.read_line(&mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let line = line.strip_suffix("\r\n").ok_or_else(|| malformed(&line))?;
-        let (kind, rest) = line.split_at_checked(1).ok_or_else(|| malformed(line))?;
-        let number = || rest.parse::<i64>().map_err(|_| malformed(line));
-        match kind {
-            "+" => Ok(Value::Simple(rest.into())),
-            "-" => Ok(Value::Error(rest.into())),
-            ":" => Ok(Value::Integer(number()?)),
-            "$" => match usize::try_from(number()?) {
-                Err(_) => Ok(Value::Bulk(None)),
-                Ok(length) => {
-                    let mut bytes = vec![0; length + 2];
-                    self.stream.read_exact(&mut bytes)?;
-                    bytes.truncate(length);
-                    Ok(Value::Bulk(Some(bytes.into())))
-                }
-            },
-            "*" => match usize::try_from(number()?) {
-                Err(_) => Ok(Value::Array(None)),
-                Ok(length) => {
-                    (0..length).map(|_| self.read()).collect::<io::Result<_>>().map(|v| Value::Array(Some(v)))
-                }
-            },
-            _ => Err(malformed(line)),
-        }
+        read_value(&mut self.stream)
+    }
+}
+
+/// Reads the next reply off whatever has the bytes.
+pub fn read_value(stream: &mut impl BufRead) -> io::Result<Value> {
+    let mut line = String::new();
+    if stream.read_line(&mut line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let line = line.strip_suffix("\r\n").ok_or_else(|| malformed(&line))?;
+    let (kind, rest) = line.split_at_checked(1).ok_or_else(|| malformed(line))?;
+    let number = || rest.parse::<i64>().map_err(|_| malformed(line));
+    match kind {
+        "+" => Ok(Value::Simple(rest.into())),
+        "-" => Ok(Value::Error(rest.into())),
+        ":" => Ok(Value::Integer(number()?)),
+        "$" => match usize::try_from(number()?) {
+            Err(_) => Ok(Value::Bulk(None)),
+            Ok(length) => {
+                let mut bytes = vec![0; length + 2];
+                stream.read_exact(&mut bytes)?;
+                bytes.truncate(length);
+                Ok(Value::Bulk(Some(bytes.into())))
+            }
+        },
+        "*" => match usize::try_from(number()?) {
+            Err(_) => Ok(Value::Array(None)),
+            Ok(length) => {
+                let elements = (0..length).map(|_| read_value(stream)).collect::<io::Result<_>>();
+                elements.map(|elements| Value::Array(Some(elements)))
+            }
+        },
+        _ => Err(malformed(line)),
+    }
+}
+
+/// Encodes a command.
+pub fn encode(args: &[&[u8]], out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("*{}\r\n", args.len()).as_bytes());
+    for arg in args {
+        out.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
+        out.extend_from_slice(arg);
+        out.extend_from_slice(b"\r\n");
     }
 }
 

@@ -1,0 +1,238 @@
+//! Real faults: nodes in network namespaces that are killed, stopped, cut off, slowed; disks that are full;
+//! under traffic whose history is checked. How long writes failed is printed for each.
+//!
+//! The namespaces take root and iptables. Where they cannot be had, a test says so and passes; with
+//! `LARDER_COMPAT=required`, as in `.ci/run`, it fails where they are but a package away.
+#![allow(missing_docs)]
+
+use cluster_tests::process::{Cluster, Load, Network, NoNetwork, Place, SlotRange, SmallDisk, Windows, wait_until};
+use rustix::process::Signal;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const CLIENTS: u32 = 6;
+/// Partitions of a cluster, unless set.
+const PARTITIONS: u16 = 12;
+/// Answered operations that make a phase of a test.
+const PHASE: u64 = 500;
+/// Writes to each partition after which it counts as served.
+const SERVED: u64 = 40;
+/// The longest window without a successful write that is promised after a crash, and after a partition of the network.
+const CRASH_PROMISE: Duration = Duration::from_millis(1500);
+const PARTITION_PROMISE: Duration = Duration::from_secs(2);
+/// What is asserted: that writes go on at all, even where other programs take the processors away for seconds.
+const WINDOW_LIMIT: Duration = Duration::from_secs(30);
+/// Longest wait for anything else.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Whether a test that cannot be run fails.
+fn is_required() -> bool {
+    std::env::var_os("LARDER_COMPAT").is_some_and(|value| value == "required")
+}
+
+/// What is missing could be installed.
+fn missing<T>(what: &str) -> Option<T> {
+    assert!(!is_required(), "{what}");
+    eprintln!("skipped: {what}");
+    None
+}
+
+fn network() -> Option<Network> {
+    match Network::new(3) {
+        Ok(network) => Some(network),
+        Err(NoNetwork::Missing(tool)) => missing(&tool),
+        Err(NoNetwork::NotAllowed(reason)) => {
+            eprintln!("skipped: no network namespaces on this machine: {reason}");
+            None
+        }
+    }
+}
+
+/// Three nodes under traffic, and what measures how long writes fail.
+struct Field {
+    cluster: Cluster,
+    load: Load,
+    windows: Windows,
+}
+
+impl Field {
+    fn new(places: Vec<Place>) -> Self {
+        let cluster = Cluster::start_at(places, &[]);
+        let load = Load::start(cluster.addresses(), CLIENTS);
+        let windows = Windows::start(&cluster.addresses(), PARTITIONS);
+        let field = Self { cluster, load, windows };
+        field.goes_on();
+        field
+    }
+
+    fn goes_on(&self) {
+        self.windows.begin();
+        self.windows.progress(SERVED, LIMIT);
+        self.load.progress(PHASE);
+    }
+
+    /// Waits until the nodes agree on who leads what, and each leads something.
+    fn until_even(&self) {
+        wait_until("leaders are spread", LIMIT, || {
+            let all: Vec<_> =
+                (0..self.cluster.len()).map(|node| self.cluster.slots(node).unwrap_or_default()).collect();
+            let leaders: BTreeSet<_> = all[0].iter().filter_map(|range| range.ports.first()).collect();
+            let agreed = all.iter().all(|ranges| ranges.iter().map(leader).eq(all[0].iter().map(leader)));
+            if agreed && leaders.len() == self.cluster.len() { Ok(()) } else { Err(format!("{all:?}")) }
+        });
+    }
+
+    /// Waits until, as another node sees it, `node` leads nothing.
+    fn until_succeeded(&self, node: usize) {
+        let port = self.cluster[node].ports().cluster;
+        wait_until("others lead what it led", LIMIT, || {
+            let asked = (node + 1) % self.cluster.len();
+            let ranges = self.cluster.slots(asked).map_err(|error| error.to_string())?;
+            let led = ranges.iter().filter(|range| range.ports.first() == Some(&port)).count();
+            if led == 0 { Ok(()) } else { Err(format!("it leads {led} partitions")) }
+        });
+    }
+
+    /// What was done since the windows were begun did not stop writes for long.
+    fn say(&self, what: &str, promise: Duration) {
+        let longest = self.windows.longest();
+        let worst = longest.iter().max().copied().unwrap_or_default();
+        let within = longest.iter().filter(|window| **window <= promise).count();
+        let all: Vec<String> = longest.iter().map(|window| window.as_millis().to_string()).collect();
+        eprintln!(
+            "{what}: no write for {} ms at most (promise: {} ms, kept by {within} of {} partitions; each: {})",
+            worst.as_millis(),
+            promise.as_millis(),
+            longest.len(),
+            all.join(" ")
+        );
+        assert!(worst <= WINDOW_LIMIT, "{what}: no write for {worst:?}");
+    }
+
+    fn end(self) {
+        self.windows.stop();
+        let report = self.load.stop();
+        eprintln!("{report}");
+        report.verify(self.cluster[0].address());
+    }
+}
+
+#[test]
+fn crashes_and_stops_hold_writes_up_for_a_moment() {
+    let mut field = Field::new(vec![Place::default(); 3]);
+    for stopped in [false, true, false] {
+        field.until_even();
+        let victim = field.cluster.foremost_leader();
+        let name = field.cluster[victim].name().to_owned();
+        field.windows.begin();
+        if stopped {
+            field.cluster[victim].signal(Signal::STOP);
+        } else {
+            field.cluster[victim].kill();
+        }
+        field.until_succeeded(victim);
+        field.windows.progress(SERVED, LIMIT);
+        field.say(&format!("{} of {name}", if stopped { "SIGSTOP" } else { "kill -9" }), CRASH_PROMISE);
+        field.load.progress(PHASE);
+        if stopped {
+            field.cluster[victim].signal(Signal::CONT);
+        } else {
+            field.cluster[victim].start_again();
+        }
+        field.cluster.wait_ready();
+        field.goes_on();
+    }
+    field.end();
+}
+
+/// A run of slots and who leads it.
+fn leader(range: &SlotRange) -> (u16, Option<u16>) {
+    (range.start, range.ports.first().copied())
+}
+
+/// Who sends to whom in vain.
+type Cuts = Vec<(usize, usize)>;
+
+#[test]
+fn a_network_that_is_cut_holds_writes_up_for_a_moment() {
+    let Some(network) = network() else { return };
+    let mut field = Field::new(network.places());
+    let to = |node: usize| (0..3).filter(move |other| *other != node).map(move |other| (other, node));
+    let from = |node: usize| to(node).map(|(other, node)| (node, other));
+    for round in 0..5 {
+        field.until_even();
+        let leader = field.cluster.foremost_leader();
+        let other = (leader + 1) % 3;
+        let (what, apart, cuts): (_, Option<usize>, Cuts) = match round {
+            0 => ("is cut off", Some(leader), to(leader).chain(from(leader)).collect()),
+            1 => ("hears nobody", Some(leader), to(leader).collect()),
+            2 => ("is not heard", Some(leader), from(leader).collect()),
+            3 => ("and another do not hear each other", None, vec![(leader, other), (other, leader)]),
+            _ => ("is not heard by another", None, vec![(leader, other)]),
+        };
+        let what = format!("{} {what}", field.cluster[leader].name());
+        field.windows.begin();
+        cuts.iter().for_each(|(from, to)| network.cut(*from, *to));
+        if let Some(apart) = apart {
+            field.until_succeeded(apart);
+        }
+        field.windows.progress(SERVED, LIMIT);
+        field.load.progress(PHASE);
+        field.say(&what, PARTITION_PROMISE);
+        field.windows.begin();
+        network.mend();
+        field.cluster.wait_ready();
+        field.windows.progress(SERVED, LIMIT);
+        field.load.progress(PHASE);
+        field.say("and when it is mended", PARTITION_PROMISE);
+    }
+    field.end();
+}
+
+/// The node whose disk is full is the first one: as a rule it leads the directory.
+#[test]
+fn a_full_disk_stops_one_node_at_most() {
+    let disk = match SmallDisk::mount(16 * 1024 * 1024) {
+        Ok(disk) => disk,
+        Err(reason) => return eprintln!("skipped: no disk can be mounted: {reason}"),
+    };
+    let mut places = vec![Place::default(); 3];
+    places[0].data = Some(disk.path().join("data"));
+    let mut field = Field::new(places);
+    field.windows.begin();
+    eprintln!("the disk had {} bytes left", disk.fill());
+    // Which has the directory write: the others' registrations, and changes of voters.
+    for node in [2, 1] {
+        field.cluster[node].kill();
+        field.until_succeeded(node);
+        field.cluster[node].start_again();
+        let took = field.cluster[node].wait_ready(LIMIT);
+        eprintln!("{} was a full member after {took:?}", field.cluster[node].name());
+    }
+    field.windows.progress(SERVED, LIMIT);
+    field.load.progress(PHASE);
+    field.say("a full disk, and crashes of the two others", CRASH_PROMISE);
+    disk.free();
+    // A process that gave up its disk needs to be started again, as an orchestrator does.
+    field.cluster[0].kill();
+    field.cluster[0].start_again();
+    field.cluster.wait_ready();
+    field.goes_on();
+    field.end();
+}
+
+#[test]
+fn slow_links_lose_nothing() {
+    let Some(network) = network() else { return };
+    let field = Field::new(network.places());
+    for (what, slow) in [("one slow link", 1), ("all links slow", 3)] {
+        field.windows.begin();
+        (0..slow).for_each(|node| network.slow(node, 2_000));
+        field.windows.progress(SERVED, LIMIT);
+        field.load.progress(PHASE);
+        field.say(what, PARTITION_PROMISE);
+        (0..slow).for_each(|node| network.hasten(node));
+        field.goes_on();
+    }
+    field.end();
+}
