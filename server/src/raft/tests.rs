@@ -336,7 +336,7 @@ async fn copies_are_alike_under_the_thresholds_of_their_leader() {
         sparse_bytes: 20,
         ..Limits::DEFAULT
     };
-    let large = Limits { hash_entries: 900, set_value_bytes: 2, list_fill: -1, stream_block_bytes: 0, ..small };
+    let large = Limits { hash_entries: 900, set_value_bytes: 2, list_fill: -1, stream_block_bytes: 1 << 30, ..small };
     let first = start(&wire, copy(1, 1), partition(Role::Solo), Start::Alone).await;
     until(|| first.leads().then_some(())).await;
     let second = start(&wire, copy(2, 1), partition(Role::Absent), Start::Empty).await;
