@@ -1,10 +1,11 @@
-//! The load tool: `cargo run --release -p benches -- compare`, `-- cluster`, `-- hitratio`.
+//! The load tool: `cargo run --release -p benches -- compare`, `-- cluster`, `-- hitratio`, `-- load`.
 #![allow(clippy::print_stdout, reason = "its results are what it prints")]
 
 use benches::compare::{self, Effort, Kind};
 use benches::generator::Mix;
 use benches::hitratio::trace::{Synthetic, Trace};
 use benches::hitratio::{self, Contestant};
+use benches::load;
 use benches::target::{Target, resolve};
 use clap::{Args, Parser, Subcommand};
 use std::error::Error;
@@ -12,6 +13,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 #[derive(Parser)]
 #[command(about = "Measures Larder beside redis-server", arg_required_else_help = true)]
@@ -28,6 +30,39 @@ enum Command {
     Cluster(ClusterArguments),
     /// Replays a trace as a look-aside cache and prints hit ratios at equal resident memory
     Hitratio(HitRatio),
+    /// Prints what clients wait while a node evicts, expires, deletes large values, and takes in another node
+    Load(LoadArguments),
+}
+
+#[derive(Args)]
+struct LoadArguments {
+    /// Connections that do nothing
+    #[arg(long, default_value_t = 10_000)]
+    idle: usize,
+    /// Connections that are busy
+    #[arg(long, default_value_t = 1_000)]
+    busy: usize,
+    /// Commands a second of all of them
+    #[arg(long, default_value_t = 10_000)]
+    rate: u64,
+    /// Keys that are due in the same second
+    #[arg(long, default_value_t = 1_000_000)]
+    expiring: u64,
+    /// MiB of the value that is deleted
+    #[arg(long, default_value_t = 512)]
+    value_mib: usize,
+    /// Members of the set that is deleted
+    #[arg(long, default_value_t = 10_000_000)]
+    members: u64,
+    /// Keys of 1,000 bytes that are written at a full node
+    #[arg(long, default_value_t = 200_000)]
+    evicting: u64,
+    /// Seconds for which the quiet node is measured
+    #[arg(long, default_value_t = 10)]
+    quiet: u64,
+    /// Also write everything that was measured to FILE
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -130,6 +165,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => compare(&arguments),
         Command::Cluster(arguments) => cluster(&arguments),
         Command::Hitratio(arguments) => hit_ratio(&arguments),
+        Command::Load(arguments) => load(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -224,6 +260,21 @@ fn hit_ratio(arguments: &HitRatio) -> Result<(), Box<dyn Error>> {
         redis("allkeys-lfu"),
     ];
     let report = hitratio::run(&trace, &contestants, arguments.rss << 20)?;
+    show(&report, arguments.json.as_deref())
+}
+
+fn load(arguments: &LoadArguments) -> Result<(), Box<dyn Error>> {
+    let report = load::load(load::Size {
+        idle: arguments.idle,
+        busy: arguments.busy.max(1),
+        rate: arguments.rate,
+        expiring: arguments.expiring,
+        // What a command may carry, its limit included.
+        value_bytes: (arguments.value_mib << 20).min(512 << 20),
+        members: arguments.members,
+        evicting: arguments.evicting,
+        quiet: Duration::from_secs(arguments.quiet),
+    })?;
     show(&report, arguments.json.as_deref())
 }
 

@@ -31,6 +31,16 @@ impl Connection {
         Ok(Self { socket, requests, out: Vec::new(), buffer, replies, waiting: 0, sent_at })
     }
 
+    /// From now on error replies are counted.
+    pub fn tolerate_errors(&mut self) {
+        self.replies.tolerate_errors();
+    }
+
+    /// How many there were.
+    pub fn errors(&self) -> u64 {
+        self.replies.errors()
+    }
+
     /// The socket, for epoll.
     pub fn socket(&self) -> &TcpStream {
         &self.socket

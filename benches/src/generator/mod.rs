@@ -4,12 +4,14 @@
 //! patched templates and replies are counted, not decoded, so that on two cores the server is what is measured.
 
 mod connection;
+mod paced;
 mod reply;
 mod request;
 
 use crate::leaders::Shards;
 use connection::Connection;
 use hdrhistogram::Histogram;
+pub use paced::{Pace, Paced, Seen};
 pub use request::{Mix, Requests, key_name};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use std::io;

@@ -9,13 +9,25 @@ pub struct Replies {
     line: Vec<u8>,
     /// Bytes of a bulk string, its line end included, that are still to come.
     skip: usize,
+    /// Error replies that were counted, where they are no reason to stop.
+    errors: Option<u64>,
 }
 
 impl Replies {
+    /// From now on error replies are counted.
+    pub fn tolerate_errors(&mut self) {
+        self.errors = Some(0);
+    }
+
+    /// How many there were.
+    pub fn errors(&self) -> u64 {
+        self.errors.unwrap_or(0)
+    }
+
     /// How many replies end in `bytes`, which follow those of the last call.
     ///
     /// # Errors
-    /// An error reply, and what is no reply at all.
+    /// An error reply, unless they are counted, and what is no reply at all.
     pub fn count(&mut self, mut bytes: &[u8]) -> io::Result<u64> {
         let mut replies = 0;
         while !bytes.is_empty() {
@@ -33,11 +45,13 @@ impl Replies {
             let (head, rest) = bytes.split_at(end + 1);
             bytes = rest;
             let bulk = if self.line.is_empty() {
-                bulk_length(head)?
+                self.bulk_length(head)?
             } else {
-                self.line.extend_from_slice(head);
-                let bulk = bulk_length(&self.line)?;
-                self.line.clear();
+                let mut line = std::mem::take(&mut self.line);
+                line.extend_from_slice(head);
+                let bulk = self.bulk_length(&line)?;
+                line.clear();
+                self.line = line;
                 bulk
             };
             match bulk {
@@ -46,6 +60,17 @@ impl Replies {
             }
         }
         Ok(replies)
+    }
+
+    /// The length of the bulk string that `line` announces; `None` where the line is the whole reply.
+    fn bulk_length(&mut self, line: &[u8]) -> io::Result<Option<usize>> {
+        match (line.first(), &mut self.errors) {
+            (Some(b'-'), Some(errors)) => {
+                *errors += 1;
+                Ok(None)
+            }
+            _ => bulk_length(line),
+        }
     }
 }
 
@@ -84,5 +109,9 @@ mod tests {
     fn error_replies_end_a_run() {
         assert_eq!(Replies::default().count(b"+OK\r\n-OOM no\r\n").unwrap_err().to_string(), "-OOM no");
         assert!(Replies::default().count(b"HTTP/1.1\r\n").is_err());
+        let mut tolerant = Replies::default();
+        tolerant.tolerate_errors();
+        assert_eq!(tolerant.count(b"+OK\r\n-OOM").unwrap() + tolerant.count(b" no\r\n$2\r\nab\r\n").unwrap(), 3);
+        assert_eq!(tolerant.errors(), 1);
     }
 }
