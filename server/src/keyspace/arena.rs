@@ -7,7 +7,8 @@
 //! Chunks of a class are always the first `count` ones: freeing a chunk moves the last one into the hole (the caller
 //! fixes what pointed at it), and a page that becomes empty is given back, but for one spare of a large class. So there is no
 //! fragmentation, and [`Arena::bytes`] is what is really held. Pages are of 4, 8 or 16 KiB: sizes that allocators
-//! serve without rounding.
+//! serve without rounding. All are whole but the last one of a small class, which grows by eighths: a partition has a
+//! hundred classes, a node a dozen partitions, and half a page of each would be more than the items of a small cache.
 
 /// Names a chunk. Stable until that chunk is moved.
 pub(super) type Ref = u32;
@@ -57,15 +58,29 @@ fn page_bytes(chunk_bytes: usize) -> usize {
     }
 }
 
-/// Pages from which a class keeps a spare one, so that it does not take and give a page again and again. Below, that is
-/// cheaper than the memory: a partition has a hundred classes, a node a dozen partitions.
-const SPARE_FROM: usize = 8;
+/// Parts of a page. Each holds at least two chunks, and is a size that allocators serve without rounding.
+const PARTS: usize = 8;
+
+/// By how many parts a class that holds `parts` grows. What is saved by less than a page is worth its copying only while
+/// a class is small.
+fn step(parts: usize) -> usize {
+    match parts / PARTS {
+        0..16 => 1,
+        16..32 => PARTS / 2,
+        _ => PARTS,
+    }
+}
 
 struct Class {
     chunk_bytes: usize,
     page_shift: u32,
     per_page: u32,
     count: u32,
+    /// Chunks for which there is room in the pages that are held.
+    room: u32,
+    /// With fewer chunks than this, parts are given back.
+    low: u32,
+    /// All whole, but for the last one.
     pages: Vec<Box<[u8]>>,
 }
 
@@ -74,7 +89,7 @@ impl Class {
         let chunk_bytes = chunk_bytes(class);
         let per_page = (page_bytes(chunk_bytes) / chunk_bytes) as u32;
         let page_shift = per_page.next_power_of_two().trailing_zeros();
-        Self { chunk_bytes, page_shift, per_page, count: 0, pages: Vec::new() }
+        Self { chunk_bytes, page_shift, per_page, count: 0, room: 0, low: 0, pages: Vec::new() }
     }
 
     /// The index of the nth chunk. Pages hold any number of chunks, so indices skip some values; locating by an index
@@ -93,9 +108,81 @@ impl Class {
         (page, chunk * self.chunk_bytes)
     }
 
-    fn bytes(&self) -> usize {
-        self.pages.len() * page_bytes(self.chunk_bytes) + self.pages.capacity() * size_of::<Box<[u8]>>()
+    fn part_bytes(&self) -> usize {
+        page_bytes(self.chunk_bytes) / PARTS
     }
+
+    /// Parts that are held.
+    fn parts(&self) -> usize {
+        let last = self.pages.last().map_or(0, |page| page.len() / self.part_bytes());
+        self.pages.len().saturating_sub(1) * PARTS + last
+    }
+
+    /// Parts that `count` chunks need.
+    fn parts_for(&self, count: u32) -> usize {
+        let (pages, rest) = ((count / self.per_page) as usize, (count % self.per_page) as usize);
+        pages * PARTS + (rest * self.chunk_bytes).div_ceil(self.part_bytes())
+    }
+
+    /// Chunks that fit into `parts`.
+    fn room_in(&self, parts: usize) -> u32 {
+        let in_last = parts % PARTS * self.part_bytes() / self.chunk_bytes;
+        (parts / PARTS) as u32 * self.per_page + in_last as u32
+    }
+
+    /// Takes the next step.
+    fn grow(&mut self) {
+        let parts = self.parts();
+        // To the end of the page, however small the step: pages are whole before the next one is begun.
+        let step = step(parts).min(PARTS - parts % PARTS);
+        let bytes = step * self.part_bytes();
+        match self.pages.last_mut() {
+            Some(last) if !parts.is_multiple_of(PARTS) => resize(last, last.len() + bytes),
+            _ => self.pages.push(vec![0; bytes].into_boxed_slice()),
+        }
+        self.set_bounds(parts + step);
+    }
+
+    /// Gives back what is more than one step beyond what is needed, and all where nothing is.
+    fn shrink(&mut self) {
+        let needed = self.parts_for(self.count);
+        let step = step(needed);
+        let kept = if needed == 0 { 0 } else { (needed.div_ceil(step) + 1) * step };
+        if kept < self.parts() {
+            self.pages.truncate(kept.div_ceil(PARTS));
+            let last_bytes = (kept - self.pages.len().saturating_sub(1) * PARTS) * self.part_bytes();
+            if let Some(last) = self.pages.last_mut()
+                && last.len() > last_bytes
+            {
+                resize(last, last_bytes);
+            }
+            if self.pages.len() < self.pages.capacity() / 4 {
+                self.pages.shrink_to(self.pages.len() * 2);
+            }
+        }
+        self.set_bounds(self.parts());
+    }
+
+    fn set_bounds(&mut self, parts: usize) {
+        self.room = self.room_in(parts);
+        // Two steps are free once there are no more chunks than fit into what is left.
+        self.low = match parts.checked_sub(2 * step(parts)) {
+            None | Some(0) => 1,
+            Some(left) => self.room_in(left),
+        };
+    }
+
+    fn bytes(&self) -> usize {
+        self.parts() * self.part_bytes() + self.pages.capacity() * size_of::<Box<[u8]>>()
+    }
+}
+
+/// Makes a page larger or smaller: a copy, since an allocator that shrinks in place would not give anything back.
+fn resize(page: &mut Box<[u8]>, bytes: usize) {
+    let mut content = Vec::with_capacity(bytes);
+    content.extend_from_slice(&page[..page.len().min(bytes)]);
+    content.resize(bytes, 0);
+    *page = content.into_boxed_slice();
 }
 
 /// All classes.
@@ -145,9 +232,9 @@ impl Arena {
         let number = (first..CLASSES).find(|&class| !self.classes[class].is_full()).expect("references run out");
         let class = &mut self.classes[number];
         let index = class.index(class.count);
-        if class.locate(index).0 == class.pages.len() {
+        if class.count == class.room {
             let before = class.bytes();
-            class.pages.push(vec![0; page_bytes(class.chunk_bytes)].into_boxed_slice());
+            class.grow();
             self.bytes += class.bytes() - before;
         }
         class.count += 1;
@@ -165,14 +252,9 @@ impl Arena {
         if hole != last {
             class.overwrite(hole, last);
         }
-        let used = class.count.div_ceil(class.per_page) as usize;
-        let kept = if used < SPARE_FROM { used } else { used + 1 };
-        if class.pages.len() > kept {
+        if class.count < class.low {
             let before = class.bytes();
-            class.pages.truncate(kept);
-            if class.pages.len() < class.pages.capacity() / 4 {
-                class.pages.shrink_to(class.pages.len() * 2);
-            }
+            class.shrink();
             self.bytes -= before - class.bytes();
         }
         (hole != last).then_some(number << INDEX_BITS | last)
@@ -182,9 +264,12 @@ impl Arena {
     #[cfg(any(test, fuzzing))]
     pub(super) fn recount(&self) -> (usize, usize) {
         for class in &self.classes {
-            let used = class.count.div_ceil(class.per_page) as usize;
-            assert!(class.pages.len() >= used && class.pages.len() <= if used == 0 { 0 } else { used + 1 });
-            assert!(class.pages.iter().all(|page| page.len() == page_bytes(class.chunk_bytes)));
+            let (held, needed) = (class.parts(), class.parts_for(class.count));
+            assert!(held >= needed && held <= if needed == 0 { 0 } else { needed + 3 * step(held) });
+            let (last, whole) = class.pages.split_last().map_or((0, &[][..]), |(last, whole)| (last.len(), whole));
+            assert!(whole.iter().all(|page| page.len() == page_bytes(class.chunk_bytes)));
+            assert_eq!(whole.len() * PARTS * class.part_bytes() + last, held * class.part_bytes());
+            assert_eq!(class.room, class.room_in(held));
         }
         let bytes = self.classes.iter().map(Class::bytes).sum::<usize>() + self.classes.len() * size_of::<Class>();
         (bytes, self.classes.iter().map(|class| class.count as usize).sum())

@@ -3,8 +3,9 @@
 //! ```text
 //! 0    4    8             12      13              14 or 15
 //! prev next last access   flags   key length      deadline      outside   key   value    slack
-//! u32  u32  u32           u8      u8, long: u16   0, 6 or 8 B   0 or 4 B                 0.. B
+//! u32  u32  u32           u8      u8, long: u16   0, 4, 6, 8 B  0 or 4 B                 0.. B
 //! ```
+//! A deadline of four bytes is the lower half of one in the [`Window`] of the heap: seven weeks that move on with time.
 //! The value's length is not stored: it is what the rest of the chunk leaves. The flags say how much of the chunk is
 //! slack (0 to 2 bytes, or 3: the last two bytes say). A key and value of 16 and 10 bytes take 40 bytes in all.
 //! What does not fit into the largest chunk lies outside (see `outside`): the value, or key and value. A flag marks
@@ -17,8 +18,10 @@ const FLAGS_AT: usize = 12;
 const FIXED_BYTES: usize = 13;
 const SLACK_MASK: u8 = 0b11;
 const SLACK_AT_END: u8 = 0b11;
-const DEADLINE_NARROW: u8 = 1 << 2;
-const DEADLINE_WIDE: u8 = 1 << 3;
+const DEADLINE_SHIFT: u32 = 2;
+const DEADLINE_MASK: u8 = 0b11;
+/// Bytes of a deadline by the two bits of the flags that are for it.
+const DEADLINE_BYTES: [u8; 4] = [0, 4, 6, 8];
 const LONG_KEY: u8 = 1 << 4;
 const OUTSIDE: u8 = 1 << 5;
 const COLLECTION: u8 = 1 << 6;
@@ -30,7 +33,7 @@ pub(super) struct Shape {
     key: usize,
     /// Bytes of the value in the chunk.
     value: usize,
-    /// Bytes of the deadline: 0, 6 or 8.
+    /// Bytes of the deadline: 0, 4, 6 or 8.
     deadline: usize,
     /// Whether the value lies outside.
     pub(super) outside: bool,
@@ -40,16 +43,35 @@ pub(super) struct Shape {
     collection: bool,
 }
 
-impl Shape {
-    /// The shape of an item with a key and value of these lengths.
+/// The deadlines that four bytes tell: from `start` on, 2^32 milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) start: UnixMs,
+}
+
+impl Window {
+    /// Bytes that a deadline takes.
     #[inline]
-    pub(super) fn new(key: usize, value: usize, deadline: Option<UnixMs>) -> Self {
-        let deadline = match deadline {
+    pub(super) fn bytes_of(self, deadline: Option<UnixMs>) -> usize {
+        match deadline {
             None => 0,
+            Some(at) if at.wrapping_sub(self.start) >> 32 == 0 => 4,
             // Until the year 10889.
             Some(at) if at < 1 << 48 => 6,
             Some(_) => 8,
-        };
+        }
+    }
+
+    /// The deadline in the window with this lower half.
+    fn whole(self, half: u32) -> UnixMs {
+        self.start.wrapping_add(u64::from(half.wrapping_sub(self.start as u32)))
+    }
+}
+
+impl Shape {
+    /// The shape of an item with a key and value of these lengths, and `deadline` bytes of a deadline.
+    #[inline]
+    pub(super) fn new(key: usize, value: usize, deadline: usize) -> Self {
         let inline = Self { key, value, deadline, outside: false, key_outside: false, collection: false };
         if inline.fits() {
             return inline;
@@ -62,7 +84,7 @@ impl Shape {
     }
 
     /// The shape of an item whose value is a large collection.
-    pub(super) fn large(key: usize, deadline: Option<UnixMs>) -> Self {
+    pub(super) fn large(key: usize, deadline: usize) -> Self {
         let shape = Self { outside: true, ..Self::new(0, 0, deadline) };
         let with_key = Self { key, ..shape };
         let shape = if with_key.fits() { with_key } else { Self { key_outside: true, ..shape } };
@@ -120,8 +142,9 @@ pub(super) fn write(chunk: &mut [u8], shape: &Shape, key: &[u8], outside: u32) {
 pub(super) fn write_flags(chunk: &mut [u8], shape: &Shape) {
     let mut flags = match shape.deadline {
         0 => 0,
-        6 => DEADLINE_NARROW,
-        _ => DEADLINE_WIDE,
+        4 => 1 << DEADLINE_SHIFT,
+        6 => 2 << DEADLINE_SHIFT,
+        _ => 3 << DEADLINE_SHIFT,
     };
     if shape.key > usize::from(u8::MAX) {
         flags |= LONG_KEY;
@@ -162,8 +185,7 @@ impl Parts {
         } else {
             (usize::from(u16::from_le_bytes([chunk[FIXED_BYTES], chunk[FIXED_BYTES + 1]])), FIXED_BYTES + 2)
         };
-        // 6 where the one bit is set, 8 where the other is.
-        let outside_at = deadline_at + 6 * usize::from(flags >> 2 & 1) + 8 * usize::from(flags >> 3 & 1);
+        let outside_at = deadline_at + deadline_bytes(flags);
         let key_at = outside_at + 4 * usize::from(flags >> 5 & 1);
         Self { flags, deadline_at, outside_at, key_at, value_at: key_at + key }
     }
@@ -238,29 +260,40 @@ impl Parts {
         &mut chunk[self.value_at..end]
     }
 
-    /// The deadline.
+    /// Whether there is a deadline.
     #[inline]
-    pub(super) fn deadline(&self, chunk: &[u8]) -> Option<UnixMs> {
-        if self.flags & (DEADLINE_NARROW | DEADLINE_WIDE) == 0 {
-            return None;
+    pub(super) fn has_deadline(&self) -> bool {
+        deadline_bytes(self.flags) > 0
+    }
+
+    /// The deadline, which was written while `window` or an earlier one was in force.
+    #[inline]
+    pub(super) fn deadline(&self, chunk: &[u8], window: Window) -> Option<UnixMs> {
+        let width = deadline_bytes(self.flags);
+        match width {
+            0 => None,
+            4 => Some(window.whole(u32_at(chunk, self.deadline_at))),
+            _ => {
+                let mut bytes = [0; 8];
+                bytes[..width].copy_from_slice(&chunk[self.deadline_at..self.deadline_at + width]);
+                Some(UnixMs::from_le_bytes(bytes))
+            }
         }
-        let width = self.width();
-        let mut bytes = [0; 8];
-        bytes[..width].copy_from_slice(&chunk[self.deadline_at..self.deadline_at + width]);
-        Some(UnixMs::from_le_bytes(bytes))
     }
 
     /// Writes the deadline, for which the shape left room.
     pub(super) fn write_deadline(&self, chunk: &mut [u8], deadline: Option<UnixMs>) {
         if let Some(deadline) = deadline {
-            let width = self.width();
+            let width = deadline_bytes(self.flags);
             chunk[self.deadline_at..self.deadline_at + width].copy_from_slice(&deadline.to_le_bytes()[..width]);
         }
     }
+}
 
-    fn width(&self) -> usize {
-        if self.flags & DEADLINE_WIDE == 0 { 6 } else { 8 }
-    }
+/// Bytes of the deadline in a chunk with these flags.
+#[inline]
+fn deadline_bytes(flags: u8) -> usize {
+    usize::from(DEADLINE_BYTES[usize::from(flags >> DEADLINE_SHIFT & DEADLINE_MASK)])
 }
 
 #[inline]
@@ -310,15 +343,21 @@ mod tests {
     fn every_shape_reads_back() {
         for key_length in [0, 1, 16, 255, 256, 300, 990] {
             for value_length in [0, 1, 2, 3, 10, 700, 5000] {
-                for deadline in [None, Some(1), Some((1 << 48) - 1), Some(1 << 48), Some(u64::MAX)] {
-                    let shape = Shape::new(key_length, value_length, deadline);
+                let window = Window { start: (1 << 40) + 77 };
+                let near = [window.start, window.start + 1000, window.start + u64::from(u32::MAX)].map(Some);
+                let far = [None, Some(1), Some((1 << 48) - 1), Some(1 << 48), Some(u64::MAX)];
+                for deadline in near.into_iter().chain(far) {
+                    let bytes = window.bytes_of(deadline);
+                    assert_eq!(bytes == 4, near.contains(&deadline));
+                    let shape = Shape::new(key_length, value_length, bytes);
                     for slack in [0, 1, 2, 3, 4, 300] {
                         let key = vec![b'k'; key_length];
                         let mut chunk = vec![0xAA; shape.bytes() + slack];
                         write(&mut chunk, &shape, &key, 77);
                         let parts = Parts::of(&chunk);
                         parts.write_deadline(&mut chunk, deadline);
-                        assert_eq!(parts.deadline(&chunk), deadline);
+                        assert_eq!(parts.deadline(&chunk, window), deadline);
+                        assert_eq!(parts.has_deadline(), deadline.is_some());
                         assert_eq!(parts.is_outside(), shape.outside);
                         assert!(shape.outside || parts.value(&chunk).len() == value_length);
                         assert!(!shape.outside || parts.outside(&chunk) == 77);
@@ -327,7 +366,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(Shape::new(16, 10, None).bytes(), 40);
-        assert!(Shape::new(2000, 1, None).key_outside);
+        assert_eq!(Shape::new(16, 10, 0).bytes(), 40);
+        assert!(Shape::new(2000, 1, 0).key_outside);
     }
 }

@@ -6,7 +6,6 @@
 //! there is nothing to remember takes no memory.
 
 use super::arena::Ref;
-use super::deadlines::Deadlines;
 use super::items::Items;
 use super::recency::age;
 use super::store::{Keyspace, item_digest, mix, victim};
@@ -230,11 +229,22 @@ impl Keyspace {
     /// Keys of all databases of which something is due at `now`, at most `limit`: items, soonest first, then hashes with
     /// fields that are. For [`Keyspace::reap`].
     pub fn due(&self, now: UnixMs, limit: usize) -> Vec<(DatabaseNo, Vec<u8>)> {
-        let due = |index: fn(&Items) -> &Deadlines, limit: usize| {
-            let mut found: Vec<(UnixMs, DatabaseNo, Vec<u8>)> = Vec::new();
+        type Found = Vec<(UnixMs, DatabaseNo, Vec<u8>)>;
+        let note = |found: &mut Found, database, items: &Items, (deadline, at): (UnixMs, Ref)| {
+            if deadline <= now {
+                found.push((deadline, database, items.heap.key(at).to_vec()));
+            }
+            deadline <= now
+        };
+        let due = |fields: bool, limit: usize| {
+            let mut found = Found::new();
             for (database, items) in self.all_items() {
-                let due = index(items).soonest_first().take_while(|(deadline, _)| *deadline <= now).take(limit);
-                found.extend(due.map(|(deadline, at)| (deadline, database, items.heap.key(at).to_vec())));
+                let mut note = |entry| note(&mut found, database, items, entry);
+                if fields {
+                    items.field_deadlines.soonest_first().take(limit).all(&mut note);
+                } else {
+                    items.soonest_first().take(limit).all(&mut note);
+                }
             }
             if !self.others.is_empty() {
                 found.sort_by_key(|(deadline, ..)| *deadline);
@@ -242,17 +252,16 @@ impl Keyspace {
             }
             found
         };
-        let mut keys = due(|items| &items.deadlines, limit);
-        let mut fields = due(|items| &items.field_deadlines, limit - keys.len());
+        let mut keys = due(false, limit);
+        let mut fields = due(true, limit - keys.len());
         keys.append(&mut fields);
         keys.into_iter().map(|(_, database, key)| (database, key)).collect()
     }
 
     /// The soonest deadline of all databases, of items and of fields.
     pub fn next_deadline(&self) -> Option<UnixMs> {
-        let first = |index: &Deadlines| index.soonest_first().next().map(|(deadline, _)| deadline);
-        let indices = self.all_items().flat_map(|(_, items)| [&items.deadlines, &items.field_deadlines]);
-        indices.filter_map(first).min()
+        let first = |items: &Items| [items.soonest_first().next(), items.field_deadlines.soonest_first().next()];
+        self.all_items().flat_map(|(_, items)| first(items)).flatten().map(|(deadline, _)| deadline).min()
     }
 
     /// [`Keyspace::victims`] where several databases have something.
@@ -281,7 +290,7 @@ impl Keyspace {
             .all_items()
             .map(|(database, items)| {
                 let line: Box<dyn Iterator<Item = Ref> + '_> = match order {
-                    EvictionOrder::Deadline => Box::new(items.deadlines.soonest_first().map(|(_, at)| at)),
+                    EvictionOrder::Deadline => Box::new(items.soonest_first().map(|(_, at)| at)),
                     _ => Box::new(items.recency.oldest_first(&items.heap.arena, volatile)),
                 };
                 (database, items, line.peekable())

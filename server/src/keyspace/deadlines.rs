@@ -1,4 +1,4 @@
-//! Deadlines in exact order: sorted runs of 12-byte entries.
+//! Deadlines of fields in exact order, of a large hash and of all hashes of a database: sorted runs of 12-byte entries.
 //!
 //! A run holds at most [`RUN`] entries. A full one is split in two, except at the end, where a new one is begun:
 //! deadlines that come in order (the same TTL again and again) leave full runs behind.
@@ -8,7 +8,7 @@ use crate::clock::UnixMs;
 
 const RUN: usize = 256;
 
-/// A deadline, upper half first, and the item's chunk: 12 bytes, ordered as numbers are.
+/// A deadline, upper half first, and what it is of: 12 bytes, ordered as numbers are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Entry([u32; 3]);
 
@@ -29,18 +29,12 @@ pub(super) struct Deadlines {
     firsts: Vec<Entry>,
     runs: Vec<Vec<Entry>>,
     len: usize,
-    sum: u128,
 }
 
 impl Deadlines {
-    /// How many items have a deadline.
+    /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.len
-    }
-
-    /// The sum of all deadlines.
-    pub(super) fn sum(&self) -> u128 {
-        self.sum
     }
 
     /// Bytes held.
@@ -61,7 +55,6 @@ impl Deadlines {
     pub(super) fn insert(&mut self, deadline: UnixMs, at: Ref) {
         let entry = Entry::new(deadline, at);
         self.len += 1;
-        self.sum += u128::from(deadline);
         let mut run = self.run_of(entry);
         if self.runs.is_empty() {
             self.add_run(0, &[entry]);
@@ -101,7 +94,6 @@ impl Deadlines {
         let run = self.run_of(entry);
         let Some(Ok(place)) = self.runs.get(run).map(|run| run.binary_search(&entry)) else { return false };
         self.len -= 1;
-        self.sum -= u128::from(deadline);
         self.runs[run].remove(place);
         if self.runs[run].is_empty() {
             self.drop_run(run);
@@ -139,19 +131,6 @@ impl Deadlines {
         }
     }
 
-    /// Tells that an item was moved.
-    pub(super) fn moved(&mut self, deadline: UnixMs, from: Ref, to: Ref) {
-        self.remove(deadline, from);
-        self.insert(deadline, to);
-    }
-
-    /// An item that `random` chooses, each nearly as likely as any other.
-    pub(super) fn sample(&self, random: u64) -> Option<Ref> {
-        let run = &self.runs.get(((u128::from(random) * self.runs.len() as u128) >> 64) as usize)?;
-        // Runs differ in length: a place that this one has not is none.
-        Some(run.get(((random & 0xffff) as usize * RUN) >> 16)?.0[2])
-    }
-
     /// All entries, soonest first.
     pub(super) fn soonest_first(&self) -> impl Iterator<Item = (UnixMs, Ref)> {
         self.runs.iter().flatten().map(|entry| (entry.deadline(), entry.0[2]))
@@ -161,7 +140,6 @@ impl Deadlines {
     pub(super) fn check(&self) {
         assert!(self.runs.iter().flatten().is_sorted());
         assert_eq!(self.runs.iter().map(Vec::len).sum::<usize>(), self.len);
-        assert_eq!(self.runs.iter().flatten().map(|entry| u128::from(entry.deadline())).sum::<u128>(), self.sum);
         assert_eq!(self.firsts, self.runs.iter().map(|run| run[0]).collect::<Vec<_>>());
         let held: usize = self.runs.iter().map(|run| run.capacity() * size_of::<Entry>()).sum();
         assert_eq!(

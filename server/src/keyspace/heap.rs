@@ -1,7 +1,7 @@
 //! The bytes of items: their chunks, and what lies outside of them.
 
 use super::arena::{Arena, Ref};
-use super::chunk::{self, Parts, Shape};
+use super::chunk::{self, Parts, Shape, Window};
 use super::collections::Large;
 use super::outside::{Body, Outside, Outsides};
 use super::prefetch::prefetch;
@@ -18,6 +18,8 @@ const CHUNK_HEAD_BYTES: usize = 64;
 pub(super) struct Heap {
     pub(super) arena: Arena,
     pub(super) outsides: Outsides,
+    /// The deadlines that are told in four bytes.
+    pub(super) window: Window,
     hasher: SipHasher13,
 }
 
@@ -34,7 +36,12 @@ impl Hashes for Heap {
 
 impl Heap {
     pub(super) fn new(seed: HashSeed) -> Self {
-        Self { arena: Arena::new(), outsides: Outsides::default(), hasher: SipHasher13::new_with_key(&seed.0) }
+        Self {
+            arena: Arena::new(),
+            outsides: Outsides::default(),
+            window: Window::default(),
+            hasher: SipHasher13::new_with_key(&seed.0),
+        }
     }
 
     pub(super) fn hash(&self, key: &[u8]) -> u64 {
@@ -68,7 +75,12 @@ impl Heap {
 
     pub(super) fn deadline(&self, at: Ref) -> Option<UnixMs> {
         let (chunk, parts) = self.parts(at);
-        parts.deadline(chunk)
+        parts.deadline(chunk, self.window)
+    }
+
+    /// The deadline of an item that has one, for the index of those.
+    pub(super) fn deadline_of(&self, at: Ref) -> UnixMs {
+        self.deadline(at).unwrap_or(UnixMs::MAX)
     }
 
     /// When the first of an item's fields is due, if it is a hash of which some field has a deadline.
@@ -96,7 +108,7 @@ impl Heap {
     #[inline]
     pub(super) fn is_due(&self, at: Ref, now: UnixMs) -> bool {
         let (chunk, parts) = self.parts(at);
-        is_due(parts.deadline(chunk), now) || (parts.is_collection() && self.is_spent(at, now))
+        is_due(parts.deadline(chunk, self.window), now) || (parts.is_collection() && self.is_spent(at, now))
     }
 
     /// Whether an item is a hash whose fields are all due at `now`.
@@ -124,7 +136,7 @@ impl Heap {
     pub(super) fn item(&self, at: Ref) -> ItemRef<'_> {
         let (chunk, parts) = self.parts(at);
         let value = if parts.is_plain() { ValueRef::String(parts.value(chunk)) } else { self.uncommon(chunk, parts) };
-        ItemRef { value, deadline: parts.deadline(chunk), last_access: chunk::last_access(chunk) }
+        ItemRef { value, deadline: parts.deadline(chunk, self.window), last_access: chunk::last_access(chunk) }
     }
 
     /// A value that is outside, or a collection.
@@ -160,6 +172,7 @@ impl Heap {
     /// The shape that an item should have, with this deadline, for the value that it has.
     pub(super) fn shape_wanted(&self, at: Ref, deadline: Option<UnixMs>) -> Shape {
         let (key, (chunk, parts)) = (self.key(at).len(), self.parts(at));
+        let deadline = self.window.bytes_of(deadline);
         let value = match self.outside(at).map(|outside| &outside.body) {
             Some(Body::Large(_)) => return Shape::large(key, deadline),
             Some(Body::Bytes(bytes)) => bytes.len(),

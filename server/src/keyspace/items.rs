@@ -7,11 +7,12 @@ use super::HashSeed;
 #[cfg(any(test, fuzzing))]
 use super::arena::NIL;
 use super::arena::{Arena, CHUNK_BYTES_MAX, Ref};
-use super::chunk::{self, Parts, Shape};
+use super::chunk::{self, Parts, Shape, Window};
 use super::collections::Large;
 use super::deadlines::Deadlines;
 use super::frequency::{Counts, LfuParameters};
 use super::heap::Heap;
+use super::item_deadlines::ItemDeadlines;
 use super::outside::{Body, Outsides};
 use super::prefetch::prefetch;
 use super::recency::{Kept, Recency, age};
@@ -34,8 +35,8 @@ pub(super) enum Content<'a> {
 }
 
 impl Content<'_> {
-    /// The shape of an item with this content and a key of this length. The content is not [`Content::Kept`].
-    fn shape(&self, key: usize, deadline: Option<UnixMs>) -> Shape {
+    /// The shape of an item with this content, a key of this length, and `deadline` bytes of a deadline. The content is not [`Content::Kept`].
+    fn shape(&self, key: usize, deadline: usize) -> Shape {
         match self {
             Self::Value(value) => Shape::new(key, value.len(), deadline),
             Self::Compact(bytes) => Shape::new(key, bytes.len(), deadline).collection(true),
@@ -50,7 +51,7 @@ pub(super) struct Items {
     pub(super) heap: Heap,
     pub(super) table: Table,
     pub(super) recency: Recency,
-    pub(super) deadlines: Deadlines,
+    pub(super) deadlines: ItemDeadlines,
     /// How LFU counts, where uses are counted.
     pub(super) lfu: LfuParameters,
     dice: u64,
@@ -66,7 +67,7 @@ impl Items {
             heap: Heap::new(seed),
             table: Table::new(),
             recency: Recency::new(false),
-            deadlines: Deadlines::default(),
+            deadlines: ItemDeadlines::default(),
             lfu: LfuParameters::default(),
             dice: 0,
             field_deadlines: Deadlines::default(),
@@ -104,17 +105,32 @@ impl Items {
 
     /// Adds an item that is not there, as the most recent one.
     pub(super) fn insert(&mut self, hash: u64, key: &[u8], content: Content<'_>, deadline: Option<UnixMs>, tick: Tick) {
-        let shape = content.shape(key.len(), deadline);
+        self.move_window(deadline);
+        let shape = content.shape(key.len(), self.heap.window.bytes_of(deadline));
         let at = self.create(&shape, key, content, deadline);
         chunk::write_last_access(self.heap.arena.chunk_mut(at), tick);
         self.recency.settle(&mut self.heap.arena);
         self.recency.push(&mut self.heap.arena, at, deadline.is_some());
         if let Some(deadline) = deadline {
-            self.deadlines.insert(deadline, at);
+            self.deadlines.insert(deadline, at, |at| self.heap.deadline_of(at));
         }
         self.index_fields(at);
         let heap = &self.heap;
         self.table.insert(hash, at, heap);
+    }
+
+    /// Moves the window of short deadlines on, if that lets it reach `deadline`: at most to the soonest deadline there is,
+    /// so that those that were written while it began earlier still mean the same.
+    fn move_window(&mut self, deadline: Option<UnixMs>) {
+        /// How much earlier than the first deadline one may be.
+        const BEFORE_MS: u64 = 1 << 30;
+        let Some(deadline) = deadline.filter(|_| self.heap.window.bytes_of(deadline) != 4) else { return };
+        let soonest = self.soonest_first().next();
+        let start = match soonest {
+            None => deadline.saturating_sub(BEFORE_MS),
+            Some((soonest, _)) => soonest.min(deadline).max(self.heap.window.start),
+        };
+        self.heap.window = Window { start };
     }
 
     /// Puts the soonest deadline of an item's fields into the index, if they have one.
@@ -215,9 +231,10 @@ impl Items {
         touch: Option<Tick>,
         edit: impl FnOnce(&mut [u8]),
     ) {
+        self.move_window(deadline);
         let shape = match content {
             Content::Kept => self.heap.shape_wanted(at, deadline),
-            _ => content.shape(key.len(), deadline),
+            _ => content.shape(key.len(), self.heap.window.bytes_of(deadline)),
         };
         self.unindex_fields(at);
         let old_shape = self.heap.shape(at);
@@ -242,10 +259,10 @@ impl Items {
     /// Brings index and lists up to date; the chunk is not written.
     fn change_deadline(&mut self, at: Ref, old: Option<UnixMs>, new: Option<UnixMs>) {
         if let Some(old) = old {
-            self.deadlines.remove(old, at);
+            self.deadlines.remove(old, at, |at| self.heap.deadline_of(at));
         }
         if let Some(new) = new {
-            self.deadlines.insert(new, at);
+            self.deadlines.insert(new, at, |at| self.heap.deadline_of(at));
         }
         if self.recency.is_split() && old.is_some() != new.is_some() {
             self.recency.settle(&mut self.heap.arena);
@@ -369,7 +386,7 @@ impl Items {
         chunk::write_last_access(chunk, last_access);
         self.recency.moved(&mut self.heap.arena, at, new, deadline.is_some());
         if let Some(deadline) = deadline {
-            self.deadlines.moved(deadline, at, new);
+            self.deadlines.moved(deadline, at, new, |at| self.heap.deadline_of(at));
         }
         self.table.replace(place, new);
         // Freeing may move the very chunk that was just filled.
@@ -381,7 +398,7 @@ impl Items {
     fn free_chunk(&mut self, at: Ref) -> Option<Ref> {
         let moved = self.heap.arena.free(at)?;
         let (chunk, parts) = self.heap.parts(at);
-        let deadline = parts.deadline(chunk);
+        let deadline = parts.deadline(chunk, self.heap.window);
         let outside = parts.is_outside().then(|| parts.outside(chunk));
         if let Some(name) = outside {
             self.heap.outsides.set_owner(name, at);
@@ -391,7 +408,7 @@ impl Items {
         self.table.replace(place, at);
         self.recency.moved(&mut self.heap.arena, moved, at, deadline.is_some());
         if let Some(deadline) = deadline {
-            self.deadlines.moved(deadline, moved, at);
+            self.deadlines.moved(deadline, moved, at, |at| self.heap.deadline_of(at));
         }
         // An item that is being written is not in the index.
         if self.field_deadlines.len() > 0
@@ -403,6 +420,11 @@ impl Items {
         Some(moved)
     }
 
+    /// Items that have a deadline, soonest first.
+    pub(super) fn soonest_first(&self) -> impl Iterator<Item = (UnixMs, Ref)> {
+        self.deadlines.soonest_first(|at| self.heap.deadline_of(at))
+    }
+
     /// Removes an item.
     pub(super) fn remove(&mut self, hash: u64, (place, at): (Place, Ref)) {
         self.recency.settle(&mut self.heap.arena);
@@ -412,7 +434,7 @@ impl Items {
         self.table.remove(hash, place, heap);
         self.recency.unlink(&mut self.heap.arena, at, deadline.is_some());
         if let Some(deadline) = deadline {
-            self.deadlines.remove(deadline, at);
+            self.deadlines.remove(deadline, at, |at| self.heap.deadline_of(at));
         }
         if let Some(outside) = self.heap.take_outside(at) {
             outside.body.drop_lazily();
@@ -424,7 +446,7 @@ impl Items {
     fn split_recency(&mut self, split: bool, now: Tick) {
         let volatile = |arena: &Arena, at: Ref| {
             let chunk = arena.chunk(at);
-            Parts::of(chunk).deadline(chunk).is_some()
+            Parts::of(chunk).has_deadline()
         };
         self.recency.set_split(&mut self.heap.arena, now, split, volatile);
     }
@@ -450,7 +472,7 @@ impl Items {
         let table = self.table.check(|at| self.heap.hash_at(at));
         let (arena, chunks) = self.heap.arena.recount();
         assert_eq!(chunks, self.table.len());
-        self.deadlines.check();
+        self.deadlines.check(|at| self.heap.deadline_of(at));
         let (outsides, owners) = self.heap.outsides.recount();
         for (name, owner) in owners.iter().enumerate() {
             let (chunk, parts) = self.heap.parts(*owner);
@@ -475,7 +497,7 @@ impl Items {
         let mut expected: Vec<_> =
             self.table.items().filter_map(|at| self.heap.deadline(at).map(|deadline| (deadline, at))).collect();
         expected.sort_unstable();
-        assert!(self.deadlines.soonest_first().eq(expected));
+        assert!(self.soonest_first().eq(expected));
         self.field_deadlines.check();
         let mut expected: Vec<_> =
             self.table.items().filter_map(|at| self.heap.field_deadline(at).map(|deadline| (deadline, at))).collect();

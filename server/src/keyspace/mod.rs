@@ -6,7 +6,7 @@
 //! ```text
 //! hash of the key --table--> chunk: links, last access, deadline, key, value    --> outside: what is too big for it,
 //!                                                                                   large collections
-//!                            ^ recency: lists through the chunks    ^ deadlines: sorted (deadline, chunk)
+//!                            ^ recency: lists through the chunks    ^ deadlines: chunks in the order of theirs
 //! ```
 //! Each database has such structures of its own (`databases`); commands work on the one that is selected.
 //! `store` is the interface; `items` keeps the structures in step; each of the others is one structure that knows
@@ -212,6 +212,7 @@ mod deadlines;
 mod edits;
 mod frequency;
 mod heap;
+mod item_deadlines;
 mod items;
 #[cfg(test)]
 mod measure;

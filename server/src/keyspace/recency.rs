@@ -176,7 +176,7 @@ impl Recency {
         for at in noted.drain(..) {
             let volatile = self.split && {
                 let chunk = arena.chunk(at);
-                Parts::of(chunk).deadline(chunk).is_some()
+                Parts::of(chunk).has_deadline()
             };
             if self.list(volatile).newest != at {
                 self.unlink(arena, at, volatile);

@@ -7,6 +7,7 @@ use super::databases::Others;
 use super::deadlines::Deadlines;
 use super::frequency::{Counts, SAMPLES};
 use super::heap::Heap;
+use super::item_deadlines::ItemDeadlines;
 use super::items::{Content, Items};
 use super::recency::{Kept, age};
 use super::table::Table;
@@ -106,8 +107,9 @@ impl Keyspace {
 
     fn bytes_at(&self, at: Ref) -> usize {
         let heap = &self.items.heap;
-        let entries = usize::from(heap.deadline(at).is_some()) + usize::from(heap.field_deadline(at).is_some());
-        heap.item_bytes(at) + Table::ITEM_BYTES + entries * Deadlines::ENTRY_BYTES
+        let index = if heap.deadline(at).is_some() { ItemDeadlines::ENTRY_BYTES } else { 0 };
+        let fields = if heap.field_deadline(at).is_some() { Deadlines::ENTRY_BYTES } else { 0 };
+        heap.item_bytes(at) + Table::ITEM_BYTES + index + fields
     }
 
     /// Asks for the memory where a lookup of this hash begins. Changes nothing.
@@ -413,7 +415,7 @@ impl Keyspace {
         let heap = &self.items.heap;
         let mut offer = |at: Ref| take(victim(database, heap, at));
         if order == EvictionOrder::Deadline {
-            self.items.deadlines.soonest_first().all(|(_, at)| offer(at));
+            self.items.soonest_first().all(|(_, at)| offer(at));
         } else {
             self.items.recency.oldest_first(&heap.arena, volatile).all(offer);
         }
@@ -431,7 +433,7 @@ impl Keyspace {
                 sample.extend(at.filter(|at| !offered.contains(at) && !sample.contains(at)));
             }
         } else if volatile {
-            let rest = self.items.deadlines.soonest_first().map(|(_, at)| at).filter(|at| !offered.contains(at));
+            let rest = self.items.soonest_first().map(|(_, at)| at).filter(|at| !offered.contains(at));
             sample.extend(rest);
         } else {
             sample.extend(self.items.table.items().filter(|at| !offered.contains(at)));
