@@ -14,4 +14,4 @@ pub mod spec;
 pub use reply::{ProtocolVersion, ReplyBuffer};
 pub use request::{Args, CommandBatch, Limits, ProtocolError, RequestDecoder};
 pub use slot::{SLOTS, Slot, slot_of};
-pub use spec::{Arity, Flags, KeySpec, stream_keys};
+pub use spec::{Arity, Flags, KeySpec, migrate_keys, stream_keys};

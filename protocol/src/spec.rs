@@ -140,6 +140,8 @@ pub enum KeySpec {
     },
     /// The first half of what follows the word STREAMS, which options precede (XREAD, XREADGROUP).
     Streams,
+    /// One key at 3, or what follows the word KEYS (MIGRATE).
+    Migrate,
 }
 
 impl KeySpec {
@@ -179,6 +181,26 @@ pub fn stream_keys<'a>(mut words: impl ExactSizeIterator<Item = &'a [u8]>) -> Op
     }
 }
 
+/// Where the keys of MIGRATE stand: at 3, or after the word KEYS where that one is empty.
+pub fn migrate_keys(args: Args<'_>) -> std::ops::Range<usize> {
+    const KEY: usize = 3;
+    const OPTIONS: usize = 6;
+    let mut at = OPTIONS;
+    while let Some(word) = args.get(at) {
+        let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+        if is("KEYS") {
+            // With both it is no such command; its handler says so.
+            return if args.get(KEY).is_some_and(<[u8]>::is_empty) { at + 1..args.len() } else { 0..0 };
+        }
+        at += match () {
+            () if is("AUTH") => 2,
+            () if is("AUTH2") => 3,
+            () => 1,
+        };
+    }
+    KEY..KEY + 1
+}
+
 impl KeySpec {
     /// One key at `position`.
     pub const fn at(position: u16) -> Self {
@@ -195,8 +217,8 @@ impl KeySpec {
     pub fn positions(self, argc: usize, count: impl FnOnce(usize) -> Option<usize>) -> impl Iterator<Item = usize> {
         let mut destination = None;
         let (first, end, step) = match self {
-            // Not told by positions alone: see [`stream_keys`].
-            Self::None | Self::Streams => (0, 0, 1),
+            // Not told by positions alone: see [`stream_keys`] and [`migrate_keys`].
+            Self::None | Self::Streams | Self::Migrate => (0, 0, 1),
             Self::Range { first, last, step } => {
                 let end = if last < 0 { argc as i64 + i64::from(last) } else { i64::from(last).min(argc as i64 - 1) };
                 (usize::from(first), (end + 1).max(0) as usize, usize::from(step))
@@ -240,6 +262,7 @@ impl KeySpec {
             Self::Range { first, last, step } => (first as i64, last as i64, step as i64),
             Self::StoreCounted { count } => (count as i64 - 1, count as i64 - 1, 1),
             Self::WithStore { key, .. } => (key as i64, key as i64, 1),
+            Self::Migrate => (3, 3, 1),
         }
     }
 }
@@ -275,6 +298,27 @@ mod tests {
         assert_eq!(stores("SORT k"), Vec::<usize>::new());
         assert_eq!(stores("SORT k ASC store d STORE e STORE"), [4, 6]);
         assert_eq!(stores("SORT k BY STORE LIMIT STORE STORE STORE d"), [8]);
+    }
+
+    #[test]
+    fn keys_of_migrate_follow_the_word() {
+        let keys = |line: &str| {
+            let mut buffer = String::new();
+            let ranges: Vec<(u32, u32)> = line
+                .split(' ')
+                .map(|word| {
+                    let start = buffer.len() as u32;
+                    buffer.push_str(word.trim_matches('"'));
+                    (start, buffer.len() as u32)
+                })
+                .collect();
+            migrate_keys(Args::new(buffer.as_bytes(), &ranges))
+        };
+        assert_eq!(keys("MIGRATE h 1 k 0 9"), 3..4);
+        assert_eq!(keys("MIGRATE h 1 k 0 9 COPY AUTH keys"), 3..4);
+        assert_eq!(keys("MIGRATE h 1 \"\" 0 9 COPY AUTH2 keys keys KEYS a b"), 11..13);
+        assert_eq!(keys("MIGRATE h 1 \"\" 0 9 KEYS"), 7..7);
+        assert_eq!(keys("MIGRATE h 1 k 0 9 KEYS a b"), 0..0);
     }
 
     #[test]

@@ -139,7 +139,8 @@ const THRESHOLDS: [&[(&str, &str)]; 4] = [
         ("hash-max-listpack-value", "64"),
         ("zset-max-listpack-entries", "0"),
         ("zset-max-listpack-value", "64"),
-        ("set-max-intset-entries", "0"),
+        // Beyond this many 7.0 has a table at once, 7.2 and later a listpack.
+        ("set-max-intset-entries", "3"),
         ("list-max-listpack-size", "-1"),
         ("stream-node-max-entries", "0"),
         ("stream-node-max-bytes", "200"),

@@ -14,6 +14,8 @@ mod forward;
 mod harness;
 #[path = "wire/hostile.rs"]
 mod hostile;
+#[path = "wire/migrate.rs"]
+mod migrate;
 #[path = "wire/partitions.rs"]
 mod partitions;
 #[path = "wire/pipeline.rs"]

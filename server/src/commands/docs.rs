@@ -73,6 +73,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("lcs", "Redis's limit on size, in a 32nd of its memory."),
     ("memory|stats", "The fields that Larder has."),
     ("memory|usage", "Exact: SAMPLES is checked and has no effect."),
+    (
+        "migrate",
+        "Keys are served while they are on their way: one that changes meanwhile stays, and an error says so. Not inside of MULTI.",
+    ),
     ("mget", "Keys of several slots are split on the client port; not atomic across slots then."),
     ("mset", "Keys of several slots are split on the client port; not atomic across slots then."),
     (

@@ -24,7 +24,7 @@ use crate::limits;
 use crate::planted::{Bug, planted};
 use bytes::Bytes;
 use futures::future::{BoxFuture, join_all};
-use larder_protocol::{Args, CommandBatch, ReplyBuffer, Slot};
+use larder_protocol::{Args, CommandBatch, KeySpec, ReplyBuffer, Slot};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -361,7 +361,9 @@ impl Conversation {
 
     fn writes(&self, entry: &Entry) -> bool {
         let executes = std::ptr::eq(entry.spec, &transactions::EXEC);
-        entry.is_write() || (executes && self.transaction.as_ref().is_some_and(|transaction| transaction.writes))
+        entry.is_write()
+            || entry.spec.keys == KeySpec::Migrate
+            || (executes && self.transaction.as_ref().is_some_and(|transaction| transaction.writes))
     }
 
     async fn pause(&mut self, writes: bool, out: &mut ReplyBuffer) {

@@ -60,7 +60,8 @@ impl Conversation {
             | KeySpec::Counted { .. }
             | KeySpec::StoreCounted { .. }
             | KeySpec::WithStore { .. }
-            | KeySpec::Streams => 1,
+            | KeySpec::Streams
+            | KeySpec::Migrate => 1,
         };
         // MSET with an odd number of arguments is for its handler to refuse, before anything is split.
         if !(args.len() - 1).is_multiple_of(step) {

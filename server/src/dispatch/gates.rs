@@ -9,7 +9,7 @@ use super::rejection::Rejection;
 use crate::commands::session::PortKind;
 use crate::commands::{Handler, transactions};
 use crate::ids::PartitionId;
-use larder_protocol::{Args, Flags, KeySpec, Slot, slot_of, stream_keys};
+use larder_protocol::{Args, Flags, KeySpec, Slot, migrate_keys, slot_of, stream_keys};
 
 /// A command on its way through the gates.
 pub(super) struct Candidate<'a> {
@@ -52,7 +52,8 @@ fn arity(_: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejectio
 
 fn transaction(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
     let Some(transaction) = &conversation.transaction else { return Ok(()) };
-    if candidate.entry.has(Flags::NO_MULTI) {
+    // What takes a way through the network and back is no part of one entry.
+    if candidate.entry.has(Flags::NO_MULTI) || candidate.entry.spec.keys == KeySpec::Migrate {
         return Err(Rejection::NotInTransaction);
     }
     if candidate.entry.is_data() && transaction.is_behind_everywhere() {
@@ -105,7 +106,8 @@ fn where_keys_are(conversation: &Conversation, candidate: &Candidate<'_>) -> Res
         }
     }
     let Some(first) = first else { return Ok(Keys::None) };
-    let splits = matches!(candidate.entry.spec.handler, Handler::ReadFanout(..) | Handler::WriteFanout(..));
+    let splits = matches!(candidate.entry.spec.handler, Handler::ReadFanout(..) | Handler::WriteFanout(..))
+        || candidate.entry.spec.keys == KeySpec::Migrate;
     let may_split = splits && conversation.session.port == PortKind::Client && conversation.transaction.is_none();
     match (same_slot, same_partition) {
         (true, _) => Ok(Keys::Together(first)),
@@ -131,6 +133,9 @@ pub(super) fn key_positions(entry: &Entry, args: Args<'_>) -> Result<impl Iterat
     if spec == KeySpec::Streams {
         // Where they cannot be told, its handler says what is wrong, wherever it runs.
         streams = stream_keys(args.iter()).unwrap_or(1..2);
+    }
+    if spec == KeySpec::Migrate {
+        streams = migrate_keys(args);
     }
     let spec = if stand_in.is_some() { KeySpec::None } else { spec };
     let positions = spec.positions(args.len(), move |_| counted);

@@ -24,11 +24,13 @@ mod gates;
 mod lookup;
 mod merge;
 mod meter;
+mod migrate;
 mod pending;
 mod rejection;
 mod route;
 mod run;
 mod serve;
+mod target;
 mod transaction;
 mod watch;
 

@@ -154,6 +154,7 @@ impl Conversation {
                     }
                 };
             }
+            "migrate" => return self.migrate(candidate, out).await,
             _ => return Err(Rejection::UnknownCommand),
         }
         out.ok();

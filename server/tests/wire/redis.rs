@@ -4,17 +4,21 @@ use super::harness::{Node, Wire, array, until};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-struct Redis {
+pub(super) struct Redis {
     child: Child,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
 }
 
 impl Redis {
-    fn start() -> Option<Self> {
+    pub(super) fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    pub(super) fn start_with(more: &[&str]) -> Option<Self> {
         let address = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?;
         let port = address.port().to_string();
         let args = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"];
-        let child = Command::new("redis-server").args(args).stdout(Stdio::null()).spawn().ok()?;
+        let child = Command::new("redis-server").args(args).args(more).stdout(Stdio::null()).spawn().ok()?;
         until("redis-server accepts", || TcpStream::connect(address).is_ok());
         Some(Self { child, address })
     }

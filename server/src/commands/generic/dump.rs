@@ -2,11 +2,12 @@
 
 use super::stream_payload;
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler};
-use crate::keyspace::ValueRef;
 use crate::keyspace::collections::hash::HashRef;
 use crate::keyspace::collections::listpack::Text;
+use crate::keyspace::{HashSeed, ValueRef};
 use crate::rdb::{self, Writer};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
+use siphasher::sip128::SipHasher13;
 
 /// DUMP key
 pub static DUMP: CommandSpec = CommandSpec {
@@ -26,7 +27,7 @@ pub static DUMP: CommandSpec = CommandSpec {
 
 /// Collections are written element by element, the spelling that every version of Redis reads, whatever form they have
 /// here. Streams are written as Redis 7.0 writes them: later versions read that, too.
-fn payload(value: ValueRef<'_>) -> Vec<u8> {
+pub fn payload(value: ValueRef<'_>) -> Vec<u8> {
     let mut text = Text::default();
     rdb::seal(match value {
         ValueRef::String(bytes) => {
@@ -70,6 +71,11 @@ fn payload(value: ValueRef<'_>) -> Vec<u8> {
             writer
         }
     })
+}
+
+/// What tells a payload from others: nobody who does not know the cluster's seed can make two that are alike in it.
+pub fn fingerprint(seed: HashSeed, payload: &[u8]) -> [u8; 16] {
+    SipHasher13::new_with_key(&seed.0).hash(payload).as_bytes()
 }
 
 /// A hash with deadlines of fields, as Redis 7.4 writes it.

@@ -11,6 +11,7 @@ pub mod expire;
 pub mod flush;
 pub mod keys;
 pub mod memory_usage;
+pub mod migrate;
 pub mod move_;
 pub mod object;
 mod payload;
@@ -42,6 +43,7 @@ pub static COMMANDS: &[&CommandSpec] = &[
     &flush::FLUSHALL,
     &flush::FLUSHDB,
     &keys::KEYS,
+    &migrate::MIGRATE,
     &move_::MOVE,
     &object::OBJECT,
     &persist::PERSIST,

@@ -6,10 +6,11 @@
 use super::CommandSpec;
 
 pub mod evict;
+pub mod migrated;
 pub mod reap;
 
 /// The first id of the family; clients' commands stay below.
 pub const FIRST_ID: u16 = 0xFF00;
 
 /// All of them, by `id - FIRST_ID`.
-pub static MUTATIONS: &[&CommandSpec] = &[&evict::EVICT, &reap::REAP];
+pub static MUTATIONS: &[&CommandSpec] = &[&evict::EVICT, &reap::REAP, &migrated::MIGRATED];

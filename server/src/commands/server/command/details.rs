@@ -100,8 +100,9 @@ pub(super) fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     add(has(Flags::FAST), "@fast");
     add(!has(Flags::FAST), "@slow");
     add(has(Flags::BLOCKING), "@blocking");
-    let dangerous = matches!(spec.name, "keys" | "flushall" | "flushdb" | "role" | "restore" | "restore-asking")
-        || spec.name == "info" && spec.flags == BASE.flags;
+    let dangerous =
+        matches!(spec.name, "keys" | "flushall" | "flushdb" | "role" | "restore" | "restore-asking" | "migrate")
+            || spec.name == "info" && spec.flags == BASE.flags;
     add(has(Flags::ADMIN) || dangerous || sorts, "@dangerous");
     let about_connection = matches!(spec.name, "wait" | "waitaof")
         || spec.family == Family::Connection
@@ -153,7 +154,7 @@ fn tips(spec: &CommandSpec) -> Vec<&'static str> {
     }
     let volatile = matches!(
         spec.name,
-        "ttl" | "pttl" | "httl" | "hpttl" | "expiretime" | "pexpiretime" | "time" | "role" | "info"
+        "migrate" | "ttl" | "pttl" | "httl" | "hpttl" | "expiretime" | "pexpiretime" | "time" | "role" | "info"
     );
     if volatile && tips.is_empty() {
         tips.push("nondeterministic_output");
@@ -176,6 +177,12 @@ fn key_specs(spec: &CommandSpec, reply: &mut ReplyBuffer) {
             let from = if spec.flags.contains(Flags::WRITE) { 4 } else { 1 };
             let range = [("lastkey", last), ("keystep", i64::from(step)), ("limit", 2)];
             key_spec_of(reply, flags, |reply| keyword(reply, "STREAMS", from), "range", &range);
+            continue;
+        }
+        if spec.keys == KeySpec::Migrate && last < 0 {
+            // From the end backwards.
+            let range = [("lastkey", last), ("keystep", i64::from(step)), ("limit", 0)];
+            key_spec_of(reply, flags, |reply| keyword(reply, "KEYS", -2), "range", &range);
             continue;
         }
         if let KeySpec::Counted { count } | KeySpec::StoreCounted { count } = spec.keys

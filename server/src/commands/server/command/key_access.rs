@@ -48,6 +48,7 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         }
         "spop" | "lpop" | "rpop" | "lmpop" | "zmpop" | "zpopmin" | "zpopmax" => &[&["RW", "access", "delete"]],
         "hlen" | "hstrlen" | "hexists" | "sismember" | "scard" | "zcard" | "llen" => &[LOOK],
+        "migrate" => &[&["RW", "access", "delete"], &["RW", "access", "delete", "incomplete"]],
         "rename" => &[&["RW", "access", "delete"], OVERWRITE],
         "renamenx" => &[&["RW", "access", "delete"], INSERT],
         "xreadgroup" => &[READ],
@@ -98,6 +99,10 @@ pub(super) fn runs(spec: &CommandSpec) -> Vec<KeyRun> {
     let (first, last, step) = match spec.keys {
         KeySpec::None => return Vec::new(),
         KeySpec::Range { first, last, step } => (first, last, step),
+        KeySpec::Migrate => {
+            let run = |first, last, flags| KeyRun { first, last, step: 1, flags };
+            return vec![run(3, 0, access[0]), run(6, -1, access[1])];
+        }
         KeySpec::Streams => return vec![KeyRun { first: 0, last: -1, step: 1, flags: access[0] }],
         KeySpec::Counted { count } => return vec![KeyRun { first: count + 1, last: 0, step: 1, flags: access[0] }],
         KeySpec::StoreCounted { count } => {

@@ -5,7 +5,7 @@ use super::{BASE, find};
 use crate::commands::connection::arguments::integer;
 use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::{CommandError, CommandSpec, Handler, table};
-use larder_protocol::{Args, Arity, KeySpec, ReplyBuffer, stream_keys};
+use larder_protocol::{Args, Arity, KeySpec, ReplyBuffer, migrate_keys, stream_keys};
 
 /// COMMAND GETKEYS command [arg [arg ...]]
 pub(super) static GETKEYS: CommandSpec = CommandSpec {
@@ -53,6 +53,7 @@ fn locate(args: Args<'_>) -> Result<(&'static CommandSpec, Vec<usize>), CommandE
     let count = |at: usize| args.get(at).and_then(|count| integer(count).ok()).and_then(|n| usize::try_from(n).ok());
     let positions: Vec<usize> = match spec.keys {
         KeySpec::Streams => stream_keys(args.iter()).into_iter().flatten().collect(),
+        KeySpec::Migrate => migrate_keys(args).collect(),
         keys => keys.positions(args.len(), count).chain(keys.stores(args)).collect(),
     };
     if positions.is_empty() {
@@ -103,6 +104,8 @@ mod tests {
         assert_eq!(keys, "*2\r\n$1\r\nk\r\n$1\r\nd\r\n");
         let keys = node.run(&mut session, "COMMAND GETKEYS XREADGROUP GROUP streams c COUNT 1 STREAMS a b > 0");
         assert_eq!(keys, "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+        let keys = node.run(&mut session, "COMMAND GETKEYS MIGRATE h 1 k 0 9 COPY");
+        assert_eq!(keys, "*1\r\n$1\r\nk\r\n");
         let flags = "*1\r\n*2\r\n$1\r\na\r\n*2\r\n+RO\r\n+access\r\n";
         assert_eq!(node.run(&mut session, "COMMAND GETKEYSANDFLAGS XREAD STREAMS a 0"), flags);
         let flags = "*1\r\n*2\r\n$1\r\nk\r\n*2\r\n+RO\r\n+access\r\n";
