@@ -5,6 +5,7 @@
 //! turn, so that a machine that slows down slows all: one node beside redis-server, or a cluster, to whose [`leaders`] each
 //! key goes, beside a redis-server with as many replicas. [`hitratio`] compares what matters most of a cache, hits at equal
 //! memory. [`load`] says what clients wait beside heavy work.
+//! [`types`] measures commands on collections, and what those weigh.
 //!
 //! Throughput on a shared machine moves with its neighbours; CPU time per operation over a fixed number of operations
 //! holds still, and is the figure to trust.
@@ -19,3 +20,4 @@ pub mod load;
 pub mod machine;
 pub mod memory;
 pub mod target;
+pub mod types;

@@ -7,6 +7,7 @@ use benches::hitratio::trace::{Synthetic, Trace};
 use benches::hitratio::{self, Contestant};
 use benches::load;
 use benches::target::{Target, resolve};
+use benches::types;
 use clap::{Args, Parser, Subcommand};
 use std::error::Error;
 use std::fmt::Display;
@@ -119,6 +120,9 @@ struct Compare {
     /// Fewer operations and rounds
     #[arg(long)]
     quick: bool,
+    /// Commands on collections, and what those weigh, instead
+    #[arg(long)]
+    types: bool,
     /// Larder: HOST:PORT, `spawn` to start one, `none`
     #[arg(long, value_name = "ADDR", default_value = "spawn")]
     larder: String,
@@ -211,8 +215,14 @@ fn compare(arguments: &Compare) -> Result<(), Box<dyn Error>> {
     if targets.is_empty() {
         return Err("nothing to measure".into());
     }
-    let effort = effort(arguments.quick, arguments.rounds);
     let fresh = |index: usize| spawned[index].map(|spawn| spawn());
+    if arguments.types {
+        let mut effort = if arguments.quick { types::Effort::QUICK } else { types::Effort::FULL };
+        effort.rounds = arguments.rounds.unwrap_or(effort.rounds).max(1);
+        let report = types::compare(&targets, &fresh, effort)?;
+        return show(&report, arguments.json.as_deref());
+    }
+    let effort = effort(arguments.quick, arguments.rounds);
     let report = compare::compare(&targets, &fresh, &arguments.rows.among(Kind::of_a_node())?, effort)?;
     show(&report, arguments.json.as_deref())
 }

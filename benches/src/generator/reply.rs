@@ -1,4 +1,4 @@
-//! Counting replies of GET and SET without decoding them.
+//! Counting replies without decoding them.
 
 use std::io::{self, ErrorKind};
 
@@ -9,6 +9,8 @@ pub struct Replies {
     line: Vec<u8>,
     /// Bytes of a bulk string, its line end included, that are still to come.
     skip: usize,
+    /// Elements of the array under way that are still to come.
+    elements: u64,
     /// Error replies that were counted, where they are no reason to stop.
     errors: Option<u64>,
 }
@@ -24,6 +26,12 @@ impl Replies {
         self.errors.unwrap_or(0)
     }
 
+    /// A reply ends, or an element of one; how many replies end with it.
+    fn end(&mut self) -> u64 {
+        self.elements = self.elements.saturating_sub(1);
+        u64::from(self.elements == 0)
+    }
+
     /// How many replies end in `bytes`, which follow those of the last call.
     ///
     /// # Errors
@@ -35,7 +43,9 @@ impl Replies {
                 let skipped = self.skip.min(bytes.len());
                 self.skip -= skipped;
                 bytes = &bytes[skipped..];
-                replies += u64::from(self.skip == 0);
+                if self.skip == 0 {
+                    replies += self.end();
+                }
                 continue;
             }
             let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
@@ -44,45 +54,57 @@ impl Replies {
             };
             let (head, rest) = bytes.split_at(end + 1);
             bytes = rest;
-            let bulk = if self.line.is_empty() {
-                self.bulk_length(head)?
+            let follows = if self.line.is_empty() {
+                self.follows(head)?
             } else {
                 let mut line = std::mem::take(&mut self.line);
                 line.extend_from_slice(head);
-                let bulk = self.bulk_length(&line)?;
+                let follows = self.follows(&line)?;
                 line.clear();
                 self.line = line;
-                bulk
+                follows
             };
-            match bulk {
-                Some(length) => self.skip = length + 2,
-                None => replies += 1,
+            match follows {
+                Follows::Bytes(length) => self.skip = length + 2,
+                // Elements take the place of the array.
+                Follows::Elements(count @ 1..) => self.elements = self.elements.saturating_sub(1) + count,
+                Follows::Elements(_) | Follows::Nothing => replies += self.end(),
             }
         }
         Ok(replies)
     }
 
-    /// The length of the bulk string that `line` announces; `None` where the line is the whole reply.
-    fn bulk_length(&mut self, line: &[u8]) -> io::Result<Option<usize>> {
+    /// What follows a line, which may be an error that is no reason to stop.
+    fn follows(&mut self, line: &[u8]) -> io::Result<Follows> {
         match (line.first(), &mut self.errors) {
             (Some(b'-'), Some(errors)) => {
                 *errors += 1;
-                Ok(None)
+                Ok(Follows::Nothing)
             }
-            _ => bulk_length(line),
+            _ => follows(line),
         }
     }
 }
 
-/// The length of the bulk string that `line` announces; `None` where the line is the whole reply.
-fn bulk_length(line: &[u8]) -> io::Result<Option<usize>> {
+/// What follows a line.
+#[derive(Clone, Copy)]
+enum Follows {
+    /// The line is the whole reply.
+    Nothing,
+    /// A bulk string.
+    Bytes(usize),
+    /// So many replies.
+    Elements(u64),
+}
+
+fn follows(line: &[u8]) -> io::Result<Follows> {
+    let digits = line.iter().skip(1).take_while(|byte| byte.is_ascii_digit());
+    let number = digits.fold(0u64, |number, digit| number.saturating_mul(10) + u64::from(digit - b'0'));
     match line.first() {
-        Some(b'+' | b':' | b'_') => Ok(None),
-        Some(b'$') if line.get(1) == Some(&b'-') => Ok(None),
-        Some(b'$') => {
-            let digits = line[1..].iter().take_while(|byte| byte.is_ascii_digit());
-            Ok(Some(digits.fold(0usize, |length, digit| length.saturating_mul(10) + usize::from(digit - b'0'))))
-        }
+        Some(b'+' | b':' | b'_') => Ok(Follows::Nothing),
+        Some(b'$' | b'*') if line.get(1) == Some(&b'-') => Ok(Follows::Nothing),
+        Some(b'$') => Ok(Follows::Bytes(number as usize)),
+        Some(b'*') => Ok(Follows::Elements(number)),
         Some(b'-') => Err(io::Error::other(String::from_utf8_lossy(line).trim().to_owned())),
         _ => Err(io::Error::new(ErrorKind::InvalidData, format!("no reply: {:?}", String::from_utf8_lossy(line)))),
     }
@@ -94,13 +116,13 @@ mod tests {
 
     #[test]
     fn replies_are_counted_however_they_are_cut() {
-        let stream = b"+OK\r\n$5\r\na\r\nbc\r\n$-1\r\n:7\r\n$0\r\n\r\n_\r\n+OK\r\n";
+        let stream = b"+OK\r\n$5\r\na\r\nbc\r\n$-1\r\n:7\r\n$0\r\n\r\n_\r\n*2\r\n$1\r\na\r\n*2\r\n:1\r\n*0\r\n*-1\r\n*0\r\n*1\r\n:1\r\n+OK\r\n";
         for first in 0..stream.len() {
             for second in first..stream.len() {
                 let mut replies = Replies::default();
                 let pieces = [&stream[..first], &stream[first..second], &stream[second..]];
                 let counted: u64 = pieces.iter().map(|piece| replies.count(piece).unwrap()).sum();
-                assert_eq!(counted, 7, "cut at {first} and {second}");
+                assert_eq!(counted, 11, "cut at {first} and {second}");
             }
         }
     }

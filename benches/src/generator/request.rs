@@ -21,6 +21,8 @@ pub enum Mix {
     /// SET of every key once, in order.
     #[value(skip)]
     Fill,
+    /// A command of [`Requests::of`].
+    Template,
 }
 
 impl Mix {
@@ -31,6 +33,7 @@ impl Mix {
             Self::Set => "SET",
             Self::NineToOne => "90:10",
             Self::Fill => "fill",
+            Self::Template => "template",
         }
     }
 }
@@ -46,12 +49,20 @@ pub struct Requests {
     pub value_bytes: usize,
     /// The next key of [`Mix::Fill`], whichever connection sends it.
     next: Arc<AtomicU32>,
+    template: Arc<Template>,
 }
 
 impl Requests {
     /// Commands on `keys` keys.
     pub fn new(mix: Mix, keys: u32, value_bytes: usize) -> Self {
-        Self { mix, keys, value_bytes, next: Arc::default() }
+        Self { mix, keys, value_bytes, next: Arc::default(), template: Arc::default() }
+    }
+
+    /// A command of these words. Each run of `#` in them is a number below `keys` with so many digits: a random one, or,
+    /// where they come `in_order`, the next one, the same for all runs of a command.
+    pub fn of(words: &[&str], keys: u32, in_order: bool) -> Self {
+        let template = Arc::new(Template::new(words, in_order));
+        Self { template, ..Self::new(Mix::Template, keys, 0) }
     }
 
     /// Commands of connection `number`, of the keys in `only` where that is given.
@@ -69,7 +80,35 @@ impl Requests {
             set: (set.clone().into_bytes(), digits_at(&set)),
             random: 0x9E37_79B9_7F4A_7C15u64.wrapping_mul(number + 1) | 1,
             next: Arc::clone(&self.next),
+            template: Arc::clone(&self.template),
         }
+    }
+}
+
+/// A command with places for numbers.
+#[derive(Debug, Default)]
+struct Template {
+    bytes: Vec<u8>,
+    /// Where numbers stand.
+    places: Vec<std::ops::Range<usize>>,
+    in_order: bool,
+}
+
+impl Template {
+    fn new(words: &[&str], in_order: bool) -> Self {
+        let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words {
+            bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+        }
+        let mut places: Vec<std::ops::Range<usize>> = Vec::new();
+        for at in (0..bytes.len()).filter(|at| bytes[*at] == b'#') {
+            match places.last_mut().filter(|place| place.end == at) {
+                Some(place) => place.end = at + 1,
+                None => places.push(at..at + 1),
+            }
+        }
+        bytes.iter_mut().filter(|byte| **byte == b'#').for_each(|byte| *byte = b'0');
+        Self { bytes, places, in_order }
     }
 }
 
@@ -83,23 +122,39 @@ pub struct ConnectionRequests {
     set: (Vec<u8>, usize),
     random: u64,
     next: Arc<AtomicU32>,
+    template: Arc<Template>,
 }
 
 impl ConnectionRequests {
     /// Appends the next `count` commands.
     pub fn append(&mut self, count: u64, out: &mut Vec<u8>) {
+        if self.mix == Mix::Template {
+            (0..count).for_each(|_| self.append_template(out));
+            return;
+        }
         for _ in 0..count {
             let dice = self.random();
             let key = self.key(dice >> 32);
             let is_get = match self.mix {
                 Mix::Get => true,
-                Mix::Set | Mix::Fill => false,
+                Mix::Set | Mix::Fill | Mix::Template => false,
                 Mix::NineToOne => !(dice as u32).is_multiple_of(10),
             };
             let (template, digits_at) = if is_get { &self.get } else { &self.set };
             let start = out.len() + digits_at;
             out.extend_from_slice(template);
             write_digits(&mut out[start..start + DIGITS], key);
+        }
+    }
+
+    fn append_template(&mut self, out: &mut Vec<u8>) {
+        let template = Arc::clone(&self.template);
+        let start = out.len();
+        out.extend_from_slice(&template.bytes);
+        let next = if template.in_order { self.next.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        for place in &template.places {
+            let number = if template.in_order { next } else { self.random() as u32 };
+            write_digits(&mut out[start + place.start..start + place.end], number % self.keys);
         }
     }
 
@@ -155,6 +210,15 @@ mod tests {
         assert_eq!(gets + sets, 10_000);
         assert!((800..1200).contains(&sets), "{sets}");
         assert_eq!(sent.matches("$3\r\nvvv\r\n").count(), sets);
+    }
+
+    #[test]
+    fn templates_have_numbers_in_their_places() {
+        let requests = Requests::of(&["ZADD", "z", "##", "m####"], 100, true);
+        assert_eq!(text(&requests, 0, 1), "*4\r\n$4\r\nZADD\r\n$1\r\nz\r\n$2\r\n00\r\n$5\r\nm0000\r\n");
+        assert!(text(&requests, 1, 60).ends_with("$2\r\n60\r\n$5\r\nm0060\r\n"));
+        let random = text(&Requests::of(&["MSET", "#", "a", "##", "b"], 10, false), 0, 1000);
+        assert!((0..10).all(|digit| random.contains(&format!("$1\r\n{digit}\r\n$1\r\na\r\n$2\r\n0"))));
     }
 
     #[test]
