@@ -420,6 +420,10 @@ impl MemoryGate for Gate {
         // elsewhere its leader decides.
         self.0.admit() != Admission::Refused || !matches!(partition.lock().role, Role::Solo | Role::Leader)
     }
+
+    fn has_room(&self) -> bool {
+        self.0.admit() != Admission::Refused
+    }
 }
 
 impl ForwardServer for Forwarded {

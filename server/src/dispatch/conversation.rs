@@ -19,6 +19,7 @@ use crate::commands::blocking::{Blocking, WaitFor};
 use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::session::{PortKind, ReplyMode, Session};
 use crate::commands::spec::{ConnectionFn, DataFn};
+use crate::commands::string::mset::MSET;
 use crate::commands::{Handler, transactions};
 use crate::limits;
 use crate::planted::{Bug, planted};
@@ -207,6 +208,11 @@ impl Conversation {
             }
             (Handler::Write(run) | Handler::WriteFanout(run, _), Keys::Together(slot)) => {
                 self.keyed(&candidate, slot, *run, true, out)
+            }
+            (Handler::WriteFanout(..), Keys::Apart)
+                if std::ptr::eq(entry.spec, &MSET) && self.pending.is_empty() && self.store_here(&candidate, out) =>
+            {
+                Next::Done
             }
             (Handler::Connection(handler), _) if self.pending.is_empty() => self.connection(*handler, args, out),
             _ => Next::Barrier(candidate),

@@ -91,30 +91,22 @@ fn slots(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(
 
 fn where_keys_are(conversation: &Conversation, candidate: &Candidate<'_>) -> Result<Keys, Rejection> {
     let args = candidate.args;
+    let splits = matches!(candidate.entry.spec.handler, Handler::ReadFanout(..) | Handler::WriteFanout(..))
+        || candidate.entry.spec.keys == KeySpec::Migrate;
+    let may_split = splits && conversation.session.port == PortKind::Client && conversation.transaction.is_none();
     let mut first: Option<Slot> = None;
-    let (mut same_slot, mut same_partition) = (true, true);
     let partitions = conversation.dispatcher.routes.partitions().len() as u16;
     for position in key_positions(candidate.entry, args)? {
         let slot = slot_of(&args[position]);
         match first {
             None => first = Some(slot),
             Some(other) if other == slot => {}
-            Some(other) => {
-                same_slot = false;
-                same_partition &= PartitionId::of_slot(slot, partitions) == PartitionId::of_slot(other, partitions);
-            }
+            Some(_) if !may_split => return Err(Rejection::CrossSlot),
+            Some(other) if PartitionId::of_slot(slot, partitions) == PartitionId::of_slot(other, partitions) => {}
+            Some(_) => return Ok(Keys::Apart),
         }
     }
-    let Some(first) = first else { return Ok(Keys::None) };
-    let splits = matches!(candidate.entry.spec.handler, Handler::ReadFanout(..) | Handler::WriteFanout(..))
-        || candidate.entry.spec.keys == KeySpec::Migrate;
-    let may_split = splits && conversation.session.port == PortKind::Client && conversation.transaction.is_none();
-    match (same_slot, same_partition) {
-        (true, _) => Ok(Keys::Together(first)),
-        (false, _) if !may_split => Err(Rejection::CrossSlot),
-        (false, true) => Ok(Keys::Together(first)),
-        (false, false) => Ok(Keys::Apart),
-    }
+    Ok(first.map_or(Keys::None, Keys::Together))
 }
 
 /// The positions of a command's keys.
@@ -161,6 +153,7 @@ fn memory(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<
     let admitted = match candidate.keys {
         Keys::None => true,
         Keys::Together(slot) => dispatcher.memory.admit(dispatcher.routes.partition_of(slot)),
+        Keys::Apart if dispatcher.memory.has_room() => true,
         Keys::Apart => key_positions(candidate.entry, candidate.args)?.all(|position| {
             let slot = slot_of(&candidate.args[position]);
             dispatcher.memory.admit(dispatcher.routes.partition_of(slot))

@@ -25,6 +25,7 @@ mod lookup;
 mod merge;
 mod meter;
 mod migrate;
+mod mset;
 mod pending;
 mod rejection;
 mod route;
@@ -55,6 +56,11 @@ pub trait MemoryGate: Send + Sync + 'static {
     /// Whether there is room for a write to `partition`, after evicting what may be evicted. Called without the
     /// partition's lock. Answers true for a partition that is not led here: its leader decides.
     fn admit(&self, partition: &Partition) -> bool;
+
+    /// Whether there is room for a write to any partition, as far as that is known without looking at one.
+    fn has_room(&self) -> bool {
+        false
+    }
 }
 
 /// Memory without a limit.
@@ -63,6 +69,10 @@ pub struct Unlimited;
 
 impl MemoryGate for Unlimited {
     fn admit(&self, _partition: &Partition) -> bool {
+        true
+    }
+
+    fn has_room(&self) -> bool {
         true
     }
 }

@@ -24,6 +24,15 @@ fn keys_of_many_partitions_are_split_on_the_client_port_alone() {
     wire.ask(&array(&exists), b":100\r\n");
     wire.ask(b"dbsize\r\n", b":100\r\n");
     wire.ask(b"rename key1 key2\r\n", CROSSSLOT);
+    // The last of several values for a key holds, wherever the others go; in a database of its own.
+    wire.ask(
+        b"select 2\r\nmset a 1 b 2 c 3 a 4 b 5 a 6\r\nmget a b c\r\n",
+        b"+OK\r\n+OK\r\n*3\r\n$1\r\n6\r\n$1\r\n5\r\n$1\r\n3\r\n",
+    );
+    wire.ask(
+        b"mset a 1 b\r\nflushdb\r\nselect 0\r\n",
+        b"-ERR wrong number of arguments for 'mset' command\r\n+OK\r\n+OK\r\n",
+    );
     wire.ask(b"msetnx a 1 b 2\r\n", CROSSSLOT);
     let mut cluster = node.connect_cluster();
     cluster.ask(&array(&mget), CROSSSLOT);

@@ -6,9 +6,11 @@
 //! An added element comes last; where one is removed, the last one takes its place. So a place picks an element in O(1), and
 //! copies that applied the same changes agree on the places. The table is the keyspace's own: it grows segment by
 //! segment, and visits elements in the order of their hashes, whatever comes and goes meanwhile (HSCAN and its kin).
+//! Hashes are kept, 4 bytes an element: a table that grows needs each some four times, and names are far apart in memory.
 
 use crate::keyspace::HashSeed;
-use crate::keyspace::table::Table;
+use crate::keyspace::prefetch::prefetch_line;
+use crate::keyspace::table::{Hashes, Table};
 use siphasher::sip::SipHasher13;
 
 /// Elements a page, so that growing moves nothing and wastes little.
@@ -28,12 +30,47 @@ pub(in crate::keyspace) struct Dense<E> {
     seed: HashSeed,
     table: Table,
     pages: Vec<Vec<E>>,
+    hashes: HashPages,
     heap_bytes: usize,
 }
 
-/// Hashes names.
-fn hash(seed: HashSeed, name: &[u8]) -> u64 {
-    SipHasher13::new_with_key(&seed.0).hash(name)
+/// What is kept of the hashes, by place.
+#[derive(Default)]
+#[expect(clippy::vec_box, reason = "a page that is there is not moved when others come")]
+struct HashPages(Vec<Box<[u32; PAGE]>>);
+
+impl HashPages {
+    fn at(&self, place: u32) -> &u32 {
+        &self.0[place as usize / PAGE][place as usize % PAGE]
+    }
+
+    fn set(&mut self, place: u32, hash: u32) {
+        self.0[place as usize / PAGE][place as usize % PAGE] = hash;
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.len() * size_of::<[u32; PAGE]>() + self.0.capacity() * size_of::<Box<[u32; PAGE]>>()
+    }
+}
+
+impl Hashes for HashPages {
+    fn hash(&self, place: u32) -> u64 {
+        spread(*self.at(place))
+    }
+
+    fn ask(&self, place: u32) {
+        prefetch_line(self.at(place));
+    }
+}
+
+/// Hashes a name.
+fn hash(seed: HashSeed, name: &[u8]) -> u32 {
+    (SipHasher13::new_with_key(&seed.0).hash(name) >> 32) as u32
+}
+
+/// A hash as the table wants it: it takes buckets from the upper bits, tags from the lowest.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash as u8)
 }
 
 fn element<E>(pages: &[Vec<E>], place: u32) -> &E {
@@ -42,7 +79,7 @@ fn element<E>(pages: &[Vec<E>], place: u32) -> &E {
 
 impl<E: Named> Dense<E> {
     pub(in crate::keyspace) fn new(seed: HashSeed) -> Self {
-        Self { seed, table: Table::new(), pages: Vec::new(), heap_bytes: 0 }
+        Self { seed, table: Table::new(), pages: Vec::new(), hashes: HashPages::default(), heap_bytes: 0 }
     }
 
     pub(in crate::keyspace) fn len(&self) -> usize {
@@ -55,12 +92,13 @@ impl<E: Named> Dense<E> {
             + self.table.bytes()
             + self.pages.len() * PAGE * size_of::<E>()
             + self.pages.capacity() * size_of::<Vec<E>>()
+            + self.hashes.bytes()
     }
 
     /// The place of the element with this name.
     #[inline]
     pub(in crate::keyspace) fn find(&self, name: &[u8]) -> Option<u32> {
-        let hash = hash(self.seed, name);
+        let hash = spread(hash(self.seed, name));
         self.table.find(hash, |place| element(&self.pages, place).name() == name).map(|(_, place)| place)
     }
 
@@ -93,31 +131,34 @@ impl<E: Named> Dense<E> {
         self.heap_bytes += new.heap_bytes();
         if (place as usize).is_multiple_of(PAGE) {
             self.pages.push(Vec::with_capacity(PAGE));
+            self.hashes.0.push(Box::new([0; PAGE]));
         }
         self.pages[place as usize / PAGE].push(new);
-        let (seed, pages) = (self.seed, &self.pages);
-        self.table.insert(hash_of_new, place, &|place: u32| hash(seed, element(pages, place).name()));
+        self.hashes.set(place, hash_of_new);
+        self.table.insert(spread(hash_of_new), place, &self.hashes);
         place
     }
 
     /// Removes the element at `place`. Where another one was there after it, the last one has its place now.
     pub(in crate::keyspace) fn remove(&mut self, place: u32) -> E {
-        let (seed, pages) = (self.seed, &self.pages);
         let last = self.len() as u32 - 1;
-        let hash_of = |place: u32| hash(seed, element(pages, place).name());
-        let hash_of_removed = hash_of(place);
+        let hash_of_removed = self.hashes.hash(place);
         let (found, _) = self.table.find(hash_of_removed, |other| other == place).expect("elements are in the table");
-        self.table.remove(hash_of_removed, found, &hash_of);
+        self.table.remove(hash_of_removed, found, &self.hashes);
         if place != last {
-            let (found, _) = self.table.find(hash_of(last), |other| other == last).expect("elements are in the table");
-            self.table.replace(found, place);
+            let hash_of_last = *self.hashes.at(last);
+            let found = self.table.find(spread(hash_of_last), |other| other == last);
+            self.table.replace(found.expect("elements are in the table").0, place);
+            self.hashes.set(place, hash_of_last);
         }
         let page = self.pages.last_mut().expect("there is an element");
         let mut removed = page.pop().expect("pages are not empty");
         if page.is_empty() {
             self.pages.pop();
+            self.hashes.0.pop();
             if self.pages.len() < self.pages.capacity() / 4 {
                 self.pages.shrink_to(self.pages.len() * 2);
+                self.hashes.0.shrink_to(self.pages.len() * 2);
             }
         }
         if place != last {
@@ -146,7 +187,7 @@ impl<E: Named> Dense<E> {
         let mut next = Some(from << SHIFT);
         while let Some(from) = next {
             range.clear();
-            next = self.table.collect(from, |place| hash(self.seed, element(&self.pages, place).name()), &mut range);
+            next = self.table.collect(from, |place| self.hashes.hash(place), &mut range);
             range.sort_unstable();
             for &(hash, place) in &range {
                 let position = hash >> SHIFT;
@@ -166,13 +207,15 @@ impl<E: Named> Dense<E> {
 impl<E: Named> Dense<E> {
     /// Checks that table and pages agree, and adds the account up anew.
     pub(in crate::keyspace) fn check(&self) -> usize {
-        let table = self.table.check(|place| hash(self.seed, element(&self.pages, place).name()));
+        let table = self.table.check(|place| spread(hash(self.seed, element(&self.pages, place).name())));
         assert_eq!(self.iter().count(), self.len());
+        assert_eq!(self.hashes.0.len(), self.pages.len());
         for (place, element) in self.iter().enumerate() {
+            assert_eq!(*self.hashes.at(place as u32), hash(self.seed, element.name()));
             assert_eq!(self.find(element.name()), Some(place as u32));
         }
         let pages: usize = self.pages.iter().map(|page| page.capacity() * size_of::<E>()).sum();
         let heap: usize = self.iter().map(Named::heap_bytes).sum();
-        table + pages + heap + self.pages.capacity() * size_of::<Vec<E>>()
+        table + pages + heap + self.pages.capacity() * size_of::<Vec<E>>() + self.hashes.bytes()
     }
 }
