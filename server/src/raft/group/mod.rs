@@ -218,7 +218,7 @@ impl<RT: AsyncRuntime> Group<RT> {
 
     /// Stops this copy. Its items stay in the partition until the caller clears them.
     pub async fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+        self.stopped.store(true, Ordering::SeqCst);
         self.partition.set_lease(0);
         self.partition.set_inbox(None);
         self.receiver.lock().abandon();
@@ -298,8 +298,8 @@ impl<RT: AsyncRuntime> Group<RT> {
     pub fn sample_lease(&self, boot_ns: u64, jumped: bool) {
         let until = self.sampler.sample::<RT>(&self.raft, &self.partition, self.host.timing, boot_ns, jumped);
         self.partition.set_lease(until);
-        // A change that began meanwhile has set it to zero before this: asked again, so that it stays so.
-        if self.sampler.is_barred(self.term()) {
+        // A change that began meanwhile, or the end, has set it to zero before this: asked again, so that it stays so.
+        if self.sampler.is_barred(self.term()) || self.stopped.load(Ordering::SeqCst) {
             self.partition.set_lease(0);
         }
         if self.is_cut_off() {
