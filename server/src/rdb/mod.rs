@@ -14,6 +14,7 @@ mod payload;
 mod read;
 pub mod stream;
 mod write;
+pub mod ziplist;
 
 pub use payload::{VERSION_OF_TIMED_HASHES, VERSION_READ_MAX, VERSION_WRITTEN, open, seal, seal_as};
 pub use read::Reader;
@@ -25,12 +26,24 @@ pub const TYPE_STRING: u8 = 0;
 pub const TYPE_LIST: u8 = 1;
 /// Type byte of a set: a count, then strings.
 pub const TYPE_SET: u8 = 2;
+/// Type byte of a sorted set before Redis 4: a count, then members and their scores as text.
+pub const TYPE_SORTED_SET_TEXT: u8 = 3;
 /// Type byte of a hash: a count, then fields and values.
 pub const TYPE_HASH: u8 = 4;
 /// Type byte of a sorted set: a count, then members and their scores as doubles.
 pub const TYPE_SORTED_SET: u8 = 5;
+/// Type byte of a hash as a zipmap (Redis 2.4).
+pub const TYPE_HASH_ZIPMAP: u8 = 9;
+/// Type byte of a list as a ziplist (before Redis 3.2).
+pub const TYPE_LIST_ZIPLIST: u8 = 10;
 /// Type byte of a set as an intset.
 pub const TYPE_SET_INTSET: u8 = 11;
+/// Type byte of a sorted set as a ziplist (before Redis 7).
+pub const TYPE_SORTED_SET_ZIPLIST: u8 = 12;
+/// Type byte of a hash as a ziplist (before Redis 7).
+pub const TYPE_HASH_ZIPLIST: u8 = 13;
+/// Type byte of a list (before Redis 7): a count, then nodes, each a ziplist.
+pub const TYPE_LIST_QUICKLIST_ZIPLIST: u8 = 14;
 /// Type byte of a stream (Redis 5.0).
 pub const TYPE_STREAM: u8 = 15;
 /// Type byte of a hash as a listpack.

@@ -118,7 +118,8 @@ pub fn intset(bytes: &[u8]) -> Result<Elements<'_>, Malformed> {
     Ok(elements)
 }
 
-fn text(number: i64) -> Cow<'static, [u8]> {
+/// A number as Redis shows it.
+pub(super) fn text(number: i64) -> Cow<'static, [u8]> {
     Cow::Owned(itoa::Buffer::new().format(number).as_bytes().to_vec())
 }
 

@@ -53,6 +53,22 @@ impl<'a> Reader<'a> {
         self.array().map(f64::from_le_bytes)
     }
 
+    /// A score as text, with a length of one byte; three lengths stand for what is no number, and the infinite ones.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn double_text(&mut self) -> Result<f64, Malformed> {
+        match self.byte()? {
+            255 => Ok(f64::NEG_INFINITY),
+            254 => Ok(f64::INFINITY),
+            253 => Ok(f64::NAN),
+            length => {
+                let text = std::str::from_utf8(self.bytes(u64::from(length))?).map_err(|_| Malformed)?;
+                text.parse().map_err(|_| Malformed)
+            }
+        }
+    }
+
     /// A deadline: milliseconds, eight bytes, little-endian.
     ///
     /// # Errors

@@ -1,11 +1,11 @@
-//! What a payload of RESTORE holds: a value of any type, in any of the spellings of Redis 7.
+//! What a payload of RESTORE holds: a value of any type, in any of the spellings of Redis 7 and before.
 
 use super::stream_payload;
 use crate::commands::Context;
 use crate::keyspace::Built;
 use crate::keyspace::collections::list::End;
 use crate::keyspace::collections::stream::LargeStream;
-use crate::rdb::{self, Malformed, Reader, packed};
+use crate::rdb::{self, Malformed, Reader, packed, ziplist};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -41,6 +41,8 @@ impl<'a> Value<'a> {
             rdb::TYPE_STRING => reader.string().map(Self::String),
             rdb::TYPE_LIST => plain(&mut reader, 1).map(Self::List),
             rdb::TYPE_LIST_QUICKLIST => quicklist(&mut reader).map(Self::List),
+            rdb::TYPE_LIST_QUICKLIST_ZIPLIST => ziplists(&mut reader).map(Self::List),
+            rdb::TYPE_LIST_ZIPLIST => unpacked(&mut reader, ziplist::ziplist).map(Self::List),
             rdb::TYPE_SET => plain(&mut reader, 1).and_then(|members| different(members, 1)).map(Self::Set),
             rdb::TYPE_SET_INTSET => {
                 unpacked(&mut reader, packed::intset).and_then(|members| different(members, 1)).map(Self::Set)
@@ -52,6 +54,12 @@ impl<'a> Value<'a> {
             rdb::TYPE_HASH_LISTPACK => {
                 unpacked(&mut reader, packed::listpack).and_then(|pairs| different(pairs, 2)).map(Self::Hash)
             }
+            rdb::TYPE_HASH_ZIPLIST => {
+                unpacked(&mut reader, ziplist::ziplist).and_then(|pairs| different(pairs, 2)).map(Self::Hash)
+            }
+            rdb::TYPE_HASH_ZIPMAP => {
+                unpacked(&mut reader, ziplist::zipmap).and_then(|pairs| different(pairs, 2)).map(Self::Hash)
+            }
             rdb::TYPE_HASH_METADATA_PRE_GA => timed(&mut reader, None),
             rdb::TYPE_HASH_METADATA => {
                 let soonest = reader.milliseconds()?;
@@ -62,24 +70,18 @@ impl<'a> Value<'a> {
                 reader.milliseconds()?;
                 timed_listpack(&mut reader)
             }
-            rdb::TYPE_SORTED_SET => {
+            type_byte @ (rdb::TYPE_SORTED_SET | rdb::TYPE_SORTED_SET_TEXT) => {
                 let count = reader.length()?;
                 let mut pairs = Vec::new();
                 for _ in 0..count {
-                    pairs.push((reader.string()?, reader.double()?));
+                    let member = reader.string()?;
+                    let text = type_byte == rdb::TYPE_SORTED_SET_TEXT;
+                    pairs.push((member, if text { reader.double_text() } else { reader.double() }?));
                 }
                 scored(pairs)
             }
-            rdb::TYPE_SORTED_SET_LISTPACK => {
-                let elements = different(unpacked(&mut reader, packed::listpack)?, 2)?;
-                let mut pairs = Vec::new();
-                let mut elements = elements.into_iter();
-                while let (Some(member), Some(score)) = (elements.next(), elements.next()) {
-                    let score = std::str::from_utf8(&score).ok().and_then(|score| score.parse().ok());
-                    pairs.push((member, score.ok_or(Malformed)?));
-                }
-                scored(pairs)
-            }
+            rdb::TYPE_SORTED_SET_LISTPACK => with_scores(unpacked(&mut reader, packed::listpack)?),
+            rdb::TYPE_SORTED_SET_ZIPLIST => with_scores(unpacked(&mut reader, ziplist::ziplist)?),
             type_byte @ (rdb::TYPE_STREAM | rdb::TYPE_STREAM_2 | rdb::TYPE_STREAM_3) => {
                 let record = rdb::stream::Stream::read(&mut reader, type_byte)?;
                 stream_payload::build(&record).map(|stream| Self::Stream(Box::new(stream)))
@@ -137,10 +139,18 @@ fn unpacked<'a>(
     reader: &mut Reader<'a>,
     unpack: fn(&[u8]) -> Result<packed::Elements<'_>, Malformed>,
 ) -> Result<packed::Elements<'a>, Malformed> {
+    not_empty(unpacked_or_none(reader, unpack)?)
+}
+
+/// [`unpacked`], but there may be none.
+fn unpacked_or_none<'a>(
+    reader: &mut Reader<'a>,
+    unpack: fn(&[u8]) -> Result<packed::Elements<'_>, Malformed>,
+) -> Result<packed::Elements<'a>, Malformed> {
     let owned = |elements: packed::Elements<'_>| {
         elements.into_iter().map(|element| Cow::Owned(element.into_owned())).collect::<Vec<_>>()
     };
-    not_empty(match reader.string()? {
+    Ok(match reader.string()? {
         Cow::Borrowed(bytes) => unpack(bytes)?,
         Cow::Owned(bytes) => owned(unpack(&bytes)?),
     })
@@ -157,6 +167,16 @@ fn quicklist<'a>(reader: &mut Reader<'a>) -> Result<packed::Elements<'a>, Malfor
             PACKED => elements.append(&mut unpacked(reader, packed::listpack)?),
             _ => return Err(Malformed),
         }
+    }
+    not_empty(elements)
+}
+
+/// A count, and so many ziplists. Redis, too, passes over those that are empty.
+fn ziplists<'a>(reader: &mut Reader<'a>) -> Result<packed::Elements<'a>, Malformed> {
+    let nodes = reader.length()?;
+    let mut elements = Vec::new();
+    for _ in 0..nodes {
+        elements.append(&mut unpacked_or_none(reader, ziplist::ziplist)?);
     }
     not_empty(elements)
 }
@@ -209,6 +229,17 @@ fn timed_fields(fields: Vec<TimedField<'_>>) -> Result<Value<'_>, Malformed> {
         });
     drop(seen);
     if fine { Ok(Value::TimedHash(fields)) } else { Err(Malformed) }
+}
+
+/// Members and scores, packed.
+fn with_scores(elements: packed::Elements<'_>) -> Result<Value<'_>, Malformed> {
+    let mut elements = different(elements, 2)?.into_iter();
+    let mut pairs = Vec::new();
+    while let (Some(member), Some(score)) = (elements.next(), elements.next()) {
+        let score = std::str::from_utf8(&score).ok().and_then(|score| score.parse().ok());
+        pairs.push((member, score.ok_or(Malformed)?));
+    }
+    scored(pairs)
 }
 
 fn scored<'a>(pairs: Vec<(Cow<'a, [u8]>, f64)>) -> Result<Value<'a>, Malformed> {
@@ -334,6 +365,47 @@ mod tests {
         ] {
             let reply = Bench::new().call_args(&RESTORE, &[b"RESTORE", b"k", b"0", &payload]);
             assert_eq!(reply, "-ERR Bad data format|");
+        }
+    }
+
+    /// Payloads as servers of earlier versions write them, byte for byte.
+    #[test]
+    fn spellings_of_redis_6_and_before_are_read() {
+        // Redis 6.2: RPUSH k a 1 -300; HSET k f v g 7; ZADD k 1 a 2.5 b.
+        const LIST: &[u8] = b"\x14\x14\0\0\0\x0f\0\0\0\x03\0\0\x01a\x03\xf2\x02\xc0\xd4\xfe\xff";
+        const HASH: &[u8] = b"\x16\x16\0\0\0\x13\0\0\0\x04\0\0\x01f\x03\x01v\x03\x01g\x03\xf8\xff";
+        const SORTED_SET: &[u8] = b"\x18\x18\0\0\0\x12\0\0\0\x04\0\0\x01a\x03\xf2\x02\x01b\x03\x032.5\xff";
+        let zipmap = b"\x0d\x02\x01f\x01\x00v\x01g\x01\x017x\xff";
+        let text = b"\x03\x01a\x011\x01b\x032.5\x01c\xfe";
+        for (type_byte, body, line, reply) in [
+            (rdb::TYPE_LIST_ZIPLIST, LIST, "LRANGE k 0 -1", "*3|$1|a|$1|1|$4|-300|"),
+            (rdb::TYPE_LIST_QUICKLIST_ZIPLIST, &[b"\x02", LIST, LIST].concat(), "LLEN k", ":6|"),
+            (rdb::TYPE_HASH_ZIPLIST, HASH, "HGETALL k", "*4|$1|f|$1|v|$1|g|$1|7|"),
+            (rdb::TYPE_HASH_ZIPMAP, zipmap, "HGETALL k", "*4|$1|f|$1|v|$1|g|$1|7|"),
+            (rdb::TYPE_SORTED_SET_ZIPLIST, SORTED_SET, "ZRANGE k 0 -1 WITHSCORES", "*4|$1|a|$1|1|$1|b|$3|2.5|"),
+            (rdb::TYPE_SORTED_SET_TEXT, text, "ZRANGE k 1 -1 WITHSCORES", "*4|$1|b|$3|2.5|$1|c|$3|inf|"),
+        ] {
+            let mut writer = rdb::Writer::new(type_byte);
+            writer.raw(body);
+            let payload = rdb::seal_as(9, writer);
+            let mut bench = Bench::new();
+            assert_eq!(bench.call_args(&RESTORE, &[b"RESTORE", b"k", b"0", &payload]), "+OK|", "{type_byte}");
+            bench.expect(&[(line, reply)]);
+            bench.keyspace.check_invariants();
+        }
+        // A field twice, a score that is none, fields without values.
+        for (type_byte, body) in [
+            (rdb::TYPE_HASH_ZIPMAP, &b"\x0c\x02\x01f\x01\x00v\x01f\x01\x007\xff"[..]),
+            (rdb::TYPE_SORTED_SET_ZIPLIST, HASH),
+            (rdb::TYPE_HASH_ZIPLIST, LIST),
+            (rdb::TYPE_LIST_ZIPLIST, b"\x0b\x0b\0\0\0\x0a\0\0\0\0\0\xff"),
+            (rdb::TYPE_LIST_QUICKLIST_ZIPLIST, b"\x01\x0b\x0b\0\0\0\x0a\0\0\0\0\0\xff"),
+            (rdb::TYPE_SORTED_SET_TEXT, b"\x01\x01a\xfd"),
+        ] {
+            let mut writer = rdb::Writer::new(type_byte);
+            writer.raw(body);
+            let reply = Bench::new().call_args(&RESTORE, &[b"RESTORE", b"k", b"0", &rdb::seal_as(9, writer)]);
+            assert_eq!(reply, "-ERR Bad data format|", "{type_byte}");
         }
     }
 
