@@ -154,6 +154,11 @@ impl NodePort for Node {
         sum
     }
 
+    fn blocking_keys(&self) -> (usize, usize) {
+        let each = self.partitions().iter().map(|partition| partition.blocking_keys());
+        each.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+
     fn memory(&self) -> MemoryFigures {
         let dataset: u64 =
             self.partitions().iter().map(|partition| partition.lock().keyspace.memory_bytes() as u64).sum();

@@ -54,9 +54,12 @@ pub enum CommandError {
     /// A number too large for what is asked.
     #[error("ERR value is out of range")]
     OutOfRange,
-    /// The reply does not end before the memory that one may take does. What the command does is done.
+    /// The reply does not end before the memory that one may take does.
     #[error("ERR the reply is longer than 1 GiB")]
     ReplyTooLong,
+    /// The same, of a command that changes data: that is done.
+    #[error("ERR the command was carried out, but its reply is longer than 1 GiB")]
+    DoneReplyTooLong,
     /// Any other, prefix included.
     #[error("{0}")]
     Other(Cow<'static, str>),

@@ -7,6 +7,7 @@
 pub mod bitmap;
 pub mod block;
 pub mod blocking;
+mod blocking_pop;
 pub mod cluster;
 mod collection_scan;
 pub mod connection;

@@ -159,6 +159,12 @@ pub trait NodePort: Send + Sync + 'static {
     /// Items. Takes each partition's lock for a moment.
     fn keyspace(&self) -> KeyspaceFigures;
 
+    /// Keys that commands wait for in the partitions that are led here, and how many of them also for their going
+    /// (XREADGROUP).
+    fn blocking_keys(&self) -> (usize, usize) {
+        (0, 0)
+    }
+
     /// Memory. Takes each partition's lock for a moment.
     fn memory(&self) -> MemoryFigures;
 

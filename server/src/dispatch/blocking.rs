@@ -9,7 +9,7 @@ use super::conversation::Conversation;
 use super::copies::{Question, count_here};
 use super::gates::Candidate;
 use super::rejection::Rejection;
-use super::route::{Failure, Patience, Settled};
+use super::route::{Errand, Failure, Patience, Settled};
 use super::run::Block;
 use super::serve::unreadable;
 use crate::cluster::routes::{Forward, ForwardKind};
@@ -184,7 +184,10 @@ impl Dispatcher {
                     };
                     let leader = hint.filter(|hint| *hint != me);
                     match (leader.or_else(|| self.leader_elsewhere(&wait.partition, role)), wait.port) {
-                        (Some(leader), PortKind::Client) => self.wait_there(leader, &wait).await,
+                        (Some(leader), PortKind::Client) => match self.settle_instant(&mut wait).await {
+                            Ok(()) => self.wait_there(leader, &wait).await,
+                            Err(failure) => return (Settled::Failed(failure), None),
+                        },
                         (leader, _) => (ShareOutcome::Refused(Refusal::NotLeader(leader)), None),
                     }
                 }
@@ -216,6 +219,19 @@ impl Dispatcher {
                 return (Settled::Failed(Failure::Down), None);
             }
         }
+    }
+
+    /// Asks the leader what arguments mean that mean the instant at which the command came, once.
+    async fn settle_instant(&self, wait: &mut Wait) -> Result<(), Failure> {
+        let Some(question) = wait.wanted.question() else { return Ok(()) };
+        let Ok(block) = Block::inspect(question) else { return Ok(()) };
+        let errand = Errand { partition: Arc::clone(&wait.partition), block, port: wait.port };
+        match self.deliver(&errand, self.moment()).await {
+            Settled::Applied(replies) => wait.wanted.answered(replies.get(0)),
+            Settled::Failed(failure) => return Err(failure),
+            Settled::Dirty => {}
+        }
+        Ok(())
     }
 
     /// Waits at another node.

@@ -240,7 +240,7 @@ impl Conversation {
                 self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
                 let mut context = guard.context(self.moment.wall, options, splitmix(self.dice));
                 context.key_hash = candidate.key.map(|(_, hash)| hash);
-                let ran = run::run_one(run, context, candidate.args, out, limits::REPLY_BYTES_MAX);
+                let ran = run::run_one((run, writes), context, candidate.args, out, limits::REPLY_BYTES_MAX);
                 drop(guard);
                 self.meter.looked_up(ran.hits, ran.misses);
                 if ran.failed {

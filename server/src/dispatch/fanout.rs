@@ -132,7 +132,7 @@ impl Conversation {
         }
         let mut out = ReplyBuffer::new(self.session.version);
         let context = guard.context(self.moment.wall, options, seed);
-        let ran = run::run_one(run, context, args, &mut out, room);
+        let ran = run::run_one((run, entry.is_write()), context, args, &mut out, room);
         drop(guard);
         self.meter.looked_up(ran.hits, ran.misses);
         Some(out.as_slice().to_vec())

@@ -100,10 +100,10 @@ pub(super) struct Ran {
     pub misses: u64,
 }
 
-/// Runs one command; an error takes the place of whatever was written of its reply, and of one that is longer than
-/// `room`.
+/// Runs one command, which `writes` or does not; an error takes the place of whatever was written of its reply, and of one that
+/// is longer than `room`.
 pub(super) fn run_one(
-    run: DataFn,
+    (run, writes): (DataFn, bool),
     mut context: Context<'_>,
     args: Args<'_>,
     out: &mut ReplyBuffer,
@@ -113,7 +113,7 @@ pub(super) fn run_one(
     out.bound(room);
     let mut result = run(&mut context, args, out);
     if out.unbound() && result.is_ok() {
-        result = Err(CommandError::ReplyTooLong);
+        result = Err(if writes { CommandError::DoneReplyTooLong } else { CommandError::ReplyTooLong });
     }
     let failed = result.is_err();
     if let Err(error) = result {
@@ -180,6 +180,7 @@ impl Dispatcher {
                 Some(run) => {
                     let context = guard.context(moment.wall, command.options, seed);
                     let room = REPLY_BYTES_MAX.saturating_sub(out.len());
+                    let run = (run, command.spec.flags.contains(Flags::WRITE));
                     let ran = run_one(run, context, command.args, &mut out, room);
                     self.count_lookups(ran);
                 }
@@ -226,7 +227,7 @@ mod tests {
         keyspace.set_string(b"k", &[b'x'; 60], Deadline::Clear, None);
         let ranges = [(0, 4), (4, 5), (4, 5), (4, 5)];
         let mut out = ReplyBuffer::default();
-        let mut mget = |out: &mut ReplyBuffer, room| {
+        let mut mget = |out: &mut ReplyBuffer, room, writes| {
             let keyspace = &mut keyspace;
             let context = Context {
                 keyspace,
@@ -238,13 +239,16 @@ mod tests {
                 hits: 0,
                 misses: 0,
             };
-            run_one(data_fn(&string::mget::MGET.handler).unwrap(), context, Args::new(b"MGETk", &ranges), out, room)
-                .failed
+            let run = data_fn(&string::mget::MGET.handler).unwrap();
+            run_one((run, writes), context, Args::new(b"MGETk", &ranges), out, room).failed
         };
-        assert!(mget(&mut out, 100));
+        assert!(mget(&mut out, 100, false));
         assert_eq!(out.as_slice(), b"-ERR the reply is longer than 1 GiB\r\n");
-        assert!(!mget(&mut out, 300));
+        assert!(!mget(&mut out, 300, false));
         assert!(out.as_slice().ends_with(b"x\r\n"));
+        // One that changes data says that it did.
+        assert!(mget(&mut out, 100, true));
+        assert!(out.as_slice().ends_with(b"-ERR the command was carried out, but its reply is longer than 1 GiB\r\n"));
     }
 
     #[test]

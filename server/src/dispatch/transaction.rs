@@ -249,7 +249,7 @@ impl Conversation {
             let Some(run) = run::data_fn(&entry.spec.handler) else { continue };
             let context = guard.context(self.moment.wall, self.options(), seed);
             let room = limits::REPLY_BYTES_MAX.saturating_sub(out.len() - start);
-            let ran = run::run_one(run, context, args, out, room);
+            let ran = run::run_one((run, entry.is_write()), context, args, out, room);
             self.meter.looked_up(ran.hits, ran.misses);
             if ran.failed {
                 self.meter.fail();

@@ -267,7 +267,7 @@ impl PartitionState {
                 out.bound(REPLY_BYTES_MAX.saturating_sub(length - start));
                 let mut result = run(&mut context, command.args, &mut out);
                 if out.unbound() && result.is_ok() {
-                    result = Err(CommandError::ReplyTooLong);
+                    result = Err(CommandError::DoneReplyTooLong);
                 }
                 if let Err(error) = result {
                     out.truncate(length);

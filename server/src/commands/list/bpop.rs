@@ -1,8 +1,9 @@
 //! BLPOP, BRPOP and BLMPOP: <https://redis.io/docs/latest/commands/blpop/>
 
 use super::pop::pop_many;
-use crate::commands::blocking::{self, Blocking, WaitFor};
-use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, OrCreate, number};
+use crate::commands::blocking::{self, Blocking};
+use crate::commands::blocking_pop::{Many, take_first, waits, waits_for_many};
+use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, OrCreate};
 use crate::keyspace::collections::list::End;
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
@@ -49,29 +50,15 @@ pub static BLMPOP: CommandSpec = CommandSpec {
 };
 
 /// How BLPOP waits.
-pub static BLPOP_WAITS: Blocking = waits(&BLPOP);
+pub static BLPOP_WAITS: Blocking = waits(&BLPOP, blocking::list_elements);
 /// How BRPOP waits.
-pub static BRPOP_WAITS: Blocking = waits(&BRPOP);
+pub static BRPOP_WAITS: Blocking = waits(&BRPOP, blocking::list_elements);
 /// How BLMPOP waits.
-pub static BLMPOP_WAITS: Blocking = Blocking {
-    command: &BLMPOP,
-    timeout: |args| Ok(read_many(args)?.timeout),
-    keys: |args| (3, args.len().min(3 + read_many(args).map_or(0, |many| many.keys))),
-    worth: blocking::list_elements,
-    settle: None,
-};
-
-const fn waits(command: &'static CommandSpec) -> Blocking {
-    Blocking { command, timeout, keys: |args| (1, args.len() - 1), worth: blocking::list_elements, settle: None }
-}
-
-fn timeout(args: Args<'_>) -> Result<WaitFor, CommandError> {
-    blocking::seconds(&args[args.len() - 1])
-}
+pub static BLMPOP_WAITS: Blocking =
+    waits_for_many(&BLMPOP, |args| Ok(Many::read(args, super::end_of)?.timeout), blocking::list_elements);
 
 fn pop(end: End, context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
-    timeout(args)?;
-    for key in args.between(1, args.len() - 1).iter() {
+    take_first(args, reply, |key, reply| {
         let popped = context.edit_list(key, OrCreate::No, |list| {
             reply.array_header(2);
             reply.bulk(key);
@@ -79,42 +66,19 @@ fn pop(end: End, context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuf
             list.shrunk();
             Ok(())
         })?;
-        if popped.is_some() {
-            return Ok(());
-        }
-    }
-    reply.null_array();
-    Ok(())
-}
-
-/// The arguments of BLMPOP.
-struct Many {
-    keys: usize,
-    end: End,
-    count: usize,
-    timeout: WaitFor,
-}
-
-fn read_many(args: Args<'_>) -> Result<Many, CommandError> {
-    let keys = number::key_count_or(&args[2], CommandError::text("ERR numkeys should be greater than 0"))?;
-    let end = args.get(keys.saturating_add(3)).and_then(super::end_of).ok_or(CommandError::Syntax)?;
-    let count = number::pop_count(args.from(4 + keys))?;
-    Ok(Many { keys, end, count, timeout: blocking::seconds(&args[1])? })
+        Ok(popped.is_some())
+    })
 }
 
 fn many(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
-    let Many { keys, end, count, .. } = read_many(args)?;
-    for key in args.between(3, 3 + keys).iter() {
+    let many = Many::read(args, super::end_of)?;
+    many.take_first(reply, |key, reply| {
         let head = |reply: &mut ReplyBuffer| {
             reply.array_header(2);
             reply.bulk(key);
         };
-        if pop_many(end, count, context, key, reply, head)?.is_some() {
-            return Ok(());
-        }
-    }
-    reply.null_array();
-    Ok(())
+        Ok(pop_many(many.end, many.count, context, key, reply, head)?.is_some())
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! BZPOPMIN, BZPOPMAX and BZMPOP: <https://redis.io/docs/latest/commands/bzpopmin/>
 
 use super::zpop::{take, write};
-use crate::commands::blocking::{self, Blocking, WaitFor};
-use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, number};
+use crate::commands::blocking::{self, Blocking};
+use crate::commands::blocking_pop::{Many, take_first, waits, waits_for_many};
+use crate::commands::{CommandError, CommandSpec, Context, Family, Handler};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// BZPOPMIN key [key ...] timeout
@@ -48,73 +49,44 @@ pub static BZMPOP: CommandSpec = CommandSpec {
 };
 
 /// How BZPOPMIN waits.
-pub static BZPOPMIN_WAITS: Blocking = waits(&BZPOPMIN);
+pub static BZPOPMIN_WAITS: Blocking = waits(&BZPOPMIN, blocking::sorted_set_members);
 /// How BZPOPMAX waits.
-pub static BZPOPMAX_WAITS: Blocking = waits(&BZPOPMAX);
+pub static BZPOPMAX_WAITS: Blocking = waits(&BZPOPMAX, blocking::sorted_set_members);
 /// How BZMPOP waits.
-pub static BZMPOP_WAITS: Blocking = Blocking {
-    command: &BZMPOP,
-    timeout: |args| Ok(read_many(args)?.timeout),
-    keys: |args| (3, args.len().min(3 + read_many(args).map_or(0, |many| many.keys))),
-    worth: blocking::sorted_set_members,
-    settle: None,
-};
-
-const fn waits(command: &'static CommandSpec) -> Blocking {
-    Blocking { command, timeout, keys: |args| (1, args.len() - 1), worth: blocking::sorted_set_members, settle: None }
-}
-
-fn timeout(args: Args<'_>) -> Result<WaitFor, CommandError> {
-    blocking::seconds(&args[args.len() - 1])
-}
+pub static BZMPOP_WAITS: Blocking =
+    waits_for_many(&BZMPOP, |args| Ok(Many::read(args, is_highest)?.timeout), blocking::sorted_set_members);
 
 fn pop(highest: bool, context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
-    timeout(args)?;
-    for key in args.between(1, args.len() - 1).iter() {
-        if let Some([(member, score)]) = take(highest, 1, context, key)?.as_deref() {
-            reply.array_header(3);
-            reply.bulk(key);
-            reply.bulk(member);
-            reply.double(*score);
-            return Ok(());
-        }
+    take_first(args, reply, |key, reply| {
+        let Some(popped) = take(highest, 1, context, key)? else { return Ok(false) };
+        let Some((member, score)) = popped.first() else { return Ok(false) };
+        reply.array_header(3);
+        reply.bulk(key);
+        reply.bulk(member);
+        reply.double(*score);
+        Ok(true)
+    })
+}
+
+/// Whether MIN or MAX is said.
+fn is_highest(word: &[u8]) -> Option<bool> {
+    match word {
+        _ if word.eq_ignore_ascii_case(b"MIN") => Some(false),
+        _ if word.eq_ignore_ascii_case(b"MAX") => Some(true),
+        _ => None,
     }
-    reply.null_array();
-    Ok(())
-}
-
-/// The arguments of BZMPOP.
-struct Many {
-    keys: usize,
-    highest: bool,
-    count: usize,
-    timeout: WaitFor,
-}
-
-fn read_many(args: Args<'_>) -> Result<Many, CommandError> {
-    let keys = number::key_count_or(&args[2], CommandError::text("ERR numkeys should be greater than 0"))?;
-    let highest = match args.get(keys.saturating_add(3)) {
-        Some(word) if word.eq_ignore_ascii_case(b"MIN") => false,
-        Some(word) if word.eq_ignore_ascii_case(b"MAX") => true,
-        _ => return Err(CommandError::Syntax),
-    };
-    let count = number::pop_count(args.from(4 + keys))?;
-    Ok(Many { keys, highest, count, timeout: blocking::seconds(&args[1])? })
 }
 
 fn many(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
-    let Many { keys, highest, count, .. } = read_many(args)?;
-    for key in args.between(3, 3 + keys).iter() {
-        if let Some(popped) = take(highest, count, context, key)? {
-            reply.array_header(2);
-            reply.bulk(key);
-            reply.array_header(popped.len());
-            popped.iter().for_each(|pair| write(pair, true, reply));
-            return Ok(());
-        }
-    }
-    reply.null_array();
-    Ok(())
+    let many = Many::read(args, is_highest)?;
+    many.take_first(reply, |key, reply| {
+        let Some(popped) = take(many.end, many.count, context, key)? else { return Ok(false) };
+        reply.array_header(2);
+        reply.bulk(key);
+        reply.array_header(popped.len());
+        popped.iter().for_each(|pair| write(pair, true, reply));
+        Ok(true)
+    })
 }
 
 #[cfg(test)]

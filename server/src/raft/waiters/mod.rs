@@ -25,14 +25,18 @@ use super::share::{Refusal, Replies, ShareOutcome};
 use crate::clock;
 use crate::commands::block::{self, BlockReader, CommandOptions};
 use crate::commands::blocking::{self, Blocking, WaitFor, WorthFn};
+use crate::commands::maintenance::settle::SETTLE;
 use crate::commands::{CommandError, Context, Handler};
 use crate::ids::DatabaseNo;
 use bytes::{Bytes, BytesMut};
-use larder_protocol::{Args, Flags, ProtocolVersion, ReplyBuffer};
+use larder_protocol::{Args, Flags, ProtocolVersion, ReplyBuffer, scan};
 use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+/// What such an argument says.
+const INSTANT: &[u8] = b"$";
 
 /// A key that somebody waits for, and its database.
 type Awaited = (DatabaseNo, Arc<[u8]>);
@@ -51,6 +55,8 @@ pub struct Wanted {
     version: ProtocolVersion,
     writes: bool,
     grows: bool,
+    /// Some arguments mean the instant at which it came, and it is not said yet what that is.
+    unsettled: bool,
 }
 
 impl Wanted {
@@ -72,7 +78,9 @@ impl Wanted {
         }
         let (CommandOptions { version, database, .. }, flags) = (command.options, command.spec.flags);
         let (writes, grows) = (flags.contains(Flags::WRITE), flags.contains(Flags::DENYOOM));
-        Ok(Some(Self { block, blocking, database, keys, wait, version, writes, grows }))
+        // Or a key is called like that: then asking changes nothing.
+        let unsettled = blocking.settle.is_some() && command.args.iter().any(|arg| arg == INSTANT);
+        Ok(Some(Self { block, blocking, database, keys, wait, version, writes, grows, unsettled }))
     }
 
     /// How long it waits.
@@ -99,14 +107,51 @@ impl Wanted {
 
     /// Puts what `settle` says in the place of arguments that mean the instant at which the command came.
     fn settle(&mut self, state: &mut PartitionState, now: clock::UnixMs) {
-        let Some(settle) = self.blocking.settle else { return };
+        let Some(settle) = self.blocking.settle.filter(|_| self.unsettled) else { return };
         let mut reader = BlockReader::new(&self.block);
         let Ok(Some(command)) = reader.next_command() else { return };
         let options = CommandOptions { no_touch: true, ..command.options };
         let meant = settle(&mut state.context(now, options, 0), command.args);
-        if meant.is_empty() {
-            return;
+        self.put(&meant);
+    }
+
+    /// What is to be asked of the leader before it waits there; `None` where nothing is.
+    pub fn question(&self) -> Option<Bytes> {
+        let mut reader = BlockReader::new(&self.block);
+        let command = reader.next_command().ok().flatten().filter(|_| self.unsettled)?;
+        let id = command.spec.id.to_string();
+        let words = [b"", id.as_bytes()].into_iter().chain(command.args.iter().skip(1));
+        let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
+        for word in words {
+            ranges.push((bytes.len() as u32, (bytes.len() + word.len()) as u32));
+            bytes.extend_from_slice(word);
         }
+        let options = CommandOptions { version: ProtocolVersion::Resp2, no_touch: true, ..command.options };
+        let mut out = BytesMut::new();
+        block::encode(&mut out, &SETTLE, options, Args::new(&bytes, &ranges));
+        Some(out.freeze())
+    }
+
+    /// Takes the leader's answer. One of an earlier version does not know the question: then each leader settles anew.
+    pub fn answered(&mut self, reply: &[u8]) {
+        self.unsettled = false;
+        let Ok(elements) = scan::elements(reply) else { return };
+        let text = |element: &[u8]| {
+            let header = scan::header(element).ok()??;
+            Some(element.get(header.length..element.len().checked_sub(2)?)?.to_vec())
+        };
+        let words: Option<Vec<Vec<u8>>> = elements.map(|element| text(element.ok()?)).collect();
+        let place = |word: &[u8]| std::str::from_utf8(word).ok()?.parse().ok();
+        let meant: Option<Vec<(usize, Vec<u8>)>> =
+            words.unwrap_or_default().chunks_exact(2).map(|pair| Some((place(&pair[0])?, pair[1].clone()))).collect();
+        self.put(&meant.unwrap_or_default());
+    }
+
+    /// Puts what was settled in its places.
+    fn put(&mut self, meant: &[(usize, Vec<u8>)]) {
+        self.unsettled = false;
+        let mut reader = BlockReader::new(&self.block);
+        let Ok(Some(command)) = reader.next_command() else { return };
         let (mut bytes, mut ranges) = (Vec::new(), Vec::with_capacity(command.args.len()));
         for (at, arg) in command.args.iter().enumerate() {
             let arg = meant.iter().find(|(place, _)| *place == at).map_or(arg, |(_, meant)| meant);
@@ -247,6 +292,12 @@ impl Partition {
         // Without the lease others may have filled the list: an attempt of its own tells.
         let sure = state.role != Role::Leader || self.lease_holds(clock::boot_ns());
         state.waiters.withdraw(id, sure, &mut state.keyspace)
+    }
+
+    /// How many keys are waited for here, and how many of them by commands that end where the key goes.
+    pub fn blocking_keys(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.waiters.keys().count(), state.waiters.keys_that_may_go())
     }
 
     /// How many commands wait here, and what they hold.

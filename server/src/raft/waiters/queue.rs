@@ -76,6 +76,11 @@ impl Waiters {
         self.queues.keys()
     }
 
+    /// How many of them are waited for by a command that an absent key is worth an attempt to.
+    pub fn keys_that_may_go(&self) -> usize {
+        self.queues.values().filter(|queue| queue.iter().any(|(worth, _)| worth(None) > 0)).count()
+    }
+
     /// A command takes its place; with `pending` its first attempt is still to be made.
     pub fn add(
         &mut self,

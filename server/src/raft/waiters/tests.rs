@@ -286,3 +286,34 @@ async fn readers_of_streams_wait_at_a_leader() {
         group.stop().await;
     }
 }
+
+/// What `$` means is said once, by whichever leader is asked first.
+#[test]
+fn an_instant_is_settled_once() {
+    let first = partition(Role::Solo);
+    run(&first, &["xadd", "s", "5-1", "f", "v"]);
+    let mut wanted = wanted(&["xread", "block", "0", "streams", "s", "$"]);
+    let question = wanted.question().expect("something to ask");
+    let answer = {
+        let mut state = first.lock();
+        let mut reader = BlockReader::new(&question);
+        let command = reader.next_command().unwrap().unwrap();
+        let Handler::Read(read) = &command.spec.handler else { panic!("a question") };
+        let mut out = ReplyBuffer::default();
+        read(&mut state.context(1, command.options, 0), command.args, &mut out).unwrap();
+        out.take()
+    };
+    wanted.answered(&answer);
+    assert_eq!(wanted.question(), None);
+    // At the next leader more was added meanwhile: that is what was waited for.
+    let next = partition(Role::Solo);
+    run(&next, &["xadd", "s", "5-1", "f", "v"]);
+    run(&next, &["xadd", "s", "6-1", "f", "w"]);
+    let Begun::Done(replies) = next.wait(&mut wanted, clock::unix_ms(), clock::boot_ns()) else { panic!("it waits") };
+    let reply = String::from_utf8_lossy(replies.get(0)).into_owned();
+    assert!(reply.contains("6-1") && !reply.contains("5-1"), "{reply}");
+    // A node of an earlier version does not know the question.
+    let mut other = self::wanted(&["xread", "block", "0", "streams", "s", "$"]);
+    other.answered(b"-ERR the node that leads the partition cannot read the request\r\n");
+    assert_eq!((other.question(), other.block()), (None, &encode(&["xread", "block", "0", "streams", "s", "$"])));
+}

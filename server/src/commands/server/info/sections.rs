@@ -107,6 +107,9 @@ fn clients(context: &ConnectionContext<'_>, out: &mut String) {
     let watched: Vec<u64> = clients.iter().map(|client| client.watching.load(Relaxed)).filter(|n| *n > 0).collect();
     field(out, "watching_clients", watched.len());
     field(out, "total_watched_keys", watched.iter().sum::<u64>());
+    let (blocking, on_nokey) = context.node.blocking_keys();
+    field(out, "total_blocking_keys", blocking);
+    field(out, "total_blocking_keys_on_nokey", on_nokey);
 }
 
 fn memory(context: &ConnectionContext<'_>, out: &mut String) {
