@@ -7,6 +7,7 @@ use super::network::{Network, Weather, below};
 use super::node::{self, Connection, Identity, Node, NodeSettings};
 use super::runtime::{MachineClock, Pid, Sim, WORLD, current, ms, sleep, spawn_on};
 use crate::linearizability::{Outcome, StringInput};
+use larder::clock::Judgement;
 use larder::cluster::directory::{DirectoryCommand, DirectoryState};
 use larder::cluster::reconciler::Conductor;
 use larder::ids::{CopyId, Incarnation, NodeName, NodeNo, PartitionId};
@@ -95,7 +96,7 @@ impl Cluster {
                 machine.identity.incarnation.0 += 1;
             }
             let mut clock = machine.clock;
-            clock.held_back_ms = 0;
+            clock.judgement = Judgement::default();
             let pid = current().new_process(clock);
             machine.pid = Some(pid);
             (pid, machine.identity.clone())
