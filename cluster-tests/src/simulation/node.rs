@@ -27,7 +27,9 @@ use larder::ids::{CopyId, Incarnation, NodeName, NodeNo, PartitionId};
 use larder::keyspace::{EvictionPolicy, HashSeed, LfuParameters};
 use larder::planted::{Bug, planted};
 use larder::raft::upkeep::{Admission, Upkeep};
-use larder::raft::{GroupHost, GroupRpc, Partition, PeerUnreachable, Refusal, Role, Room, ShareOutcome, Timing};
+use larder::raft::{
+    GroupHost, GroupRpc, Partition, PeerUnreachable, Refusal, Role, Room, ShareOutcome, Surroundings, Timing,
+};
 use larder::telemetry::Stats;
 use larder::topology::HostPort;
 use larder_protocol::{CommandBatch, ReplyBuffer, RequestDecoder};
@@ -144,8 +146,9 @@ fn build(
     state: &DirectoryState,
 ) -> Arc<Node> {
     let seed = HashSeed(cluster.hash_seed);
-    let partitions: Arc<[Arc<Partition>]> =
-        (0..cluster.partitions).map(|index| Arc::new(Partition::new(PartitionId(index), seed, Role::Absent))).collect();
+    let around = Surroundings { clocks: clocks(), sleep: |time| Box::pin(sleep(time)), spawn: |task| spawn(task) };
+    let partition = |index| Arc::new(Partition::within(around, PartitionId(index), seed, Role::Absent));
+    let partitions: Arc<[Arc<Partition>]> = (0..cluster.partitions).map(partition).collect();
     let link = Link { network: Arc::downgrade(network), me: me.node };
     let picture = topology(state, me.node, &|_| None, &|_| false);
     let routes = Arc::new(Routes::new(partitions, picture).with_forwarder(Arc::new(link.clone())));
@@ -328,6 +331,16 @@ impl Node {
                     let mut at = 0;
                     while at < batch.len() {
                         at = conversation.execute(&input[from..], &batch, at, &mut out).await;
+                        if conversation.is_parked() {
+                            tokio::select! {
+                                biased;
+                                () = conversation.finish_wait(&mut out) => {}
+                                more = incoming.recv() => {
+                                    assert!(more.is_none(), "nothing is sent behind a command that waits");
+                                    return;
+                                }
+                            }
+                        }
                     }
                     from += used;
                 }
