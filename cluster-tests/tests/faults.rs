@@ -1,14 +1,16 @@
-//! Real faults: nodes in network namespaces that are killed, stopped, cut off, slowed; disks that are full;
-//! under traffic whose history is checked. How long writes failed is printed for each.
+//! Real faults: nodes in network namespaces that are killed, stopped, cut off, slowed; disks that are full and clocks that
+//! jump; under traffic whose history is checked. How long writes failed is printed for each.
 //!
-//! The namespaces take root and iptables. Where they cannot be had, a test says so and passes; with
+//! The namespaces take root and iptables, the clock libfaketime. Where they cannot be had, a test says so and passes; with
 //! `LARDER_COMPAT=required`, as in `.ci/run`, it fails where they are but a package away.
 #![allow(missing_docs)]
 
-use cluster_tests::process::{Cluster, Load, Network, NoNetwork, Place, SlotRange, SmallDisk, Windows, wait_until};
+use cluster_tests::process::{
+    Client, Cluster, Load, Network, NoNetwork, Node, Place, SlotRange, SmallDisk, Value, WallClock, Windows, wait_until,
+};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CLIENTS: u32 = 6;
 /// Partitions of a cluster, unless set.
@@ -219,6 +221,101 @@ fn a_full_disk_stops_one_node_at_most() {
     field.cluster.wait_ready();
     field.goes_on();
     field.end();
+}
+
+/// Time to live of keys that must outlast a jump of the clock, and of keys that must not.
+const LONG_MS: u64 = 300_000;
+const SHORT_MS: u64 = 1_500;
+/// By how much what is left of a life may be wrong, besides the time that the test's own commands take.
+const CLOCKS_MS: u64 = 2_000;
+
+#[test]
+fn clocks_that_jump_let_nothing_go_early_nor_stay() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut places: Vec<Place> = (1..4).map(|_| Place::default()).collect();
+    let mut clocks = Vec::new();
+    for (number, place) in places.iter_mut().enumerate() {
+        match WallClock::attach(place, directory.path(), number) {
+            Ok(clock) => clocks.push(clock),
+            Err(reason) => {
+                missing::<()>(&reason);
+                return;
+            }
+        }
+    }
+    let mut field = Field::new(places);
+    for (ahead_seconds, jumping) in [(60, 0), (-3600, 1), (3600, 2)] {
+        let keys = Lives::begin(&field.cluster);
+        let asked = &field.cluster[(jumping + 1) % 3];
+        clocks[jumping].set(ahead_seconds);
+        field.goes_on();
+        keys.check(asked, &format!("{ahead_seconds} s ahead"));
+        if ahead_seconds > 0 {
+            // It is not followed, and leads nothing.
+            field.until_succeeded(jumping);
+        }
+        keys.check(&field.cluster[jumping], &format!("{ahead_seconds} s ahead, asked there"));
+        keys.until_short_ones_are_gone(asked);
+        clocks[jumping].set(0);
+        field.goes_on();
+        keys.check(asked, "back");
+        field.cluster.wait_ready();
+    }
+    field.end();
+}
+
+/// Keys with deadlines, in every partition.
+struct Lives {
+    /// Before the first and after the last was written.
+    written: (Instant, Instant),
+}
+
+impl Lives {
+    const KEYS: usize = 60;
+
+    fn begin(cluster: &Cluster) -> Self {
+        let begun = Instant::now();
+        let mut client = cluster[0].connect().unwrap();
+        for (kind, ttl_ms) in [("long", LONG_MS), ("short", SHORT_MS)] {
+            for key in 0..Self::KEYS {
+                answered(&mut client, &format!("SET {kind}:{key} here PX {ttl_ms}"));
+            }
+        }
+        Self { written: (begun, Instant::now()) }
+    }
+
+    /// The long ones are there, and have as long to live as they should.
+    fn check(&self, node: &Node, when: &str) {
+        let mut client = node.connect().unwrap();
+        for key in 0..Self::KEYS {
+            let least = self.written.1.elapsed();
+            let left = answered(&mut client, &format!("PTTL long:{key}")).integer();
+            let most = self.written.0.elapsed();
+            let expected = LONG_MS.saturating_sub(most.as_millis() as u64 + CLOCKS_MS)
+                ..=(LONG_MS + CLOCKS_MS).saturating_sub(least.as_millis() as u64);
+            let is_right = u64::try_from(left).is_ok_and(|left| expected.contains(&left));
+            assert!(is_right, "{when}: long:{key} lives for {left} ms, not {expected:?}");
+        }
+    }
+
+    fn until_short_ones_are_gone(&self, node: &Node) {
+        let mut client = node.connect().unwrap();
+        wait_until("short lives end", LIMIT, || {
+            let there = |key: &usize| answered(&mut client, &format!("EXISTS short:{key}")).integer() == 1;
+            let left = (0..Self::KEYS).filter(there).count();
+            if left == 0 { Ok(()) } else { Err(format!("{left} are there")) }
+        });
+    }
+}
+
+/// What a command is answered once it is answered: leaders change meanwhile.
+fn answered(client: &mut Client, command: &str) -> Value {
+    wait_until(command, LIMIT, || match client.words(command) {
+        Ok(Value::Error(error)) => Err(error),
+        Ok(reply) => Ok(reply),
+        Err(error) => Err(error.to_string()),
+    })
+    .0
 }
 
 #[test]

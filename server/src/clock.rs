@@ -16,12 +16,41 @@ pub type Tick = u32;
 /// Milliseconds in a [`Tick`].
 pub const TICK_MS: u64 = 10;
 
-/// By how much the system's clock is not followed.
-static HELD_BACK_MS: AtomicU64 = AtomicU64::new(0);
+/// By how much the wall clock may gain on boot time before anybody has judged that: clocks show milliseconds, and drift a
+/// little between two looks.
+const UNJUDGED_MS: u64 = 10;
 
-/// The wall clock: the system's, held back where that is ahead of the other nodes'.
+/// What was found of the system's wall clock when it was looked at last (`cluster::skew`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// By how much it is not followed.
+    pub held_back_ms: u64,
+    /// By how much it was ahead of boot time then. None before the first look.
+    pub ahead_of_boot_ms: Option<u64>,
+}
+
+impl Judgement {
+    /// The wall clock, where the system's and boot time show this: the system's, held back where that is ahead of the
+    /// other nodes'. A jump ahead is not followed before it was judged: until then the clock goes on by boot time.
+    pub fn wall_ms(self, system_ms: UnixMs, boot_ns: u64) -> UnixMs {
+        let limit = |ahead_ms| (boot_ns / 1_000_000).saturating_add(ahead_ms).saturating_add(UNJUDGED_MS);
+        let followed = self.ahead_of_boot_ms.map_or(system_ms, |ahead_ms| system_ms.min(limit(ahead_ms)));
+        followed.saturating_sub(self.held_back_ms)
+    }
+}
+
+/// The last [`Judgement`] of this process's clock.
+static HELD_BACK_MS: AtomicU64 = AtomicU64::new(0);
+/// `u64::MAX`: none.
+static AHEAD_OF_BOOT_MS: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// The wall clock, as far as it is trusted: see [`Judgement::wall_ms`].
 pub fn unix_ms() -> UnixMs {
-    system_ms().saturating_sub(held_back_ms())
+    // In this order: who sees by how much the clock may be ahead sees by how much it is held back for that.
+    let ahead_ms = AHEAD_OF_BOOT_MS.load(Ordering::Acquire);
+    let held_back_ms = HELD_BACK_MS.load(Ordering::Acquire);
+    let judged = Judgement { held_back_ms, ahead_of_boot_ms: (ahead_ms != u64::MAX).then_some(ahead_ms) };
+    judged.wall_ms(system_ms(), boot_ns())
 }
 
 /// The system's wall clock, right or wrong.
@@ -34,9 +63,10 @@ pub fn held_back_ms() -> u64 {
     HELD_BACK_MS.load(Ordering::Relaxed)
 }
 
-/// Holds the wall clock back from now on.
-pub fn hold_back(ms: u64) {
-    HELD_BACK_MS.store(ms, Ordering::Relaxed);
+/// From now on the wall clock goes by this judgement.
+pub fn judge(judgement: Judgement) {
+    HELD_BACK_MS.store(judgement.held_back_ms, Ordering::Release);
+    AHEAD_OF_BOOT_MS.store(judgement.ahead_of_boot_ms.unwrap_or(u64::MAX), Ordering::Release);
 }
 
 /// The tick of a wall-clock instant.
@@ -91,4 +121,34 @@ pub fn until_beat(period: Duration) -> Duration {
 /// Waits for the next beat of `period`.
 pub async fn beat(period: Duration) {
     tokio::time::sleep_until(beat_after(Duration::from_nanos(1), period)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOT_NS: u64 = 3_600_000_000_000;
+    const AHEAD_MS: u64 = 1_700_000_000_000;
+    const THEN: UnixMs = AHEAD_MS + BOOT_NS / 1_000_000;
+
+    fn judged(held_back_ms: u64) -> Judgement {
+        Judgement { held_back_ms, ahead_of_boot_ms: Some(AHEAD_MS) }
+    }
+
+    #[test]
+    fn a_jump_ahead_is_not_followed_before_it_was_judged() {
+        assert_eq!(Judgement::default().wall_ms(THEN + 60_000, BOOT_NS), THEN + 60_000, "nobody has looked yet");
+        assert_eq!(judged(0).wall_ms(THEN, BOOT_NS), THEN);
+        assert_eq!(judged(0).wall_ms(THEN + 60_000, BOOT_NS), THEN + UNJUDGED_MS);
+        // It goes on by boot time meanwhile.
+        assert_eq!(judged(0).wall_ms(THEN + 60_040, BOOT_NS + 40_000_000), THEN + 40 + UNJUDGED_MS);
+    }
+
+    #[test]
+    fn what_was_judged_is_held_back_and_a_step_back_is_followed_at_once() {
+        let held = Judgement { held_back_ms: 60_000, ahead_of_boot_ms: Some(AHEAD_MS + 60_000) };
+        assert_eq!(held.wall_ms(THEN + 60_000, BOOT_NS), THEN);
+        assert_eq!(held.wall_ms(THEN, BOOT_NS), THEN - 60_000);
+        assert_eq!(judged(0).wall_ms(THEN - 5_000, BOOT_NS), THEN - 5_000);
+    }
 }

@@ -13,6 +13,8 @@ mod counterexample;
 mod history;
 mod model;
 pub mod oracle;
+mod pair;
+mod queue;
 #[cfg(test)]
 mod tests;
 
@@ -20,3 +22,5 @@ pub use checker::{CONFIGURATIONS_MAX, Verdict, check};
 pub use counterexample::Counterexample;
 pub use history::{History, Operation, Outcome};
 pub use model::{Counter, CounterInput, Model, StringInput, StringKey, StringOutput};
+pub use pair::{Pair, PairInput, PairOutput};
+pub use queue::{Queue, QueueInput, QueueOutput};

@@ -6,7 +6,10 @@ use super::judge::{Event, Scene};
 use super::network::{Network, Weather, below};
 use super::node::{self, Connection, Identity, Node, NodeSettings};
 use super::runtime::{MachineClock, Pid, Sim, WORLD, current, ms, sleep, spawn_on};
-use crate::linearizability::{Outcome, StringInput};
+use crate::linearizability::{
+    History, Operation, Outcome, PairInput, PairOutput, QueueInput, QueueOutput, StringInput,
+};
+use larder::clock::Judgement;
 use larder::cluster::directory::{DirectoryCommand, DirectoryState};
 use larder::cluster::reconciler::Conductor;
 use larder::ids::{CopyId, Incarnation, NodeName, NodeNo, PartitionId};
@@ -41,6 +44,8 @@ pub struct Cluster {
     settings: NodeSettings,
     machines: Mutex<Vec<Machine>>,
     commands: Mutex<Vec<Command>>,
+    pairs: Mutex<History<PairInput, PairOutput>>,
+    queues: Mutex<History<QueueInput, QueueOutput>>,
     connections: AtomicU64,
     over: AtomicBool,
 }
@@ -56,6 +61,8 @@ impl Cluster {
             settings,
             machines: Mutex::default(),
             commands: Mutex::default(),
+            pairs: Mutex::default(),
+            queues: Mutex::default(),
             connections: AtomicU64::new(0),
             over: AtomicBool::new(false),
         });
@@ -95,7 +102,7 @@ impl Cluster {
                 machine.identity.incarnation.0 += 1;
             }
             let mut clock = machine.clock;
-            clock.held_back_ms = 0;
+            clock.judgement = Judgement::default();
             let pid = current().new_process(clock);
             machine.pid = Some(pid);
             (pid, machine.identity.clone())
@@ -167,8 +174,13 @@ impl Cluster {
 
     /// A connection to some node.
     pub fn connect(&self) -> Option<Connection> {
+        self.connect_by(below)
+    }
+
+    /// A connection to the node that `choose` picks among so many.
+    pub fn connect_by(&self, choose: impl FnOnce(u64) -> u64) -> Option<Connection> {
         let nodes = self.network.nodes();
-        let node = nodes.get(below(nodes.len() as u64) as usize)?;
+        let node = nodes.get(choose(nodes.len() as u64) as usize)?;
         Some(node.connect(PORT))
     }
 
@@ -180,6 +192,29 @@ impl Cluster {
     /// Writes down what became of commands.
     pub fn record(&self, commands: Vec<Command>) {
         self.commands.lock().extend(commands);
+    }
+
+    /// Writes down what became of a transaction.
+    pub fn record_pair(&self, pair: &str, operation: Operation<PairInput, PairOutput>) {
+        self.network.judge.note(|| format!("client {pair} {operation:?}"));
+        if matches!(operation.outcome, Outcome::Ok(_)) {
+            self.network.counters.transaction.add(1);
+        }
+        self.pairs.lock().push(pair, operation);
+    }
+
+    /// Writes down what became of a command on a queue.
+    pub fn record_queue(&self, key: &str, operation: Operation<QueueInput, QueueOutput>) {
+        self.network.judge.note(|| format!("client {key} {operation:?}"));
+        if let Outcome::Ok(QueueOutput::Popped(Some(_))) = operation.outcome {
+            self.network.counters.pop.add(1);
+        }
+        self.queues.lock().push(key, operation);
+    }
+
+    /// What was written down of transactions and queues.
+    pub fn take_histories(&self) -> (History<PairInput, PairOutput>, History<QueueInput, QueueOutput>) {
+        (std::mem::take(&mut *self.pairs.lock()), std::mem::take(&mut *self.queues.lock()))
     }
 
     /// All that was written down.

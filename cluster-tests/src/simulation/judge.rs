@@ -4,6 +4,7 @@ use super::client::Command;
 use super::invariants::{self, Invariant};
 use super::node::Node;
 use super::runtime::current;
+use crate::linearizability::{History, PairInput, PairOutput, QueueInput, QueueOutput};
 use bytes::Bytes;
 use larder::cluster::directory::{DirectoryCommand, DirectoryResponse, DirectoryState};
 use larder::ids::{NodeNo, PartitionId};
@@ -48,6 +49,10 @@ pub struct Scene<'a> {
 pub struct Evidence<'a> {
     /// Every command that a client sent, the last reads included.
     pub commands: &'a [Command],
+    /// What was done to pairs of keys, by transactions.
+    pub pairs: &'a History<PairInput, PairOutput>,
+    /// What was done to queues.
+    pub queues: &'a History<QueueInput, QueueOutput>,
     /// What the directory has decided.
     pub directory: &'a DirectoryState,
     /// The nodes that run.

@@ -12,16 +12,20 @@
 mod client;
 mod cluster;
 mod directory;
+mod extras;
 mod faults;
 mod invariants;
 mod judge;
+mod lasting;
 mod network;
 mod node;
 mod port;
+mod queues;
 mod run;
 pub mod runner;
 mod runtime;
 mod statistics;
+mod transactions;
 
 pub use faults::{FAULTS, Fault};
 pub use judge::Violation;

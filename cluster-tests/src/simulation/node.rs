@@ -27,7 +27,9 @@ use larder::ids::{CopyId, Incarnation, NodeName, NodeNo, PartitionId};
 use larder::keyspace::{EvictionPolicy, HashSeed, LfuParameters};
 use larder::planted::{Bug, planted};
 use larder::raft::upkeep::{Admission, Upkeep};
-use larder::raft::{GroupHost, GroupRpc, Partition, PeerUnreachable, Refusal, Role, Room, ShareOutcome, Timing};
+use larder::raft::{
+    GroupHost, GroupRpc, Partition, PeerUnreachable, Refusal, Role, Room, ShareOutcome, Surroundings, Timing,
+};
 use larder::telemetry::Stats;
 use larder::topology::HostPort;
 use larder_protocol::{CommandBatch, ReplyBuffer, RequestDecoder};
@@ -144,8 +146,9 @@ fn build(
     state: &DirectoryState,
 ) -> Arc<Node> {
     let seed = HashSeed(cluster.hash_seed);
-    let partitions: Arc<[Arc<Partition>]> =
-        (0..cluster.partitions).map(|index| Arc::new(Partition::new(PartitionId(index), seed, Role::Absent))).collect();
+    let around = Surroundings { clocks: clocks(), sleep: |time| Box::pin(sleep(time)), spawn: |task| spawn(task) };
+    let partition = |index| Arc::new(Partition::within(around, PartitionId(index), seed, Role::Absent));
+    let partitions: Arc<[Arc<Partition>]> = (0..cluster.partitions).map(partition).collect();
     let link = Link { network: Arc::downgrade(network), me: me.node };
     let picture = topology(state, me.node, &|_| None, &|_| false);
     let routes = Arc::new(Routes::new(partitions, picture).with_forwarder(Arc::new(link.clone())));
@@ -244,22 +247,21 @@ impl Node {
         }
     }
 
-    /// As `skew::run`: the clock is looked at twenty times a second, the peers are asked once.
+    /// As `skew::run`: the clock is looked at twenty times a second, the peers are asked once, and new ones at once.
     async fn mind_the_clock(self: Arc<Self>) {
         for look in 0u64.. {
             let system_ms = current().clock(MachineClock::system_ms);
-            let held_back = self.skew.lock().look(system_ms, boot_ns());
-            current().hold_back(self.pid, held_back);
-            if look.is_multiple_of(20) {
-                let network = self.network.upgrade();
-                for other in network.iter().flat_map(|network| network.nodes()) {
-                    if other.me.node != self.me.node {
-                        spawn(Arc::clone(&self).ask_for_the_time(other.me.node));
-                    }
+            let judgement = self.skew.lock().judge(system_ms, boot_ns());
+            current().judge_clock(self.pid, judgement);
+            let in_turn = look.is_multiple_of(20);
+            let network = self.network.upgrade();
+            for other in network.iter().flat_map(|network| network.nodes()) {
+                if other.me.node != self.me.node && (in_turn || !self.skew.lock().knows(other.me.node)) {
+                    spawn(Arc::clone(&self).ask_for_the_time(other.me.node));
                 }
-                if held_back > 0 {
-                    self.copies.hand_over().await;
-                }
+            }
+            if in_turn && judgement.held_back_ms > 0 {
+                self.copies.hand_over().await;
             }
             sleep(ms(50)).await;
         }
@@ -267,10 +269,10 @@ impl Node {
 
     async fn ask_for_the_time(self: Arc<Self>, peer: NodeNo) {
         let Some(network) = self.network.upgrade() else { return };
-        let asked_ms = current().clock(MachineClock::system_ms);
+        let asked = (current().clock(MachineClock::system_ms), boot_ns());
         let answer = network.call(self.me.node, peer, Service::Clock, Bytes::new(), ms(1000)).await;
         if let Some(reading) = answer.ok().and_then(Reading::decode) {
-            self.skew.lock().heard(peer, asked_ms, reading, boot_ns());
+            self.skew.lock().heard(peer, asked, reading, boot_ns());
         }
     }
 
@@ -302,9 +304,8 @@ impl Node {
                 Bytes::new()
             }
             Service::Clock => {
-                let (system_ms, held_back_ms) =
-                    current().clock(|clock, now_ns| (clock.system_ms(now_ns), clock.held_back_ms));
-                Reading { system_ms, held_back_ms }.encode()
+                let held_back_ms = current().clock(|clock, _| clock.judgement.held_back_ms);
+                Reading { system_ms: wall_ms() + held_back_ms, held_back_ms }.encode()
             }
         }
     }
@@ -330,6 +331,16 @@ impl Node {
                     let mut at = 0;
                     while at < batch.len() {
                         at = conversation.execute(&input[from..], &batch, at, &mut out).await;
+                        if conversation.is_parked() {
+                            tokio::select! {
+                                biased;
+                                () = conversation.finish_wait(&mut out) => {}
+                                more = incoming.recv() => {
+                                    assert!(more.is_none(), "nothing is sent behind a command that waits");
+                                    return;
+                                }
+                            }
+                        }
                     }
                     from += used;
                 }
@@ -421,7 +432,7 @@ impl Conductor for Node {
 
     fn is_held_back(&self, no: NodeNo) -> bool {
         if no == self.me.node {
-            return current().clock_of(self.pid, |clock, _| clock.held_back_ms) > 0;
+            return current().clock_of(self.pid, |clock, _| clock.judgement.held_back_ms) > 0;
         }
         self.skew.lock().is_held_back(no)
     }

@@ -2,6 +2,7 @@
 
 use super::client::{self, KINDS, Load};
 use super::cluster::Cluster;
+use super::extras::Extras;
 use super::faults::{self, FAULTS, Fault, Plan};
 use super::judge::{Evidence, Judge, Violation};
 use super::network::{Network, Weather, below, chance};
@@ -112,7 +113,7 @@ pub fn simulate(seed: u64, focus: &[Fault], trace: bool) -> Run {
     let (told, counted) = (Arc::clone(&judge), Arc::clone(&counters));
     let result = catch_unwind(AssertUnwindSafe(|| {
         executor::block_on(seed, async move {
-            run(told, counted, &focus).await;
+            run(seed, told, counted, &focus).await;
             current().digest()
         })
     }));
@@ -126,9 +127,10 @@ pub fn simulate(seed: u64, focus: &[Fault], trace: bool) -> Run {
     Run { violation: judge.violation().or(panic), counters, trace: judge.take_trace(), digest }
 }
 
-async fn run(judge: Arc<Judge>, counters: Arc<Counters>, focus: &[Fault]) {
+async fn run(seed: u64, judge: Arc<Judge>, counters: Arc<Counters>, focus: &[Fault]) {
     let shape = Shape::draw(focus);
-    judge.note(|| format!("{shape:?}"));
+    let extras = Extras::draw(seed, shape.limited, shape.jumps());
+    judge.note(|| format!("{shape:?} {extras:?}"));
     let network = Network::new(Weather::FAIR, Arc::clone(&counters), Arc::clone(&judge));
     let settings = Settings { partitions: shape.partitions, replicas: 3, hash_seed: [7; 16] };
     let policy = if shape.limited { EvictionPolicy::VolatileLru } else { EvictionPolicy::NoEviction };
@@ -140,8 +142,9 @@ async fn run(judge: Arc<Judge>, counters: Arc<Counters>, focus: &[Fault]) {
         cluster.add_machine(shape.clock());
         sleep(ms(below(200))).await;
     }
-    let clients: Vec<Handle<()>> =
+    let mut clients: Vec<Handle<()>> =
         (0..shape.load.clients).map(|_| Sim::spawn(client::run(Arc::clone(&cluster), shape.load))).collect();
+    clients.extend(extras.start(&cluster));
     let formed = cluster.until_up(shape.machines).await;
     network.set_weather(shape.plan.weather);
     faults::run(Arc::clone(&cluster), shape.plan.clone()).await;
@@ -154,7 +157,7 @@ async fn run(judge: Arc<Judge>, counters: Arc<Counters>, focus: &[Fault]) {
     let settled = if formed { cluster.settle().await } else { Err("the cluster did not form".into()) };
     let before = leaders(&cluster);
     let read = match &settled {
-        Ok(()) if !judge.is_broken() => cluster.read_all().await,
+        Ok(()) if !judge.is_broken() => read_all(&cluster, extras).await,
         _ => Ok(0),
     };
     // What is under way to followers arrives.
@@ -163,10 +166,13 @@ async fn run(judge: Arc<Judge>, counters: Arc<Counters>, focus: &[Fault]) {
     let stable: BTreeSet<PartitionId> =
         before.iter().filter(|(id, leader)| after.get(id) == Some(leader)).map(|(id, _)| *id).collect();
     let commands = cluster.take_commands();
+    let (pairs, queues) = cluster.take_histories();
     let directory = cluster.directory.truth();
     let nodes = network.nodes();
     judge.finish(&Evidence {
         commands: &commands,
+        pairs: &pairs,
+        queues: &queues,
         directory: &directory,
         nodes: &nodes,
         unsettled: settled.as_ref().err().or(read.as_ref().err()).map(String::as_str),
@@ -181,6 +187,12 @@ async fn run(judge: Arc<Judge>, counters: Arc<Counters>, focus: &[Fault]) {
         stable: &stable,
     });
     counters.virtual_ms.add(current().now_ns() / 1_000_000);
+}
+
+/// Looks at all that clients left; the number of the connection that read the keys, after everything else.
+async fn read_all(cluster: &Cluster, extras: Extras) -> Result<u64, String> {
+    extras.finish(cluster).await?;
+    cluster.read_all().await
 }
 
 /// Who leads what, in which term.

@@ -48,6 +48,10 @@ counters! {
     refused: "commands refused",
     /// Commands of unknown fate.
     uncertain: "commands of unknown fate",
+    /// Transactions that were carried out.
+    transaction: "transactions",
+    /// Elements popped from queues.
+    pop: "elements popped",
     /// Messages between nodes.
     messages: "messages",
     /// Lost on the way.

@@ -5,10 +5,13 @@
 //! more than a second ahead of the peers' median is held back to it, and the node gives up its leaderships, until the
 //! clock is back. So a deadline passes early by that second at most. A clock that is behind does no harm: partition
 //! clocks do not go backwards.
+//!
+//! Between two looks the clock goes no further than boot time does (`clock::Judgement`): an entry that is proposed just
+//! after a jump must not carry the partition's clock, which never goes back, with it.
 
 use super::node::ClusterNode;
 use super::service;
-use crate::clock::{self, UnixMs};
+use crate::clock::{self, Judgement, UnixMs};
 use crate::ids::NodeNo;
 use crate::planted::{Bug, planted};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -56,7 +59,7 @@ struct Peer {
 /// What a node says of its clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// The system's wall clock.
+    /// The system's wall clock, but for a jump that was not judged yet.
     pub system_ms: UnixMs,
     /// By how much the node holds it back.
     pub held_back_ms: u64,
@@ -65,7 +68,8 @@ pub struct Reading {
 impl Reading {
     /// This node's, now.
     pub fn now() -> Self {
-        Self { system_ms: clock::system_ms(), held_back_ms: clock::held_back_ms() }
+        let held_back_ms = clock::held_back_ms();
+        Self { system_ms: clock::unix_ms() + held_back_ms, held_back_ms }
     }
 
     /// As bytes.
@@ -93,22 +97,40 @@ impl Skew {
         self.unanswered_ns.get(&node).is_some_and(|since| boot_ns.saturating_sub(*since) > SILENT_NS)
     }
 
-    /// A peer was asked when this node's system clock showed `asked_ms`, and answered.
-    pub fn heard(&mut self, node: NodeNo, asked_ms: UnixMs, reading: Reading, boot_ns: u64) {
-        // The answer was given later than the question was sent, so the difference is at least this.
+    /// A peer was asked when this node's system clock and boot time showed `asked`, and answered.
+    pub fn heard(&mut self, node: NodeNo, asked: (UnixMs, u64), reading: Reading, boot_ns: u64) {
+        // The answer was given later than the question was sent, so the difference is at least this; as of the last look:
+        // a step since then is counted by the next one.
         let theirs = reading.system_ms.saturating_sub(reading.held_back_ms);
-        let ahead_ms = difference(asked_ms, theirs);
+        let ahead_ms = difference(asked.0, theirs).saturating_sub(self.step_until(asked.0, asked.1));
         let held_back = reading.held_back_ms > 0;
         self.peers.insert(node, Peer { ahead_ms, heard_ns: boot_ns, held_back });
         self.unanswered_ns.remove(&node);
     }
 
-    /// By how much the clock is to be held back, now that the system clock and boot time are these.
-    pub fn look(&mut self, system_ms: UnixMs, boot_ns: u64) -> u64 {
-        if let Some((last_ms, last_ns)) = self.last {
-            let step = difference(system_ms, last_ms) - (boot_ns.saturating_sub(last_ns) / 1_000_000) as i64;
-            self.peers.values_mut().for_each(|peer| peer.ahead_ms = peer.ahead_ms.saturating_add(step));
-        }
+    /// Whether a peer has ever answered.
+    pub fn knows(&self, node: NodeNo) -> bool {
+        self.peers.contains_key(&node)
+    }
+
+    /// By how much the system clock has gained on boot time since the last look.
+    fn step_until(&self, system_ms: UnixMs, boot_ns: u64) -> i64 {
+        // Whole milliseconds of boot time, so that what is cut off does not add up over many looks.
+        let gained =
+            |(last_ms, last_ns)| difference(system_ms, last_ms) - difference(boot_ns / 1_000_000, last_ns / 1_000_000);
+        self.last.map_or(0, gained)
+    }
+
+    /// What is to be thought of the clock, now that the system clock and boot time are these.
+    pub fn judge(&mut self, system_ms: UnixMs, boot_ns: u64) -> Judgement {
+        let held_back_ms = self.look(system_ms, boot_ns);
+        Judgement { held_back_ms, ahead_of_boot_ms: Some(system_ms.saturating_sub(boot_ns / 1_000_000)) }
+    }
+
+    /// By how much the clock is to be held back.
+    fn look(&mut self, system_ms: UnixMs, boot_ns: u64) -> u64 {
+        let step = self.step_until(system_ms, boot_ns);
+        self.peers.values_mut().for_each(|peer| peer.ahead_ms = peer.ahead_ms.saturating_add(step));
         self.last = Some((system_ms, boot_ns));
         let fresh = self.peers.values().filter(|peer| boot_ns.saturating_sub(peer.heard_ns) < FRESH_NS);
         let mut ahead: Vec<i64> = fresh.map(|peer| peer.ahead_ms).collect();
@@ -148,14 +170,15 @@ fn difference(a: UnixMs, b: UnixMs) -> i64 {
 pub(super) async fn run(node: Arc<ClusterNode>) {
     let mut looks = 0u32;
     loop {
+        let before = clock::held_back_ms();
         let held_back = {
             let mut skew = node.skew.lock();
             let others: Vec<NodeNo> = node.state().nodes.keys().copied().filter(|no| *no != node.me.node).collect();
             skew.keep(&others);
-            skew.look(clock::system_ms(), clock::boot_ns())
+            let judgement = skew.judge(clock::system_ms(), clock::boot_ns());
+            clock::judge(judgement);
+            judgement.held_back_ms
         };
-        let before = clock::held_back_ms();
-        clock::hold_back(held_back);
         match (before, held_back) {
             (0, 1..) => tracing::warn!(
                 ahead_ms = held_back,
@@ -164,13 +187,15 @@ pub(super) async fn run(node: Arc<ClusterNode>) {
             (1.., 0) => tracing::info!("the wall clock is back: it is followed again"),
             _ => {}
         }
-        if looks.is_multiple_of(LOOKS_PER_QUESTION) {
-            for peer in node.peers.connected() {
+        let in_turn = looks.is_multiple_of(LOOKS_PER_QUESTION);
+        for peer in node.peers.connected() {
+            // A node that has just started may be far ahead, and lead soon: whom it has not heard it asks at once.
+            if in_turn || !node.skew.lock().knows(peer) {
                 tokio::spawn(ask(Arc::clone(&node), peer));
             }
-            if held_back > 0 {
-                node.copies.hand_over().await;
-            }
+        }
+        if in_turn && held_back > 0 {
+            node.copies.hand_over().await;
         }
         looks = looks.wrapping_add(1);
         clock::beat(LOOK_PERIOD).await;
@@ -178,11 +203,11 @@ pub(super) async fn run(node: Arc<ClusterNode>) {
 }
 
 async fn ask(node: Arc<ClusterNode>, peer: NodeNo) {
-    let asked_ms = clock::system_ms();
-    node.skew.lock().asked(peer, clock::boot_ns());
+    let asked = (clock::system_ms(), clock::boot_ns());
+    node.skew.lock().asked(peer, asked.1);
     let answer = node.peers.call(peer, service::CLOCK, Bytes::new(), ANSWER_TIMEOUT).await;
     if let Some(reading) = answer.ok().and_then(Reading::decode) {
-        node.skew.lock().heard(peer, asked_ms, reading, clock::boot_ns());
+        node.skew.lock().heard(peer, asked, reading, clock::boot_ns());
     }
 }
 
@@ -201,8 +226,8 @@ mod tests {
     fn one_clock_ahead_of_the_median_is_held_back_until_it_is_back() {
         let mut skew = Skew::default();
         assert_eq!(skew.look(NOON + 9_000, 0), 0, "nobody has said anything");
-        skew.heard(NodeNo(2), NOON + 9_000, reading(NOON), 0);
-        skew.heard(NodeNo(3), NOON + 9_000, reading(NOON + 20), 0);
+        skew.heard(NodeNo(2), (NOON + 9_000, 0), reading(NOON), 0);
+        skew.heard(NodeNo(3), (NOON + 9_000, 0), reading(NOON + 20), 0);
         let held = skew.look(NOON + 9_000, 0);
         assert!((8_900..=9_000).contains(&held), "{held}");
         // It is set back.
@@ -212,7 +237,7 @@ mod tests {
     #[test]
     fn a_step_is_seen_before_anybody_is_asked_again() {
         let mut skew = Skew::default();
-        skew.heard(NodeNo(2), NOON, reading(NOON), 0);
+        skew.heard(NodeNo(2), (NOON, 0), reading(NOON), 0);
         assert_eq!(skew.look(NOON, 0), 0);
         assert_eq!(skew.look(NOON + 1_050, SECOND_NS), 0, "time passes");
         let held = skew.look(NOON + 61_100, SECOND_NS + 50_000_000);
@@ -221,9 +246,26 @@ mod tests {
     }
 
     #[test]
+    fn a_step_just_before_a_question_is_counted_once() {
+        let mut skew = Skew::default();
+        assert_eq!(skew.look(NOON, 0), 0);
+        skew.heard(NodeNo(2), (NOON + 60_010, 10_000_000), reading(NOON + 11), 12_000_000);
+        let held = skew.look(NOON + 60_050, 50_000_000);
+        assert!((59_990..=60_010).contains(&held), "{held}");
+        // Asked before a step, answered after it.
+        let mut skew = Skew::default();
+        assert_eq!(skew.look(NOON, 0), 0);
+        let asked = (NOON + 10, 10_000_000);
+        assert_eq!(skew.look(NOON + 60_050, 50_000_000), 0, "nobody has said anything");
+        skew.heard(NodeNo(2), asked, reading(NOON + 11), 60_000_000);
+        let held = skew.look(NOON + 60_100, 100_000_000);
+        assert!((59_990..=60_010).contains(&held), "{held}");
+    }
+
+    #[test]
     fn a_second_is_allowed_and_half_of_it_ends_it() {
         let mut skew = Skew::default();
-        skew.heard(NodeNo(2), NOON + 1_000, reading(NOON), 0);
+        skew.heard(NodeNo(2), (NOON + 1_000, 0), reading(NOON), 0);
         assert_eq!(skew.look(NOON + 1_000, 0), 0);
         assert_eq!(skew.look(NOON + 1_002, 1_000_000), 1_001);
         assert_eq!(skew.look(NOON + 603, 2_000_000), 601);
@@ -234,11 +276,11 @@ mod tests {
     fn a_slow_answer_proves_nothing_and_a_minority_neither() {
         let mut skew = Skew::default();
         // Asked at noon, answered and read much later.
-        skew.heard(NodeNo(2), NOON, reading(NOON + 3_000), 6 * SECOND_NS);
+        skew.heard(NodeNo(2), (NOON, 0), reading(NOON + 3_000), 6 * SECOND_NS);
         assert_eq!(skew.look(NOON + 6_000, 6 * SECOND_NS), 0);
         let mut skew = Skew::default();
-        skew.heard(NodeNo(2), NOON, reading(NOON - 60_000), 0);
-        skew.heard(NodeNo(3), NOON, reading(NOON), 0);
+        skew.heard(NodeNo(2), (NOON, 0), reading(NOON - 60_000), 0);
+        skew.heard(NodeNo(3), (NOON, 0), reading(NOON), 0);
         assert_eq!(skew.look(NOON, 0), 0);
     }
 
@@ -250,14 +292,14 @@ mod tests {
         skew.asked(NodeNo(2), 5 * SECOND_NS);
         assert!(!skew.is_silent(NodeNo(2), 6 * SECOND_NS));
         assert!(skew.is_silent(NodeNo(2), 7 * SECOND_NS));
-        skew.heard(NodeNo(2), NOON, reading(NOON), 7 * SECOND_NS);
+        skew.heard(NodeNo(2), (NOON, 7 * SECOND_NS), reading(NOON), 7 * SECOND_NS);
         assert!(!skew.is_silent(NodeNo(2), 9 * SECOND_NS));
     }
 
     #[test]
     fn what_was_said_long_ago_changes_nothing() {
         let mut skew = Skew::default();
-        skew.heard(NodeNo(2), NOON + 2_000, reading(NOON), 0);
+        skew.heard(NodeNo(2), (NOON + 2_000, 0), reading(NOON), 0);
         assert_eq!(skew.look(NOON + 2_000, 0), 2_000);
         assert_eq!(skew.look(NOON + 8_000, 6 * SECOND_NS), 2_000, "no answer: not known to be back");
         skew.keep(&[]);
@@ -270,7 +312,7 @@ mod tests {
         assert_eq!(Reading::decode(held.encode()), Some(held));
         assert_eq!(Reading::decode(Bytes::from_static(b"short")), None);
         let mut skew = Skew::default();
-        skew.heard(NodeNo(2), NOON, held, 0);
+        skew.heard(NodeNo(2), (NOON, 0), held, 0);
         assert!(skew.is_held_back(NodeNo(2)) && !skew.is_held_back(NodeNo(3)));
     }
 }

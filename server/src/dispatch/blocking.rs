@@ -28,12 +28,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
 
 /// How often a node is told to end a wait.
 const UNWAIT_PERIOD: Duration = Duration::from_secs(1);
 /// A wait of so long was one: the search for the next leader begins anew.
-const WAITED: Duration = Duration::from_secs(1);
+const WAITED_NS: u64 = 1_000_000_000;
 
 /// A connection's command that waits.
 pub(super) struct Parked {
@@ -74,14 +73,14 @@ impl Conversation {
         let mut bytes = BytesMut::new();
         block::encode(&mut bytes, candidate.entry.spec, self.options(), candidate.args);
         let Ok(Some(wanted)) = Wanted::read(bytes.freeze()) else { return Err(Rejection::Malformed) };
-        let deadline = deadline(wanted.wait());
         let dispatcher = Arc::clone(&self.dispatcher);
+        let deadline_ns = dispatcher.deadline_ns(wanted.wait());
         let (partition, client) = (dispatcher.routes.partition_of(slot), &self.session.client);
         let wait = Wait {
             partition: Arc::clone(partition),
             wanted,
             port: self.session.port,
-            deadline,
+            deadline_ns,
             client: Arc::clone(client),
         };
         if candidate.entry.is_write() {
@@ -147,35 +146,49 @@ impl Conversation {
     }
 }
 
-/// When a wait that begins now is over.
-fn deadline(wait: WaitFor) -> Option<Instant> {
-    match wait {
-        WaitFor::Ms(ms) => Instant::now().checked_add(Duration::from_millis(ms)),
-        WaitFor::Ever | WaitFor::Nothing => None,
-    }
-}
-
 /// A command that waits, wherever.
 struct Wait {
     partition: Arc<Partition>,
     wanted: Wanted,
     port: PortKind,
-    deadline: Option<Instant>,
+    /// In boot time.
+    deadline_ns: Option<u64>,
     client: Arc<Client>,
 }
 
 impl Dispatcher {
+    /// When a wait that begins now is over, in boot time.
+    fn deadline_ns(&self, wait: WaitFor) -> Option<u64> {
+        match wait {
+            WaitFor::Ms(ms) => Some(self.moment().boot_ns.saturating_add(ms.saturating_mul(1_000_000))),
+            WaitFor::Ever | WaitFor::Nothing => None,
+        }
+    }
+
+    /// Waits until then.
+    async fn until(&self, deadline_ns: Option<u64>) {
+        let Some(deadline_ns) = deadline_ns else { return std::future::pending().await };
+        loop {
+            let left_ns = deadline_ns.saturating_sub(self.moment().boot_ns);
+            if left_ns == 0 {
+                return;
+            }
+            (self.sleep)(Duration::from_nanos(left_ns)).await;
+        }
+    }
+
     /// Attempts a command where its partition is led, waits there, and moves on where that changes.
     async fn see_through(self: Arc<Self>, mut wait: Wait) -> Waited {
         let mut patience = Patience::new(wait.port, &self, &wait.partition);
         let mut hint = None;
         let me = self.routes.topology().me;
         loop {
-            let (moment, begun) = (self.moment(), Instant::now());
+            let moment = self.moment();
             let (outcome, why) = match wait.partition.wait(&mut wait.wanted, moment.wall, moment.boot_ns) {
                 Begun::Done(replies) => (ShareOutcome::Applied(replies), None),
                 Begun::Waits(ticket) => {
-                    ticket.outcome(&wait.wanted, wait.deadline, wait.client.until_unblocked()).await
+                    let over = self.until(wait.deadline_ns);
+                    ticket.outcome(&wait.wanted, over, wait.client.until_unblocked()).await
                 }
                 Begun::Refused(refusal) => {
                     let role = match refusal {
@@ -212,7 +225,7 @@ impl Dispatcher {
                 (Refusal::NotLeader(leader), _) => leader,
                 (Refusal::NoCopy | Refusal::Unreachable, _) => None,
             };
-            if begun.elapsed() >= WAITED {
+            if self.moment().boot_ns.saturating_sub(moment.boot_ns) >= WAITED_NS {
                 patience = Patience::new(wait.port, &self, &wait.partition);
             }
             if !patience.pause(&self).await {
@@ -239,7 +252,10 @@ impl Dispatcher {
         let kind = |session, timeout_ms| ForwardKind::Wait { session, timeout_ms };
         let block = (wait.wanted.block().clone(), 1);
         self.node.stats().forwarded_commands.fetch_add(1, Ordering::Relaxed);
-        let (mut there, mut outcome) = self.begin_there(leader, wait.partition.id(), block, wait.deadline, kind);
+        // Rounded up: never answered before its time.
+        let left_ns = wait.deadline_ns.map(|deadline_ns| deadline_ns.saturating_sub(self.moment().boot_ns));
+        let timeout_ms = left_ns.map(|left_ns| left_ns.div_ceil(1_000_000));
+        let (mut there, mut outcome) = self.begin_there(leader, wait.partition.id(), block, timeout_ms, kind);
         let why = tokio::select! {
             biased;
             outcome = &mut outcome => {
@@ -250,9 +266,13 @@ impl Dispatcher {
         };
         loop {
             there.end();
-            if let Ok(outcome) = tokio::time::timeout(UNWAIT_PERIOD, &mut outcome).await {
-                there.ended = true;
-                return (outcome.unwrap_or(ShareOutcome::Uncertain), Some(why));
+            tokio::select! {
+                biased;
+                outcome = &mut outcome => {
+                    there.ended = true;
+                    return (outcome.unwrap_or(ShareOutcome::Uncertain), Some(why));
+                }
+                () = (self.sleep)(UNWAIT_PERIOD) => {}
             }
         }
     }
@@ -265,15 +285,10 @@ impl Dispatcher {
         leader: NodeNo,
         partition: PartitionId,
         (block, count): (Bytes, u32),
-        deadline: Option<Instant>,
+        timeout_ms: Option<u64>,
         kind: impl FnOnce(u64, Option<u64>) -> ForwardKind,
     ) -> (There, oneshot::Receiver<ShareOutcome>) {
         let session = self.waits.fetch_add(1, Ordering::Relaxed);
-        let timeout_ms = deadline.map(|deadline| {
-            let left = deadline.saturating_duration_since(Instant::now());
-            // Rounded up: never answered before its time.
-            left.as_nanos().div_ceil(1_000_000) as u64
-        });
         let request = Forward::new(partition, kind(session, timeout_ms), block, count);
         let outcome = self.routes.forward(leader, request);
         (There { dispatcher: Arc::clone(self), leader, partition, session, ended: false }, outcome)
@@ -342,7 +357,7 @@ impl Dispatcher {
         block: &Block,
         timeout_ms: Option<u64>,
     ) -> ShareOutcome {
-        let deadline = timeout_ms.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+        let deadline_ns = timeout_ms.and_then(|ms| self.deadline_ns(WaitFor::Ms(ms)));
         if block.denyoom && !self.memory.admit(partition) {
             return ShareOutcome::Refused(Refusal::OutOfMemory);
         }
@@ -355,7 +370,7 @@ impl Dispatcher {
             Begun::Refused(refusal) => ShareOutcome::Refused(refusal),
             Begun::Waits(ticket) => {
                 let open = self.remote_waits.open(who);
-                ticket.outcome(&wanted, deadline, open.end.notified()).await.0
+                ticket.outcome(&wanted, self.until(deadline_ns), open.end.notified()).await.0
             }
         }
     }
@@ -368,7 +383,7 @@ impl Dispatcher {
         copies: u32,
         timeout_ms: Option<u64>,
     ) -> ShareOutcome {
-        let deadline = timeout_ms.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+        let deadline = timeout_ms.and_then(|ms| tokio::time::Instant::now().checked_add(Duration::from_millis(ms)));
         let question = Question { copies, deadline };
         let open = self.remote_waits.open(who);
         tokio::select! {

@@ -183,7 +183,10 @@ impl Dispatcher {
 
     async fn count_there(self: &Arc<Self>, leader: NodeNo, partition: PartitionId, question: Question) -> ShareOutcome {
         let kind = |session, timeout_ms| ForwardKind::Copies { session, copies: question.copies, timeout_ms };
-        let (_there, outcome) = self.begin_there(leader, partition, (Bytes::new(), 0), question.deadline, kind);
+        // Rounded up: never answered before its time.
+        let left = question.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout_ms = left.map(|left| left.as_nanos().div_ceil(1_000_000) as u64);
+        let (_there, outcome) = self.begin_there(leader, partition, (Bytes::new(), 0), timeout_ms, kind);
         outcome.await.unwrap_or(ShareOutcome::Uncertain)
     }
 }

@@ -26,7 +26,7 @@ pub use partition::{Partition, PartitionGuard, Role};
 pub use room::Room;
 pub use runtime::BeatRuntime;
 pub use share::{ANY_TERM, Refusal, Replies, Share, ShareOutcome};
-pub use waiters::{Begun, Ticket, Wanted};
+pub use waiters::{Begun, Surroundings, Ticket, Wanted};
 
 #[cfg(test)]
 mod tests;

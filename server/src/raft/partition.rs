@@ -3,7 +3,7 @@
 use super::proposer::Inbox;
 use super::share::{Refusal, Share, ShareOutcome};
 use super::types::{LogId, StoredMembership};
-use super::waiters::Waiters;
+use super::waiters::{Surroundings, Waiters};
 use crate::clock::{self, UnixMs};
 use crate::commands::Context;
 use crate::commands::block::CommandOptions;
@@ -125,6 +125,11 @@ impl Drop for PartitionGuard<'_> {
 impl Partition {
     /// A partition with an empty keyspace.
     pub fn new(id: PartitionId, seed: HashSeed, role: Role) -> Self {
+        Self::within(Surroundings::default(), id, seed, role)
+    }
+
+    /// One whose waiting commands are looked after by other clocks, timers and tasks than the process's.
+    pub fn within(surroundings: Surroundings, id: PartitionId, seed: HashSeed, role: Role) -> Self {
         let state = PartitionState {
             keyspace: Keyspace::new(seed),
             role,
@@ -133,7 +138,7 @@ impl Partition {
             applied: None,
             membership: StoredMembership::default(),
             view_index: None,
-            waiters: Waiters::default(),
+            waiters: Waiters::within(surroundings),
         };
         Self {
             id,

@@ -11,8 +11,10 @@ mod memory;
 mod moves;
 mod one_leader;
 mod one_owner;
+mod queues;
 mod recency;
 mod stops;
+mod transactions;
 
 use super::client::{Command, KeyKind};
 use super::judge::{Event, Evidence, Scene};
@@ -57,6 +59,8 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(lost_writes::LostWrites),
         Box::new(connection_order::ConnectionOrder),
         Box::new(linearizable::Linearizable),
+        Box::new(transactions::Transactions),
+        Box::new(queues::Queues),
         Box::new(expiry::Expiry),
         Box::new(recency::Recency),
     ]
@@ -67,13 +71,18 @@ fn partition_of(key: &str, state: &DirectoryState) -> PartitionId {
     PartitionId::of_slot(slot_of(key.as_bytes()), state.partitions.len() as u16)
 }
 
-/// The commands of each key, but for partitions that a majority of copies was lost of, at once and for good: that is not
-/// covered, and told.
+/// Whether promises cover what became of a key: not where a majority of its partition's copies was lost, at once and for
+/// good. That is told.
+fn is_covered(key: &str, evidence: &Evidence<'_>) -> bool {
+    let partition = partition_of(key, evidence.directory);
+    evidence.directory.partition(partition).is_some_and(|record| record.losses == 0)
+}
+
+/// The commands of each key that promises cover.
 fn by_key<'a>(evidence: &Evidence<'a>) -> BTreeMap<&'a str, Vec<&'a Command>> {
     let mut keys: BTreeMap<&str, Vec<&Command>> = BTreeMap::new();
     for command in evidence.commands {
-        let partition = partition_of(&command.key, evidence.directory);
-        if evidence.directory.partition(partition).is_some_and(|record| record.losses == 0) {
+        if is_covered(&command.key, evidence) {
             keys.entry(&command.key).or_default().push(command);
         }
     }

@@ -1,5 +1,6 @@
 //! The clocks of one simulated machine: they run at a rate of their own, and may stop or jump.
 
+use larder::clock::Judgement;
 use std::time::Duration;
 
 /// Wall time at the beginning of a run, milliseconds since 1970.
@@ -14,8 +15,8 @@ pub struct MachineClock {
     pub rate_ppm: i64,
     /// By how much the wall clock is wrong, milliseconds.
     pub wall_offset_ms: i64,
-    /// By how much the node holds its wall clock back.
-    pub held_back_ms: u64,
+    /// What the node thinks of its wall clock.
+    pub judgement: Judgement,
     /// How long the machine was suspended in all: monotonic time does not count it, boot time does.
     pub suspended_ns: u64,
     /// Boot time since which it is suspended.
@@ -29,7 +30,7 @@ impl Default for MachineClock {
         Self {
             rate_ppm: 0,
             wall_offset_ms: 0,
-            held_back_ms: 0,
+            judgement: Judgement::default(),
             suspended_ns: 0,
             suspended_at_ns: None,
             base: (START_NS, 0),
@@ -60,7 +61,7 @@ impl MachineClock {
 
     /// What the node takes for the wall clock.
     pub fn wall_ms(&self, now_ns: u64) -> u64 {
-        self.system_ms(now_ns).saturating_sub(self.held_back_ms)
+        self.judgement.wall_ms(self.system_ms(now_ns), self.boot_ns(now_ns))
     }
 
     /// True time at which monotonic time will be `monotonic_ns`, about, if nothing changes until then.

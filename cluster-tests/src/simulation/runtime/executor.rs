@@ -5,6 +5,7 @@
 //! first served. When none can, time jumps to the next timer.
 
 use super::clock::MachineClock;
+use larder::clock::Judgement;
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -220,9 +221,9 @@ impl Executor {
         self.wake_all(pid);
     }
 
-    /// By how much a process holds its wall clock back from now on.
-    pub fn hold_back(&self, pid: Pid, ms: u64) {
-        self.processes.borrow_mut()[pid.0].clock.held_back_ms = ms;
+    /// What a process thinks of its wall clock from now on.
+    pub fn judge_clock(&self, pid: Pid, judgement: Judgement) {
+        self.processes.borrow_mut()[pid.0].clock.judgement = judgement;
     }
 
     /// Stops polling the tasks of a process, until it was resumed as often: its time passes without it.

@@ -15,10 +15,12 @@
 
 mod queue;
 mod steward;
+mod surroundings;
 #[cfg(test)]
 mod tests;
 
 pub(super) use queue::Waiters;
+pub use surroundings::Surroundings;
 
 use super::partition::{Partition, PartitionState, Role};
 use super::share::{Refusal, Replies, ShareOutcome};
@@ -33,7 +35,6 @@ use larder_protocol::{Args, Flags, ProtocolVersion, ReplyBuffer, scan};
 use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 /// What such an argument says.
 const INSTANT: &[u8] = b"$";
@@ -210,24 +211,18 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Waits for the outcome until `deadline`, or until `stop` resolves, whose answer is returned beside the outcome:
-    /// null, then, unless an attempt was under way, whose outcome decides.
+    /// Waits for the outcome until `over` resolves, or `stop`, whose answer is returned beside the outcome: null, then,
+    /// unless an attempt was under way, whose outcome decides.
     pub async fn outcome<T>(
         mut self,
         wanted: &Wanted,
-        deadline: Option<Instant>,
+        over: impl Future<Output = ()>,
         stop: impl Future<Output = T>,
     ) -> (ShareOutcome, Option<T>) {
-        let timed_out = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
         let why = tokio::select! {
             biased;
             outcome = &mut self.outcome => return (outcome.unwrap_or(ShareOutcome::Uncertain), None),
-            () = timed_out => None,
+            () = over => None,
             why = stop => Some(why),
         };
         if self.partition.withdraw(self.id) {
@@ -290,7 +285,8 @@ impl Partition {
         let mut guard = self.lock();
         let state = &mut *guard;
         // Without the lease others may have filled the list: an attempt of its own tells.
-        let sure = state.role != Role::Leader || self.lease_holds(clock::boot_ns());
+        let boot_ns = (state.waiters.surroundings.clocks.boot_ns)();
+        let sure = state.role != Role::Leader || self.lease_holds(boot_ns);
         state.waiters.withdraw(id, sure, &mut state.keyspace)
     }
 
@@ -333,7 +329,7 @@ impl PartitionState {
     /// Serves those whose keys were touched, and those whose keys that touches, until nothing is touched any more.
     fn serve_alone(&mut self) {
         while self.keyspace.has_touched() {
-            let now = clock::unix_ms().max(self.clock);
+            let now = (self.waiters.surroundings.clocks.unix_ms)().max(self.clock);
             for awaited in self.keyspace.take_touched() {
                 for worth in self.waiters.lines(&awaited) {
                     self.serve_line(&awaited, worth, now);
@@ -356,7 +352,8 @@ impl PartitionState {
         {
             from = id + 1;
             let Some(wanted) = self.waiters.wanted(id) else { continue };
-            let reply = wanted.attempt(self, now, clock::boot_ns());
+            let seed = (self.waiters.surroundings.clocks.boot_ns)();
+            let reply = wanted.attempt(self, now, seed);
             if !blocking::is_null(&reply) {
                 self.waiters.answer(id, ShareOutcome::Applied(one_reply(reply)), &mut self.keyspace);
             }

@@ -1,5 +1,6 @@
 //! Who waits for which key, in order of arrival.
 
+use super::surroundings::Surroundings;
 use super::{Awaited, Wanted, one_reply};
 use crate::commands::blocking::{self, WorthFn};
 use crate::keyspace::Keyspace;
@@ -54,9 +55,15 @@ pub struct Waiters {
     round: bool,
     /// Wakes the steward, where there is one.
     steward: Option<Arc<Notify>>,
+    /// What it runs on.
+    pub(super) surroundings: Surroundings,
 }
 
 impl Waiters {
+    pub fn within(surroundings: Surroundings) -> Self {
+        Self { surroundings, ..Self::default() }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -1,7 +1,7 @@
 //! The task that proposes attempts for those who wait at a leader. It lives while somebody waits.
 
 use super::queue::Waiters;
-use crate::clock;
+use super::surroundings::Surroundings;
 use crate::commands::blocking;
 use crate::raft::ANY_TERM;
 use crate::raft::partition::{Partition, PartitionState, Role};
@@ -20,7 +20,8 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 /// Sees to it that somebody looks after `waiters`, those of `partition`, whose lock is held.
 pub(super) fn attend(partition: &Arc<Partition>, waiters: &mut Waiters) {
     if let Some(wake) = waiters.appoint() {
-        tokio::spawn(run(Arc::clone(partition), wake));
+        let surroundings = waiters.surroundings;
+        (surroundings.spawn)(Box::pin(run(Arc::clone(partition), wake, surroundings)));
     }
     waiters.wake();
 }
@@ -35,7 +36,7 @@ enum Step {
     Round { ids: Vec<u64>, share: Share, outcome: oneshot::Receiver<ShareOutcome> },
 }
 
-async fn run(partition: Arc<Partition>, wake: Arc<Notify>) {
+async fn run(partition: Arc<Partition>, wake: Arc<Notify>, surroundings: Surroundings) {
     loop {
         let step = partition.lock().next_step(&partition);
         match step {
@@ -51,7 +52,7 @@ async fn run(partition: Arc<Partition>, wake: Arc<Notify>) {
                     state.waiters.end_round(&ids, outcome, &mut state.keyspace);
                 }
                 if refused {
-                    tokio::time::sleep(REFUSED_PAUSE).await;
+                    (surroundings.sleep)(REFUSED_PAUSE).await;
                 }
             }
         }
@@ -67,7 +68,8 @@ impl PartitionState {
         if self.role != Role::Leader || !self.waiters.is_between_rounds() {
             return Step::Rest;
         }
-        let now = clock::unix_ms().max(self.clock);
+        let clocks = self.waiters.surroundings.clocks;
+        let now = (clocks.unix_ms)().max(self.clock);
         let mut chosen: BTreeSet<u64> = BTreeSet::new();
         let pending: Vec<u64> = self.waiters.pending().collect();
         let mut touched = self.keyspace.take_touched();
@@ -94,7 +96,7 @@ impl PartitionState {
                 }
             }
         }
-        let alone = partition.lease_holds(clock::boot_ns());
+        let alone = partition.lease_holds((clocks.boot_ns)());
         let (mut ids, mut bytes, mut grows) = (Vec::new(), BytesMut::new(), false);
         for id in chosen {
             let Some(wanted) = self.waiters.wanted(id) else { continue };

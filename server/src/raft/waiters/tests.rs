@@ -233,18 +233,18 @@ async fn a_leader_serves_in_order_and_moves_those_who_wait_on() {
     let second = ticket(next.partition(), &["blpop", "d", "0"]);
     propose(next.partition(), &["rpush", "c", "z"]).await;
     let never = std::future::pending::<()>;
-    let outcome = first.outcome(&wanted(&["blmove", "c", "d", "left", "left", "0"]), None, never()).await;
+    let outcome = first.outcome(&wanted(&["blmove", "c", "d", "left", "left", "0"]), never(), never()).await;
     assert_eq!(text(outcome.0), "$1\r\nz\r\n");
-    assert_eq!(text(second.outcome(&wanted(&["blpop", "d", "0"]), None, never()).await.0), element("d", "z"));
+    assert_eq!(text(second.outcome(&wanted(&["blpop", "d", "0"]), never(), never()).await.0), element("d", "z"));
     // First attempts where there is something, or another type, and a time that is up.
     propose(next.partition(), &["rpush", "e", "1"]).await;
     let there = ticket(next.partition(), &["blpop", "e", "0"]);
-    assert_eq!(text(there.outcome(&wanted(&["blpop", "e", "0"]), None, never()).await.0), element("e", "1"));
+    assert_eq!(text(there.outcome(&wanted(&["blpop", "e", "0"]), never(), never()).await.0), element("e", "1"));
     propose(next.partition(), &["set", "s", "v"]).await;
     let wrong = ticket(next.partition(), &["blpop", "s", "0"]);
-    let outcome = wrong.outcome(&wanted(&["blpop", "s", "0"]), None, never()).await.0;
+    let outcome = wrong.outcome(&wanted(&["blpop", "s", "0"]), never(), never()).await.0;
     assert_eq!(text(outcome), "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
-    let soon = Some(Instant::now() + Duration::from_millis(20));
+    let soon = tokio::time::sleep(Duration::from_millis(20));
     let late = ticket(next.partition(), &["blpop", "e", "0"]);
     assert_eq!(text(late.outcome(&wanted(&["blpop", "e", "0"]), soon, never()).await.0), "*-1\r\n");
     until(|| (next.partition().waiting() == (0, 0)).then_some(())).await;
@@ -265,22 +265,22 @@ async fn readers_of_streams_wait_at_a_leader() {
     let consume = ["xreadgroup", "group", "g", "c", "block", "0", "streams", "s", ">"];
     // Where there is nothing to wait for, there is no wait.
     let none = ticket(at, &consume);
-    assert_eq!(text(none.outcome(&wanted(&consume), None, never()).await.0), gone);
+    assert_eq!(text(none.outcome(&wanted(&consume), never(), never()).await.0), gone);
     propose(at, &["xgroup", "create", "s", "g", "$", "mkstream"]).await;
     propose(at, &["xadd", "s", "1", "f", "v"]).await;
     // What is there is read at once, and `$` is what it was when the command came.
     let there = ticket(at, &consume);
-    assert_eq!(text(there.outcome(&wanted(&consume), None, never()).await.0), entry(1));
+    assert_eq!(text(there.outcome(&wanted(&consume), never(), never()).await.0), entry(1));
     let read = ["xread", "block", "0", "streams", "s", "$"];
     let (readers, consumers) = ([ticket(at, &read), ticket(at, &read)], [ticket(at, &consume), ticket(at, &consume)]);
     propose(at, &["xadd", "s", "2", "f", "v"]).await;
     for reader in readers {
-        assert_eq!(text(reader.outcome(&wanted(&read), None, never()).await.0), entry(2));
+        assert_eq!(text(reader.outcome(&wanted(&read), never(), never()).await.0), entry(2));
     }
     let [first, second] = consumers;
-    assert_eq!(text(first.outcome(&wanted(&consume), None, never()).await.0), entry(2));
+    assert_eq!(text(first.outcome(&wanted(&consume), never(), never()).await.0), entry(2));
     propose(at, &["xgroup", "destroy", "s", "g"]).await;
-    assert_eq!(text(second.outcome(&wanted(&consume), None, never()).await.0), gone);
+    assert_eq!(text(second.outcome(&wanted(&consume), never(), never()).await.0), gone);
     until(|| (at.waiting() == (0, 0)).then_some(())).await;
     for group in groups {
         group.stop().await;
