@@ -1,10 +1,11 @@
-//! The load tool: `cargo run --release -p benches -- compare`, `-- cluster`, `-- hitratio`.
+//! The load tool: `cargo run --release -p benches -- compare`, `-- cluster`, `-- hitratio`, `-- memory`.
 #![allow(clippy::print_stdout, reason = "its results are what it prints")]
 
 use benches::compare::{self, Effort, Kind};
 use benches::generator::Mix;
 use benches::hitratio::trace::{Synthetic, Trace};
 use benches::hitratio::{self, Contestant};
+use benches::memory;
 use benches::target::{Target, resolve};
 use clap::{Args, Parser, Subcommand};
 use std::error::Error;
@@ -28,6 +29,18 @@ enum Command {
     Cluster(ClusterArguments),
     /// Replays a trace as a look-aside cache and prints hit ratios at equal resident memory
     Hitratio(HitRatio),
+    /// Fills servers side by side and prints resident bytes per key, with and without TTL
+    Memory(Memory),
+}
+
+#[derive(Args)]
+struct Memory {
+    /// Keys
+    #[arg(long, default_value_t = memory::KEYS)]
+    keys: u32,
+    /// Also write everything that was measured to FILE
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -130,6 +143,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => compare(&arguments),
         Command::Cluster(arguments) => cluster(&arguments),
         Command::Hitratio(arguments) => hit_ratio(&arguments),
+        Command::Memory(arguments) => memory(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -224,6 +238,11 @@ fn hit_ratio(arguments: &HitRatio) -> Result<(), Box<dyn Error>> {
         redis("allkeys-lfu"),
     ];
     let report = hitratio::run(&trace, &contestants, arguments.rss << 20)?;
+    show(&report, arguments.json.as_deref())
+}
+
+fn memory(arguments: &Memory) -> Result<(), Box<dyn Error>> {
+    let report = memory::report(&[Target::spawn_larder, Target::spawn_redis], arguments.keys)?;
     show(&report, arguments.json.as_deref())
 }
 
