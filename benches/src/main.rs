@@ -1,4 +1,4 @@
-//! The load tool: `cargo run --release -p benches -- compare`, `-- cluster`, `-- hitratio`, `-- load`.
+//! The load tool: `cargo run --release -p benches -- compare`, `-- cluster`, `-- hitratio`, `-- load`, `-- memory`.
 #![allow(clippy::print_stdout, reason = "its results are what it prints")]
 
 use benches::compare::{self, Effort, Kind};
@@ -6,6 +6,7 @@ use benches::generator::Mix;
 use benches::hitratio::trace::{Synthetic, Trace};
 use benches::hitratio::{self, Contestant};
 use benches::load;
+use benches::memory;
 use benches::target::{Target, resolve};
 use benches::types;
 use clap::{Args, Parser, Subcommand};
@@ -33,6 +34,8 @@ enum Command {
     Hitratio(HitRatio),
     /// Prints what clients wait while a node evicts, expires, deletes large values, and takes in another node
     Load(LoadArguments),
+    /// Fills servers side by side and prints resident bytes per key, with and without TTL
+    Memory(Memory),
 }
 
 #[derive(Args)]
@@ -61,6 +64,16 @@ struct LoadArguments {
     /// Seconds for which the quiet node is measured
     #[arg(long, default_value_t = 10)]
     quiet: u64,
+    /// Also write everything that was measured to FILE
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Memory {
+    /// Keys
+    #[arg(long, default_value_t = memory::KEYS)]
+    keys: u32,
     /// Also write everything that was measured to FILE
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -170,6 +183,7 @@ fn main() -> ExitCode {
         Command::Cluster(arguments) => cluster(&arguments),
         Command::Hitratio(arguments) => hit_ratio(&arguments),
         Command::Load(arguments) => load(&arguments),
+        Command::Memory(arguments) => memory(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -285,6 +299,11 @@ fn load(arguments: &LoadArguments) -> Result<(), Box<dyn Error>> {
         evicting: arguments.evicting,
         quiet: Duration::from_secs(arguments.quiet),
     })?;
+    show(&report, arguments.json.as_deref())
+}
+
+fn memory(arguments: &Memory) -> Result<(), Box<dyn Error>> {
+    let report = memory::report(&[Target::spawn_larder, Target::spawn_redis], arguments.keys)?;
     show(&report, arguments.json.as_deref())
 }
 

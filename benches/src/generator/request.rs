@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub const KEY_BYTES: usize = 16;
 /// Digits at the end of a key that tell it from others.
 const DIGITS: usize = 12;
+/// Times to live, in milliseconds: 3 to 28 hours, all of as many digits.
+const TTL_MS: std::ops::Range<u32> = 10_000_000..100_000_000;
+const TTL_DIGITS: usize = 8;
 
 /// Which commands are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
@@ -47,6 +50,8 @@ pub struct Requests {
     pub keys: u32,
     /// Bytes of every value.
     pub value_bytes: usize,
+    /// Whether what is set is given a time to live, each its own.
+    expiring: bool,
     /// The next key of [`Mix::Fill`], whichever connection sends it.
     next: Arc<AtomicU32>,
     template: Arc<Template>,
@@ -55,7 +60,7 @@ pub struct Requests {
 impl Requests {
     /// Commands on `keys` keys.
     pub fn new(mix: Mix, keys: u32, value_bytes: usize) -> Self {
-        Self { mix, keys, value_bytes, next: Arc::default(), template: Arc::default() }
+        Self { mix, keys, value_bytes, expiring: false, next: Arc::default(), template: Arc::default() }
     }
 
     /// A command of these words. Each run of `#` in them is a number below `keys` with so many digits: a random one, or,
@@ -65,12 +70,22 @@ impl Requests {
         Self { template, ..Self::new(Mix::Template, keys, 0) }
     }
 
+    /// The same with a time to live for what is set, if `expiring`.
+    pub fn expiring(self, expiring: bool) -> Self {
+        Self { expiring, ..self }
+    }
+
     /// Commands of connection `number`, of the keys in `only` where that is given.
     pub fn for_connection(&self, number: u64, only: Option<&[u32]>) -> ConnectionRequests {
         let value = "v".repeat(self.value_bytes);
         let key = "0".repeat(DIGITS);
         let get = format!("*2\r\n$3\r\nGET\r\n${KEY_BYTES}\r\nkey:{key}\r\n");
-        let set = format!("*3\r\n$3\r\nSET\r\n${KEY_BYTES}\r\nkey:{key}\r\n${}\r\n{value}\r\n", self.value_bytes);
+        let (count, ttl) = match self.expiring {
+            false => (3, String::new()),
+            true => (5, format!("$2\r\nPX\r\n${TTL_DIGITS}\r\n{}\r\n", TTL_MS.start)),
+        };
+        let length = self.value_bytes;
+        let set = format!("*{count}\r\n$3\r\nSET\r\n${KEY_BYTES}\r\nkey:{key}\r\n${length}\r\n{value}\r\n{ttl}");
         let digits_at = |template: &str| template.find(&key).unwrap_or(0);
         ConnectionRequests {
             mix: self.mix,
@@ -78,6 +93,7 @@ impl Requests {
             only: only.map(Arc::from),
             get: (get.clone().into_bytes(), digits_at(&get)),
             set: (set.clone().into_bytes(), digits_at(&set)),
+            ttl_from_end: self.expiring.then_some(TTL_DIGITS + 2),
             random: 0x9E37_79B9_7F4A_7C15u64.wrapping_mul(number + 1) | 1,
             next: Arc::clone(&self.next),
             template: Arc::clone(&self.template),
@@ -120,6 +136,8 @@ pub struct ConnectionRequests {
     /// Template, and where its key's digits stand.
     get: (Vec<u8>, usize),
     set: (Vec<u8>, usize),
+    /// Where the digits of SET's time to live stand.
+    ttl_from_end: Option<usize>,
     random: u64,
     next: Arc<AtomicU32>,
     template: Arc<Template>,
@@ -144,6 +162,11 @@ impl ConnectionRequests {
             let start = out.len() + digits_at;
             out.extend_from_slice(template);
             write_digits(&mut out[start..start + DIGITS], key);
+            if let Some(back) = self.ttl_from_end.filter(|_| !is_get) {
+                let ttl_ms = TTL_MS.start + dice as u32 % (TTL_MS.end - TTL_MS.start);
+                let start = out.len() - back;
+                write_digits(&mut out[start..start + TTL_DIGITS], ttl_ms);
+            }
         }
     }
 
@@ -219,6 +242,16 @@ mod tests {
         assert!(text(&requests, 1, 60).ends_with("$2\r\n60\r\n$5\r\nm0060\r\n"));
         let random = text(&Requests::of(&["MSET", "#", "a", "##", "b"], 10, false), 0, 1000);
         assert!((0..10).all(|digit| random.contains(&format!("$1\r\n{digit}\r\n$1\r\na\r\n$2\r\n0"))));
+    }
+
+    #[test]
+    fn times_to_live_are_of_one_length() {
+        let requests = Requests::new(Mix::Set, 10, 1).expiring(true);
+        let sent = text(&requests, 0, 1000);
+        let ttls: Vec<u32> = sent.split("$8\r\n").skip(1).map(|rest| rest[..TTL_DIGITS].parse().unwrap()).collect();
+        assert_eq!(ttls.len(), 1000);
+        assert!(ttls.iter().all(|ttl| TTL_MS.contains(ttl)));
+        assert_eq!(sent.matches("*5\r\n$3\r\nSET\r\n$16\r\nkey:").count(), 1000);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub enum Synthetic {
     /// Zipf keys; value sizes as published of Meta's ETC pool (Atikoglu et al., SIGMETRICS 2012: generalized Pareto, sigma
     /// 214.476, k 0.348238)
     Etc,
+    /// Zipf keys; sizes evenly spread, by their logarithm, over 4 KiB to 4 MiB: what fragments memory
+    Large,
     /// Zipf keys; sizes evenly spread, by their logarithm, over 1 KiB to 1 MiB; a scan of keys that are asked for once in
     /// every eighth of the trace. Nobody's workload, but what block storage does to a cache
     Scans,
@@ -103,10 +105,11 @@ impl Trace {
             let mut own = Dice(u64::from(key) + 1);
             let part = own.next();
             let bytes = match what {
-                Synthetic::Etc => 214.476 / 0.348_238 * ((1.0 - part).powf(-0.348_238) - 1.0),
+                Synthetic::Etc => (214.476 / 0.348_238 * ((1.0 - part).powf(-0.348_238) - 1.0)).min(1024.0 * 1024.0),
                 Synthetic::Scans => 1024.0 * 1024f64.powf(part),
+                Synthetic::Large => 4096.0 * 1024f64.powf(part),
             };
-            accesses.push(Access { key, bytes: bytes.clamp(1.0, 1024.0 * 1024.0) as u32 });
+            accesses.push(Access { key, bytes: bytes.max(1.0) as u32 });
         }
         let name = format!("{what:?}").to_lowercase();
         Self { name, accesses, keys: scanned }
@@ -188,7 +191,7 @@ mod tests {
 
     #[test]
     fn made_traces_are_the_same_each_time_and_skewed() {
-        for what in [Synthetic::Etc, Synthetic::Scans] {
+        for what in [Synthetic::Etc, Synthetic::Scans, Synthetic::Large] {
             let trace = Trace::make(what, 20_000, 1000);
             assert_eq!(trace, Trace::make(what, 20_000, 1000));
             assert_eq!(trace.accesses.len(), 20_000);

@@ -1,6 +1,7 @@
 //! The program: command line, wiring, start and stop. It implements the ports through which lower modules reach upward.
 
 mod addresses;
+mod allocator;
 mod cli;
 mod descriptors;
 mod dev;

@@ -9,7 +9,7 @@
 use super::addresses::{self, Advertised, Bound};
 use super::node::Node;
 use super::stop::{Stage, StopSwitch};
-use super::{Outcome, descriptors, failed, huge_pages, misconfigured, sampler, system};
+use super::{Outcome, allocator, descriptors, failed, huge_pages, misconfigured, sampler, system};
 use crate::clock;
 use crate::cluster::identity::DataDir;
 use crate::cluster::node::{ClusterConfig, ClusterNode, ForwardServer};
@@ -50,9 +50,13 @@ const WEIGHT_BYTES: u64 = 1 << 30;
 /// Runs a node until it is stopped.
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     huge_pages::forbid();
+    let settled = allocator::settle();
     let file = matches.get_one::<String>("config").map(PathBuf::from);
     let settings = Settings::load(file.as_deref(), &explicit(matches)).map_err(misconfigured)?;
     init_logs(settings.get("log-format") == "json", &settings.get("loglevel"));
+    if let Err(error) = settled {
+        tracing::debug!(%error, "the allocator keeps its own settings");
+    }
     if std::env::var_os(STOP_WITH_PARENT).is_some() {
         let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
     }

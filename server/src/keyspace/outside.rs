@@ -3,7 +3,7 @@
 //! Dense like the arena: freeing moves the last one into the hole, so each knows the chunk that owns it.
 
 use super::arena::Ref;
-use super::collections::Large;
+use super::collections::{Large, allocated_bytes};
 
 /// Entries a page, so that growing never moves what is there.
 const PAGE: usize = 64;
@@ -19,7 +19,8 @@ pub(super) enum Body {
 impl Body {
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Bytes(bytes) => bytes.capacity(),
+            Self::Bytes(bytes) if bytes.capacity() == 0 => 0,
+            Self::Bytes(bytes) => allocated_bytes(bytes.capacity()),
             Self::Large(large) => large.bytes(),
         }
     }
@@ -45,7 +46,7 @@ pub(super) struct Outside {
 impl Outside {
     /// Bytes of its allocations.
     pub(super) fn bytes(&self) -> usize {
-        self.key.as_ref().map_or(0, |key| key.len()) + self.body.bytes()
+        self.key.as_ref().map_or(0, |key| allocated_bytes(key.len())) + self.body.bytes()
     }
 }
 

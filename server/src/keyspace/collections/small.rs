@@ -46,8 +46,14 @@ impl Small {
     }
 }
 
-/// What an allocator gives for `bytes`: size classes are two words apart at first, then four to each doubling.
+/// What an allocator gives for `bytes`: size classes are two words apart at first, then four to each doubling, and the
+/// largest have pages of their own.
 pub(in crate::keyspace) fn allocated_bytes(bytes: usize) -> usize {
+    const CLASS_BYTES_MAX: usize = 512 * 1024;
+    const PAGE_BYTES: usize = 4096;
+    if bytes > CLASS_BYTES_MAX {
+        return bytes.next_multiple_of(PAGE_BYTES);
+    }
     let words = bytes.div_ceil(8).max(1);
     let words = match words {
         1 => 1,
@@ -74,5 +80,6 @@ mod tests {
             assert_eq!(small.heap_bytes() > 0, length > 14);
         }
         assert_eq!([1, 8, 9, 33, 65, 81, 129].map(allocated_bytes), [8, 8, 16, 48, 80, 96, 160]);
+        assert_eq!([1025, 10_000, 524_288, 524_289].map(allocated_bytes), [1280, 10_240, 524_288, 528_384]);
     }
 }
