@@ -1,7 +1,6 @@
 //! What looking after those who wait takes of the process around: a simulated node has its own.
 
 use crate::clock::Clocks;
-use crate::wakes::Polled;
 use futures::future::BoxFuture;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ impl Default for Surroundings {
         Self {
             clocks: Clocks::default(),
             sleep: |time| Box::pin(tokio::time::sleep(time)),
-            spawn: |task| drop(tokio::spawn(Polled::new(task))),
+            spawn: |task| drop(tokio::spawn(task)),
         }
     }
 }
