@@ -15,7 +15,7 @@ use larder::planted::Bug;
 const TABLE: &[(Bug, &[Fault], u64)] = &[
     (Bug::LeaseIgnoresSuspension, &[Suspend], 50),
     (Bug::LeaseDuringTransfer, &[Transfer, CutOneWay, CutOff], 300),
-    (Bug::LeaseByCachedClock, &[], 200),
+    (Bug::LeaseByCachedClock, &[Pause], 200),
     (Bug::LeaseBeforeOwnEntry, &[Transfer, CutOff, Crash], 900),
     (Bug::LeaseTooLong, &[CutOff], 300),
     (Bug::FollowerReads, &[], 20),
