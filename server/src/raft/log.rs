@@ -3,6 +3,7 @@
 //! Volatile: a copy that restarts comes back under a new Raft id (see [`CopyId`](crate::ids::CopyId)), so losing log
 //! and vote with the process is as if the copy had been removed. Its bytes are counted, since they are memory.
 
+use super::ring::Ring;
 use super::types::{Entry, GroupTypes, LogId, Payload, Vote};
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
@@ -45,6 +46,8 @@ struct State {
     /// Entries without a gap; the first has index `purged + 1`.
     entries: VecDeque<Entry>,
     committed: Option<LogId>,
+    /// Where their blocks are.
+    ring: Ring,
 }
 
 impl State {
@@ -177,10 +180,15 @@ impl<RT: AsyncRuntime> RaftLogStorage<GroupTypes<RT>> for MemoryLog {
     {
         {
             let mut state = self.inner.state.lock();
-            for entry in entries {
+            for mut entry in entries {
                 let next = state.first() + state.entries.len() as u64;
                 assert_eq!(entry.index(), next, "log entries are appended without a gap");
                 self.inner.bytes.fetch_add(entry_bytes(&entry), Ordering::Relaxed);
+                if let Payload::Normal(mutations) = &mut entry.payload
+                    && let Some(mutations) = Arc::get_mut(mutations)
+                {
+                    mutations.blocks.iter_mut().for_each(|block| state.ring.keep(block));
+                }
                 state.entries.push_back(entry);
             }
         }
@@ -210,7 +218,10 @@ impl<RT: AsyncRuntime> RaftLogStorage<GroupTypes<RT>> for MemoryLog {
             cut
         };
         // Dropped off the lock.
-        self.inner.bytes.fetch_sub(cut.iter().map(entry_bytes).sum(), Ordering::Relaxed);
+        let bytes = cut.iter().map(entry_bytes).sum();
+        drop(cut);
+        let before = self.inner.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.inner.state.lock().ring.shrink(before);
         Ok(())
     }
 }

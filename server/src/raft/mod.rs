@@ -10,6 +10,7 @@ mod network;
 mod partition;
 mod proposer;
 mod rank;
+mod ring;
 mod room;
 mod runtime;
 mod share;

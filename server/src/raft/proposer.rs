@@ -1,10 +1,10 @@
 //! Group commit: what waits, from all connections, goes into one log entry.
 //!
 //! ```text
-//! connections --Share--> inbox --(at most IN_FLIGHT_MAX entries)--> Raft --apply--> each share's `done`
+//! connections --Share--> inbox --(one entry at a time)--> Raft --apply--> each share's `done`
 //! ```
 //! A log entry costs about the same whatever it holds (OPENRAFT.md), so entries are made as full as the load allows:
-//! while the allowed number is in flight, shares gather in the inbox.
+//! while one is in flight, shares gather in the inbox.
 
 use super::machine::Machine;
 use super::partition::Partition;
@@ -19,13 +19,14 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{AsyncRuntime, Instant, Raft};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Entries in flight at once: 2 is as good as 4, 1 is worse (OPENRAFT.md).
-const IN_FLIGHT_MAX: usize = 2;
+/// Turns of the loop in which connections that are ready add their shares before an entry is made. A turn of an idle loop
+/// is over at once; a busy one has that much more to gather.
+const GATHERING_TURNS: usize = 3;
 /// Commands in an entry, about: a share is never split.
 const ENTRY_COMMANDS_MAX: u32 = 256;
 /// Bytes in an entry, about.
@@ -43,8 +44,9 @@ pub struct Inbox {
     /// What frees memory: others may be waiting for it.
     first: SegQueue<Share>,
     wake: Notify,
-    in_flight: AtomicUsize,
-    /// Who waits for the entries in flight.
+    /// Whether an entry is under way: what comes meanwhile makes the next one together (decision 0017).
+    in_flight: AtomicBool,
+    /// Who waits for entries that are not answered yet.
     proposed: Mutex<Vec<Weak<Waiting>>>,
     closed: AtomicBool,
 }
@@ -218,10 +220,13 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
     // Since when nothing was proposed for want of memory.
     let mut starved: Option<RT::Instant> = None;
     while !inbox.closed.load(Ordering::Acquire) {
-        // Connections that become ready in the same turn of the loop add their shares first.
-        tokio::task::yield_now().await;
         let mut short = false;
-        while inbox.in_flight.load(Ordering::Acquire) < IN_FLIGHT_MAX {
+        if !inbox.in_flight.load(Ordering::Acquire) {
+            for _ in 0..GATHERING_TURNS {
+                tokio::task::yield_now().await;
+            }
+        }
+        while !inbox.in_flight.load(Ordering::Acquire) {
             let Some(mut draft) = Draft::next(&inbox, &mut waiting) else { break };
             let leader = raft.server_metrics().borrow_watched().vote.leader_id;
             draft.refuse_later_than(leader.term);
@@ -230,11 +235,7 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
             }
             let mut expects = None;
             if let Some(token) = draft.shares[0].watch.clone() {
-                if inbox.in_flight.load(Ordering::Acquire) > 0 {
-                    // Checked only when all before it is applied.
-                    draft.undo(&mut waiting);
-                    break;
-                }
+                // All before it is applied.
                 let state = partition.lock();
                 if token.load(Ordering::Acquire) {
                     drop(state);
@@ -257,7 +258,7 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
                 continue;
             }
             number += 1;
-            inbox.in_flight.fetch_add(1, Ordering::AcqRel);
+            inbox.in_flight.store(true, Ordering::Release);
             let (applied_clock, limits) = {
                 let state = partition.lock();
                 (state.clock, *state.keyspace.limits())
@@ -282,7 +283,7 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
                     if !planted(Bug::RoomIsNotGivenBack) {
                         room.give_back(cost);
                     }
-                    inbox.in_flight.fetch_sub(1, Ordering::AcqRel);
+                    inbox.in_flight.store(false, Ordering::Release);
                     inbox.wake.notify_one();
                 }
             };

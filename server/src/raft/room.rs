@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 /// Log bytes of a group past which its log is cut, where memory has no limit.
-const LOG_BYTES_MAX: usize = 8 * 1024 * 1024;
+const LOG_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// The same with the tightest limit.
 const LOG_BYTES_MIN: usize = 64 * 1024;
 /// Logs may take this part of a limit before they are cut.

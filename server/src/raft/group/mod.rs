@@ -338,8 +338,9 @@ impl<RT: AsyncRuntime> Group<RT> {
         if snapshot < upto {
             let _ = self.raft.trigger().snapshot().await;
         }
-        let _ =
-            self.raft.trigger().purge_log(snapshot.min(upto).min(self.log.surplus(bytes_max / 2, ENTRIES_KEPT))).await;
+        // A little at a time, so that the log takes again what it gave back.
+        let surplus = self.log.surplus(bytes_max / 8 * 7, ENTRIES_KEPT);
+        let _ = self.raft.trigger().purge_log(snapshot.min(upto).min(surplus)).await;
     }
 
     /// Answers a request of another copy.
