@@ -2,6 +2,7 @@
 
 use crate::commands::CommandError;
 use crate::commands::extended::Extended;
+use crate::keyspace::collections::sorted_set::{Candidate, SortedSetRef};
 
 /// Reads a score: what `strtod` reads, all of it, but for what overflows, vanishes, or is no number.
 pub(in crate::commands) fn parse(text: &[u8]) -> Option<f64> {
@@ -117,36 +118,33 @@ impl<'a> Span<'a> {
     }
 
     /// Whether a member lies before the lower bound.
-    pub(super) fn is_below(&self, score: f64, member: &[u8]) -> bool {
+    pub(super) fn is_below(&self, score: f64, member: Candidate<'_>) -> bool {
         match self {
             Self::Score(low, _) => score < low.value || (low.exclusive && score == low.value),
             Self::Lex(low, _) => match low {
                 LexBound::Lowest => false,
                 LexBound::Highest => true,
-                LexBound::Inclusive(bound) => member < *bound,
-                LexBound::Exclusive(bound) => member <= *bound,
+                LexBound::Inclusive(bound) => member.bytes() < *bound,
+                LexBound::Exclusive(bound) => member.bytes() <= *bound,
             },
         }
     }
 
     /// Whether a member lies at or before the upper bound.
-    pub(super) fn is_not_above(&self, score: f64, member: &[u8]) -> bool {
+    pub(super) fn is_not_above(&self, score: f64, member: Candidate<'_>) -> bool {
         match self {
             Self::Score(_, high) => score < high.value || (!high.exclusive && score == high.value),
             Self::Lex(_, high) => match high {
                 LexBound::Lowest => false,
                 LexBound::Highest => true,
-                LexBound::Inclusive(bound) => member <= *bound,
-                LexBound::Exclusive(bound) => member < *bound,
+                LexBound::Inclusive(bound) => member.bytes() <= *bound,
+                LexBound::Exclusive(bound) => member.bytes() < *bound,
             },
         }
     }
 
     /// The ranks of the members between the bounds.
-    pub(super) fn ranks(
-        &self,
-        set: crate::keyspace::collections::sorted_set::SortedSetRef<'_>,
-    ) -> std::ops::Range<usize> {
+    pub(super) fn ranks(&self, set: SortedSetRef<'_>) -> std::ops::Range<usize> {
         let start = set.count_before(&|score, member| self.is_below(score, member));
         let end = set.count_before(&|score, member| self.is_not_above(score, member));
         start..end.max(start)

@@ -7,6 +7,7 @@ use super::small::Small;
 use super::tree::{Entry, Tree, order_bits};
 use super::{Edit, Large, Stored, compact};
 use crate::keyspace::HashSeed;
+use std::cmp::Ordering;
 
 /// A member and its score.
 pub struct Scored {
@@ -41,9 +42,31 @@ pub enum Scoring {
     Same,
 }
 
-/// Compares by score, then by bytes.
-fn precedes(score: u64, member: &[u8], other_score: u64, other: &[u8]) -> bool {
-    (score, member) < (other_score, other)
+/// A member on the way to a point in the order: its bytes are read only by whoever needs them, since they are far from the
+/// order's entries.
+#[derive(Clone, Copy)]
+pub enum Candidate<'a> {
+    /// Of a small set.
+    Read(&'a [u8]),
+    /// Of a large one, and its place.
+    Kept(&'a LargeSortedSet, u32),
+}
+
+impl<'a> Candidate<'a> {
+    /// The member's bytes.
+    #[inline]
+    pub fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::Read(bytes) => bytes,
+            Self::Kept(set, place) => set.members.at(place).name(),
+        }
+    }
+}
+
+/// Compares entries of an order with a member of this score: by score, then by bytes.
+fn comparison(members: &Dense<Scored>, score: f64, member: &[u8]) -> impl Fn(Entry) -> Ordering {
+    let bits = order_bits(score);
+    move |entry| entry.bits().cmp(&bits).then_with(|| members.at(entry.place).name().cmp(member))
 }
 
 impl LargeSortedSet {
@@ -70,16 +93,12 @@ impl LargeSortedSet {
     }
 
     fn link(&mut self, place: u32, member: &[u8], score: f64) {
-        let (bits, members) = (order_bits(score), &self.members);
-        self.order.insert(Entry::new(score, place), &|entry| {
-            precedes(entry.bits(), members.at(entry.place).name(), bits, member)
-        });
+        self.order.insert(Entry::new(score, place), &comparison(&self.members, score, member));
     }
 
     fn unlink(&mut self, place: u32) {
-        let (scored, members) = (self.members.at(place), &self.members);
-        let (bits, member) = (order_bits(scored.score), scored.name());
-        let removed = self.order.remove(&|entry| precedes(entry.bits(), members.at(entry.place).name(), bits, member));
+        let scored = self.members.at(place);
+        let removed = self.order.remove(&comparison(&self.members, scored.score, scored.name()));
         debug_assert_eq!(removed.place, place);
     }
 
@@ -102,20 +121,15 @@ impl LargeSortedSet {
         self.unlink(place);
         let last = self.len() as u32 - 1;
         if place != last {
-            let (scored, members) = (self.members.at(last), &self.members);
-            let (bits, name) = (order_bits(scored.score), scored.name());
-            let before = |entry: Entry| precedes(entry.bits(), members.at(entry.place).name(), bits, name);
-            self.order.set_place(&before, place);
+            let scored = self.members.at(last);
+            self.order.set_place(&comparison(&self.members, scored.score, scored.name()), place);
         }
         self.members.remove(place);
         true
     }
 
-    fn count_before(&self, before: &dyn Fn(f64, &[u8]) -> bool) -> usize {
-        self.order.count_before(&|entry| {
-            let scored = self.members.at(entry.place);
-            before(scored.score, scored.name())
-        })
+    fn count_before(&self, before: &dyn Fn(f64, Candidate<'_>) -> bool) -> usize {
+        self.order.count_before(&|entry| before(entry.score(), Candidate::Kept(self, entry.place)))
     }
 
     #[cfg(any(test, fuzzing))]
@@ -197,20 +211,20 @@ impl<'a> SortedSetRef<'a> {
             }
             Self::Large(set) => {
                 let score = set.members.get(member)?.score;
-                let bits = order_bits(score);
-                let before = |other: f64, name: &[u8]| precedes(order_bits(other), name, bits, member);
-                Some((set.count_before(&before), score))
+                let compare = comparison(&set.members, score, member);
+                Some((set.order.count_before(&|entry| compare(entry).is_lt()), score))
             }
         }
     }
 
     /// How many members come before a point, which is given by a predicate that holds for those and no others.
-    pub fn count_before(&self, before: &dyn Fn(f64, &[u8]) -> bool) -> usize {
+    pub fn count_before(&self, before: &dyn Fn(f64, Candidate<'_>) -> bool) -> usize {
         match *self {
             Self::Compact(bytes) => {
                 let mut text = Default::default();
                 let mut pairs = Self::compact_pairs(bytes);
-                let first_after = pairs.position(|(member, score)| !before(score, member.bytes(&mut text)));
+                let first_after =
+                    pairs.position(|(member, score)| !before(score, Candidate::Read(member.bytes(&mut text))));
                 first_after.unwrap_or(self.len())
             }
             Self::Large(set) => set.count_before(before),
@@ -359,7 +373,7 @@ impl SortedSetMut<'_, '_> {
         let mut text = Default::default();
         let mut elements = compact::elements(bytes);
         while let (Some(other), Some(other_score)) = (elements.next(), elements.next()) {
-            if !precedes(order_bits(score_of(other_score)), other.bytes(&mut text), bits, member) {
+            if (order_bits(score_of(other_score)), other.bytes(&mut text)) > (bits, member) {
                 break;
             }
             at = elements.at();

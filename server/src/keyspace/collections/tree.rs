@@ -4,8 +4,11 @@
 //! inner node: children, each with its first entry and how many entries are below it
 //! leaf:       up to 64 entries: score, and the place of the member that has it
 //! ```
-//! The order of equal scores is that of the members' bytes, which the tree does not know: it asks a predicate. Every
-//! search is by a predicate that holds for the entries before a point and for none after it.
+//! The order of equal scores is that of the members' bytes, which the tree does not know: it asks whoever searches, by a
+//! comparison with an entry, or by a predicate that holds for the entries before a point and for none after it.
+
+use crate::keyspace::prefetch::prefetch_line;
+use std::cmp::Ordering;
 
 const FANOUT: usize = 64;
 
@@ -27,6 +30,13 @@ impl Entry {
     pub(super) fn bits(self) -> u64 {
         u64::from(self.score[0]) << 32 | u64::from(self.score[1])
     }
+
+    /// The score; a negative zero has become a positive one.
+    #[inline]
+    pub(super) fn score(self) -> f64 {
+        let bits = self.bits();
+        f64::from_bits(if bits >> 63 == 1 { bits & !(1 << 63) } else { !bits })
+    }
 }
 
 /// Orders as the numbers do; both zeros are one.
@@ -39,9 +49,10 @@ pub(super) fn order_bits(score: f64) -> u64 {
 struct Child {
     first: Entry,
     count: u32,
-    node: Box<Node>,
+    node: Node,
 }
 
+/// A node is where its parent is, its entries or children are elsewhere: one step of waiting for memory a level.
 enum Node {
     Leaf(Vec<Entry>),
     Inner(Vec<Child>),
@@ -62,6 +73,21 @@ pub(super) struct Tree {
 struct Nodes {
     leaves: usize,
     inners: usize,
+}
+
+/// Where in a leaf the first entry is that does not compare as less.
+#[inline]
+fn place_in(entries: &[Entry], compare: &impl Fn(Entry) -> Ordering) -> usize {
+    // All lines of it at once, instead of one after the other as the search goes on.
+    const LINE_ENTRIES: usize = 64 / size_of::<Entry>();
+    entries.iter().step_by(LINE_ENTRIES).for_each(prefetch_line);
+    entries.partition_point(|other| compare(*other).is_lt())
+}
+
+/// The child that an entry belongs to: the last one that does not begin after it.
+#[inline]
+fn child_of(children: &[Child], compare: &impl Fn(Entry) -> Ordering) -> usize {
+    children.partition_point(|child| compare(child.first).is_le()).saturating_sub(1)
 }
 
 impl Node {
@@ -98,14 +124,14 @@ impl Node {
     }
 
     fn into_child(self) -> Child {
-        Child { first: self.first(), count: self.count(), node: Box::new(self) }
+        Child { first: self.first(), count: self.count(), node: self }
     }
 
-    /// Adds an entry behind those that are before it. Where the node was full, returns its new right neighbour.
-    fn insert(&mut self, entry: Entry, before: Before<'_>, nodes: &mut Nodes) -> Option<Self> {
+    /// Adds an entry behind those that are less. Where the node was full, returns its new right neighbour.
+    fn insert(&mut self, entry: Entry, compare: &impl Fn(Entry) -> Ordering, nodes: &mut Nodes) -> Option<Self> {
         match self {
             Self::Leaf(entries) => {
-                let at = entries.partition_point(|other| before(*other));
+                let at = place_in(entries, compare);
                 if entries.len() < FANOUT {
                     entries.insert(at, entry);
                     return None;
@@ -123,9 +149,17 @@ impl Node {
                 Some(Self::Leaf(right))
             }
             Self::Inner(children) => {
-                let at = child_at(children, before);
-                let split = children[at].change(|node| node.insert(entry, before, nodes));
-                let new = split?.into_child();
+                let at = child_of(children, compare);
+                let child = &mut children[at];
+                let Some(new) = child.node.insert(entry, compare, nodes) else {
+                    child.count += 1;
+                    if compare(child.first).is_gt() {
+                        child.first = entry;
+                    }
+                    return None;
+                };
+                child.refresh();
+                let new = new.into_child();
                 if children.len() < FANOUT {
                     children.insert(at + 1, new);
                     return None;
@@ -143,30 +177,32 @@ impl Node {
         }
     }
 
-    /// Removes the first entry that is not before the point.
-    fn remove(&mut self, before: Before<'_>, nodes: &mut Nodes) -> Entry {
+    /// Removes the entry that compares as equal. There is one.
+    fn remove(&mut self, compare: &impl Fn(Entry) -> Ordering, nodes: &mut Nodes) -> Entry {
         match self {
             Self::Leaf(entries) => {
-                let at = entries.partition_point(|other| before(*other));
+                let at = place_in(entries, compare);
                 entries.remove(at)
             }
             Self::Inner(children) => {
-                let at = child_of(children, before);
-                let removed = children[at].node.remove(before, nodes);
-                if children[at].node.width() == 0 {
-                    nodes.leaves -= usize::from(matches!(*children[at].node, Self::Leaf(_)));
-                    nodes.inners -= usize::from(matches!(*children[at].node, Self::Inner(_)));
+                let at = child_of(children, compare);
+                let child = &mut children[at];
+                let removed = child.node.remove(compare, nodes);
+                if child.node.width() == 0 {
+                    nodes.leaves -= usize::from(matches!(child.node, Self::Leaf(_)));
+                    nodes.inners -= usize::from(matches!(child.node, Self::Inner(_)));
                     children.remove(at);
                     return removed;
                 }
-                children[at].refresh();
+                child.count -= 1;
+                child.first = child.node.first();
                 for left in [at, at.wrapping_sub(1)] {
                     if let Some([one, other]) = children.get(left..left.wrapping_add(2).max(left))
                         && one.node.width() + other.node.width() <= FANOUT / 2
                     {
                         let other = children.remove(left + 1);
-                        children[left].node.append(*other.node, nodes);
-                        children[left].refresh();
+                        children[left].node.append(other.node, nodes);
+                        children[left].count += other.count;
                         break;
                     }
                 }
@@ -190,37 +226,10 @@ impl Node {
     }
 }
 
-/// The child that an entry of this point belongs to: the last one that begins before it.
-fn child_at(children: &[Child], before: Before<'_>) -> usize {
-    children.partition_point(|child| before(child.first)).saturating_sub(1)
-}
-
-/// The child that has the first entry that is not before the point.
-fn child_of(children: &[Child], before: Before<'_>) -> usize {
-    let at = child_at(children, before);
-    // It may be the first of the next one.
-    if children[at].node.last_is_before(before) { at + 1 } else { at }
-}
-
-impl Node {
-    fn last_is_before(&self, before: Before<'_>) -> bool {
-        match self {
-            Self::Leaf(entries) => before(entries[entries.len() - 1]),
-            Self::Inner(children) => children[children.len() - 1].node.last_is_before(before),
-        }
-    }
-}
-
 impl Child {
     fn refresh(&mut self) {
         self.first = self.node.first();
         self.count = self.node.count();
-    }
-
-    fn change<R>(&mut self, change: impl FnOnce(&mut Node) -> R) -> R {
-        let result = change(&mut self.node);
-        self.refresh();
-        result
     }
 }
 
@@ -232,14 +241,13 @@ impl Tree {
 
     /// Bytes of its nodes.
     pub(super) fn bytes(&self) -> usize {
-        let node = size_of::<Node>();
-        self.nodes.leaves * (FANOUT * size_of::<Entry>() + node)
-            + self.nodes.inners * (FANOUT * size_of::<Child>() + node)
+        self.nodes.leaves * FANOUT * size_of::<Entry>() + self.nodes.inners * FANOUT * size_of::<Child>()
     }
 
-    pub(super) fn insert(&mut self, entry: Entry, before: Before<'_>) {
+    /// Adds an entry, to which `compare` compares others: none is equal.
+    pub(super) fn insert(&mut self, entry: Entry, compare: &impl Fn(Entry) -> Ordering) {
         self.length += 1;
-        if let Some(right) = self.root.insert(entry, before, &mut self.nodes) {
+        if let Some(right) = self.root.insert(entry, compare, &mut self.nodes) {
             let children = Node::inner(&mut self.nodes);
             let left = std::mem::replace(&mut self.root, Node::Inner(children));
             if let Node::Inner(children) = &mut self.root {
@@ -248,36 +256,36 @@ impl Tree {
         }
     }
 
-    /// Removes the first entry that is not before the point. There is one.
-    pub(super) fn remove(&mut self, before: Before<'_>) -> Entry {
+    /// Removes the entry that compares as equal. There is one.
+    pub(super) fn remove(&mut self, compare: &impl Fn(Entry) -> Ordering) -> Entry {
         self.length -= 1;
-        let removed = self.root.remove(before, &mut self.nodes);
+        let removed = self.root.remove(compare, &mut self.nodes);
         while let Node::Inner(children) = &mut self.root
             && children.len() == 1
             && let Some(only) = children.pop()
         {
             self.nodes.inners -= 1;
-            self.root = *only.node;
+            self.root = only.node;
         }
         removed
     }
 
-    /// Gives the first entry that is not before the point another place.
-    pub(super) fn set_place(&mut self, before: Before<'_>, place: u32) {
-        fn set(node: &mut Node, before: Before<'_>, place: u32) {
+    /// Gives the entry that compares as equal another place. There is one.
+    pub(super) fn set_place(&mut self, compare: &impl Fn(Entry) -> Ordering, place: u32) {
+        fn set(node: &mut Node, compare: &impl Fn(Entry) -> Ordering, place: u32) {
             match node {
                 Node::Leaf(entries) => {
-                    let at = entries.partition_point(|other| before(*other));
+                    let at = place_in(entries, compare);
                     entries[at].place = place;
                 }
                 Node::Inner(children) => {
-                    let at = child_of(children, before);
-                    set(&mut children[at].node, before, place);
+                    let at = child_of(children, compare);
+                    set(&mut children[at].node, compare, place);
                     children[at].first = children[at].node.first();
                 }
             }
         }
-        set(&mut self.root, before, place);
+        set(&mut self.root, compare, place);
     }
 
     /// How many entries are before the point.
@@ -287,7 +295,7 @@ impl Tree {
             match node {
                 Node::Leaf(entries) => return rank + entries.partition_point(|other| before(*other)),
                 Node::Inner(children) => {
-                    let at = child_at(children, before);
+                    let at = children.partition_point(|child| before(child.first)).saturating_sub(1);
                     rank += children[..at].iter().map(|child| child.count as usize).sum::<usize>();
                     node = &children[at].node;
                 }
@@ -372,6 +380,7 @@ mod tests {
         let scores = [f64::NEG_INFINITY, f64::MIN, -1.5, -0.0, f64::MIN_POSITIVE, 1.0, 1.5, f64::MAX, f64::INFINITY];
         assert!(scores.map(order_bits).is_sorted_by(|a, b| a < b));
         assert_eq!(order_bits(-0.0), order_bits(0.0));
+        assert!(scores.into_iter().all(|score| Entry::new(score, 0).score() == score));
     }
 
     proptest! {
@@ -391,10 +400,10 @@ mod tests {
                     let entry = Entry::new(score, step as u32);
                     let at = model.partition_point(|other| *other < key(entry));
                     model.insert(at, key(entry));
-                    tree.insert(entry, &|other| key(other) < key(entry));
+                    tree.insert(entry, &|other| key(other).cmp(&key(entry)));
                 } else if !model.is_empty() {
                     let target = model.remove(dice() % model.len());
-                    prop_assert_eq!(key(tree.remove(&|other| key(other) < target)), target);
+                    prop_assert_eq!(key(tree.remove(&|other| key(other).cmp(&target))), target);
                 }
                 if step % 101 == 0 {
                     prop_assert_eq!(&tree.check().into_iter().map(key).collect::<Vec<_>>(), &model);
