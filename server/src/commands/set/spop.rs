@@ -22,11 +22,12 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
     let mut dice = Dice::new(context);
     if args.len() == 2 {
         let popped = context.edit_set(&args[1], OrCreate::No, |set| {
-            let member = set.read().at(dice.below(set.read().len())).to_vec();
-            set.remove(&member);
-            Ok(member)
+            set.take(dice.below(set.read().len()), |member| reply.bulk(member));
+            Ok(())
         })?;
-        reply.bulk_or_null(popped.as_deref());
+        if popped.is_none() {
+            reply.null();
+        }
         return Ok(());
     }
     if args.len() > 3 {
@@ -44,9 +45,7 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
             return Ok(popped);
         }
         for _ in 0..count {
-            let member = set.read().at(dice.below(set.read().len())).to_vec();
-            set.remove(&member);
-            popped.push(member);
+            set.take(dice.below(set.read().len()), |member| popped.push(member.to_vec()));
         }
         Ok(popped)
     })?;

@@ -349,6 +349,30 @@ impl SetMut<'_, '_> {
         removed
     }
 
+    /// Removes the member at a place in the set's order, and shows it to `see`.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn take(&mut self, place: usize, see: impl FnOnce(&[u8])) {
+        let mut text = Default::default();
+        match &mut *self.0.stored {
+            Stored::Large(large) => match &mut **large {
+                Large::Set(set) => see(set.0.remove(place as u32).0.bytes()),
+                _ => unreachable!("the kind was checked"),
+            },
+            Stored::Compact(bytes) if is_integers(bytes) => {
+                see(Element::Integer(integers::at(bytes, place)).bytes(&mut text));
+                integers::remove(bytes, place);
+            }
+            Stored::Compact(bytes) => {
+                let at = listpack::nth(bytes, compact::HEAD, place);
+                see(listpack::read(bytes, at).0.bytes(&mut text));
+                compact::remove(bytes, at, 1);
+            }
+        }
+        self.0.changed = true;
+    }
+
     /// Makes it a large one.
     fn enlarge(&mut self) {
         if let Stored::Compact(bytes) = &*self.0.stored {

@@ -1,7 +1,11 @@
 //! Owned bytes in 16 bytes: short ones in place, longer ones in an allocation.
 
+use triomphe::ThinArc;
+
 /// Bytes held in place.
 const INLINE_BYTES_MAX: usize = 14;
+/// Bytes of an allocation before those that it is for: a count of owners and a length.
+const HEAD_BYTES: usize = 16;
 
 /// Owned bytes.
 #[derive(Clone)]
@@ -13,8 +17,8 @@ pub(super) enum Small {
         /// They come first.
         bytes: [u8; INLINE_BYTES_MAX],
     },
-    /// Elsewhere. A thin pointer, so that the whole takes 16 bytes.
-    Heap(Box<Box<[u8]>>),
+    /// Elsewhere, in one allocation. A thin pointer, so that the whole takes 16 bytes.
+    Heap(ThinArc<(), u8>),
 }
 
 impl Small {
@@ -24,7 +28,7 @@ impl Small {
             bytes[..from.len()].copy_from_slice(from);
             Self::Inline { length: from.len() as u8, bytes }
         } else {
-            Self::Heap(Box::new(from.into()))
+            Self::Heap(ThinArc::from_header_and_slice((), from))
         }
     }
 
@@ -32,7 +36,7 @@ impl Small {
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Inline { length, bytes } => &bytes[..usize::from(*length)],
-            Self::Heap(bytes) => bytes,
+            Self::Heap(bytes) => &bytes.slice,
         }
     }
 
@@ -41,7 +45,7 @@ impl Small {
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
             Self::Inline { .. } => 0,
-            Self::Heap(bytes) => size_of::<Box<[u8]>>() + allocated_bytes(bytes.len()),
+            Self::Heap(bytes) => allocated_bytes(HEAD_BYTES + bytes.slice.len()),
         }
     }
 }
