@@ -4,9 +4,12 @@ use crate::figures::{Figures, Run, measure};
 use crate::generator::{Mix, Plan, Requests};
 use crate::machine::Machine;
 use crate::memory::{self, fill};
+use crate::plot::{self, Chart};
 use crate::target::Target;
+use std::error::Error;
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 /// One kind of run.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
@@ -153,6 +156,28 @@ pub fn compare(
 }
 
 impl Report {
+    /// Draws server CPU and 99th percentile into an SVG file.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn draw(&self, path: &Path) -> Result<(), Box<dyn Error>> {
+        let servers: Vec<String> =
+            self.targets.iter().map(|target| format!("{} ({})", target.name, target.version)).collect();
+        let chart = |title, of: fn(&Run) -> f64| {
+            let label = |kind: &Kind| match kind.connections {
+                CONNECTIONS => format!("{} P{}", kind.mix.name(), kind.pipeline),
+                connections => format!("{} P{}, {connections} conn.", kind.mix.name(), kind.pipeline),
+            };
+            let group = |row: &Row| (label(&row.kind), row.figures.iter().map(|figures| of(&figures.median)).collect());
+            Chart { title, groups: self.rows.iter().map(group).collect() }
+        };
+        let charts = [
+            chart("server CPU, us an operation", |run| run.server_cpu_us.unwrap_or(0.0)),
+            chart("99th percentile of latency, us", |run| run.p99_us),
+        ];
+        plot::draw(path, &servers, &charts)
+    }
+
     /// The target that ratios are against: the last.
     fn base(&self) -> usize {
         self.targets.len() - 1

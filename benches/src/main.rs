@@ -1,4 +1,5 @@
-//! The load tool: `cargo run --release -p benches -- compare`, `-- cluster`, `-- hitratio`, `-- load`, `-- memory`.
+//! The load tool: `cargo run --release -p benches -- compare`, `-- cluster`, `-- hitratio`, `-- load`, `-- memory`,
+//! `-- scale`.
 #![allow(clippy::print_stdout, reason = "its results are what it prints")]
 
 use benches::compare::{self, Effort, Kind};
@@ -7,6 +8,7 @@ use benches::hitratio::trace::{Synthetic, Trace};
 use benches::hitratio::{self, Contestant};
 use benches::load;
 use benches::memory;
+use benches::scale;
 use benches::target::{Target, resolve};
 use benches::types;
 use clap::{Args, Parser, Subcommand};
@@ -36,6 +38,30 @@ enum Command {
     Load(LoadArguments),
     /// Fills servers side by side and prints resident bytes per key, with and without TTL
     Memory(Memory),
+    /// Prints what an operation costs as connections, keys, partitions and nodes grow
+    Scale(Scale),
+}
+
+#[derive(Args)]
+struct Scale {
+    /// Connections to one node
+    #[arg(long, value_delimiter = ',', default_value = "100,1000,10000")]
+    connections: Vec<usize>,
+    /// Keys of one node
+    #[arg(long, value_delimiter = ',', default_value = "1000000,10000000")]
+    keys: Vec<u32>,
+    /// Partitions of three nodes
+    #[arg(long, value_delimiter = ',', default_value = "3,12,24,96")]
+    partitions: Vec<usize>,
+    /// Nodes
+    #[arg(long, value_delimiter = ',', default_value = "3,5")]
+    nodes: Vec<usize>,
+    /// Rounds of each row
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Also write everything that was measured to FILE
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -145,12 +171,24 @@ struct Compare {
     /// Further servers, which are filled and written to
     #[arg(long = "target", value_name = "NAME=ADDR")]
     targets: Vec<String>,
+    /// Another Larder with a limit that is not reached, which keeps the order in which to evict: HOST:PORT, `spawn`, `none`
+    #[arg(long, value_name = "ADDR", default_value = "spawn")]
+    limited: String,
+    /// Bytes of every value
+    #[arg(long, value_name = "BYTES")]
+    value: Option<usize>,
+    /// Keys that are stored beforehand
+    #[arg(long)]
+    keys: Option<u32>,
     /// Rounds, instead of the usual number
     #[arg(long)]
     rounds: Option<usize>,
     /// Also write everything that was measured to FILE
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also draw CPU and latency into FILE, an SVG
+    #[arg(long, value_name = "FILE", conflicts_with = "types")]
+    plot: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -184,6 +222,7 @@ fn main() -> ExitCode {
         Command::Hitratio(arguments) => hit_ratio(&arguments),
         Command::Load(arguments) => load(&arguments),
         Command::Memory(arguments) => memory(&arguments),
+        Command::Scale(arguments) => scale(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -198,8 +237,10 @@ fn compare(arguments: &Compare) -> Result<(), Box<dyn Error>> {
     type Spawn = fn() -> io::Result<Target>;
     let mut targets = Vec::new();
     let mut spawned: Vec<Option<Spawn>> = Vec::new();
+    let nobody = "none".to_owned();
     for (name, place, spawn) in [
         ("larder", &arguments.larder, Target::spawn_larder as Spawn),
+        ("larder, limited", if arguments.types { &nobody } else { &arguments.limited }, Target::spawn_limited_larder),
         ("redis-server", &arguments.redis, Target::spawn_redis),
     ] {
         match place.as_str() {
@@ -236,8 +277,13 @@ fn compare(arguments: &Compare) -> Result<(), Box<dyn Error>> {
         let report = types::compare(&targets, &fresh, effort)?;
         return show(&report, arguments.json.as_deref());
     }
-    let effort = effort(arguments.quick, arguments.rounds);
+    let mut effort = effort(arguments.quick, arguments.rounds);
+    effort.value_bytes = arguments.value.unwrap_or(effort.value_bytes);
+    effort.keys = arguments.keys.unwrap_or(effort.keys);
     let report = compare::compare(&targets, &fresh, &arguments.rows.among(Kind::of_a_node())?, effort)?;
+    if let Some(path) = &arguments.plot {
+        report.draw(path)?;
+    }
     show(&report, arguments.json.as_deref())
 }
 
@@ -305,6 +351,12 @@ fn load(arguments: &LoadArguments) -> Result<(), Box<dyn Error>> {
 fn memory(arguments: &Memory) -> Result<(), Box<dyn Error>> {
     let report = memory::report(&[Target::spawn_larder, Target::spawn_redis], arguments.keys)?;
     show(&report, arguments.json.as_deref())
+}
+
+fn scale(arguments: Scale) -> Result<(), Box<dyn Error>> {
+    let Scale { connections, keys, partitions, nodes, rounds, json } = arguments;
+    let report = scale::scale(scale::Size { connections, keys, partitions, nodes, rounds, operations: 1_000_000 })?;
+    show(&report, json.as_deref())
 }
 
 fn show(report: &(impl Display + serde::Serialize), json: Option<&Path>) -> Result<(), Box<dyn Error>> {

@@ -64,6 +64,19 @@ impl Target {
         Self::new("larder", address, Keeper::Larder { node: Box::new(node), _directory: directory })
     }
 
+    /// Starts a Larder node with a limit that is not reached: it keeps the exact order in which to evict, which a node without
+    /// a limit does not.
+    ///
+    /// # Errors
+    /// Where it does not say what it is.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn spawn_limited_larder() -> io::Result<Self> {
+        let target = Self::spawn_larder_with(&["--maxmemory", "1tb"])?;
+        Ok(Self { name: "larder, limited".into(), ..target })
+    }
+
     /// Starts redis-server.
     ///
     /// # Errors
@@ -101,7 +114,18 @@ impl Target {
     /// # Panics
     /// Where it does not start.
     pub fn spawn_cluster(nodes: usize, keys: u32) -> io::Result<Self> {
-        let nodes = Cluster::start(nodes, &["--loglevel", "warning"]);
+        Self::spawn_cluster_with(nodes, keys, &[])
+    }
+
+    /// The same, with further flags of `larder serve`.
+    ///
+    /// # Errors
+    /// Where it does not say who leads.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn spawn_cluster_with(nodes: usize, keys: u32, flags: &[&str]) -> io::Result<Self> {
+        let nodes = Cluster::start(nodes, &[&["--loglevel", "warning"], flags].concat());
         let seed = nodes.addresses()[0];
         Self::cluster(seed, keys, Keeper::Cluster { _nodes: nodes })
     }

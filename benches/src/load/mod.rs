@@ -79,7 +79,7 @@ pub struct Report {
 /// # Errors
 /// Where a connection fails or a reply is an error.
 pub fn load(size: Size) -> io::Result<Report> {
-    raise_descriptors(size)?;
+    raise_descriptors(size.idle + size.busy)?;
     let connections = (size.idle + size.busy + 100).to_string();
     let target = Target::spawn_larder_with(&["--maxclients", &connections, "--maxmemory-policy", "allkeys-lru"])?;
     fill(&target, KEYS, VALUE_BYTES)?;
@@ -120,9 +120,10 @@ fn line(during: &str, target: &Target, size: Size, happen: impl FnOnce() -> io::
     })
 }
 
-fn raise_descriptors(size: Size) -> io::Result<()> {
+/// Lets this process, and those that it starts, have so many connections.
+pub(crate) fn raise_descriptors(connections: usize) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let wanted = (size.idle + size.busy) as u64 + DESCRIPTORS_BESIDE;
+    let wanted = connections as u64 + DESCRIPTORS_BESIDE;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < wanted) {
         setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit })?;
