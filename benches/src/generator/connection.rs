@@ -41,6 +41,11 @@ impl Connection {
         self.replies.errors()
     }
 
+    /// What the first of them said.
+    pub fn first_error(&self) -> Option<&str> {
+        self.replies.first_error()
+    }
+
     /// The socket, for epoll.
     pub fn socket(&self) -> &TcpStream {
         &self.socket

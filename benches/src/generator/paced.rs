@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// Errors that are kept.
+const SAMPLES: usize = 8;
+
 /// What to send, and how often.
 #[derive(Clone, Debug)]
 pub struct Pace {
@@ -40,6 +43,8 @@ pub struct Seen {
     pub latency_ns: Histogram<u64>,
     /// Replies that were errors.
     pub errors: u64,
+    /// What some of them said, each of another connection.
+    pub samples: Vec<String>,
 }
 
 impl Paced {
@@ -132,5 +137,6 @@ fn run(epoll: &rustix::fd::OwnedFd, lanes: &mut [Lane], interval: Duration, stop
     let now = Instant::now();
     lanes.iter().flat_map(|lane| lane.sent.iter().chain(&lane.due)).for_each(|due| record(*due, now));
     let errors = lanes.iter().map(|lane| lane.connection.errors()).sum();
-    Ok(Seen { latency_ns, errors })
+    let samples = lanes.iter().filter_map(|lane| lane.connection.first_error()).take(SAMPLES).map(Into::into).collect();
+    Ok(Seen { latency_ns, errors, samples })
 }

@@ -13,6 +13,8 @@ pub struct Replies {
     elements: u64,
     /// Error replies that were counted, where they are no reason to stop.
     errors: Option<u64>,
+    /// The first of them.
+    first_error: Option<String>,
 }
 
 impl Replies {
@@ -24,6 +26,11 @@ impl Replies {
     /// How many there were.
     pub fn errors(&self) -> u64 {
         self.errors.unwrap_or(0)
+    }
+
+    /// What the first of them said.
+    pub fn first_error(&self) -> Option<&str> {
+        self.first_error.as_deref()
     }
 
     /// A reply ends, or an element of one; how many replies end with it.
@@ -79,6 +86,7 @@ impl Replies {
         match (line.first(), &mut self.errors) {
             (Some(b'-'), Some(errors)) => {
                 *errors += 1;
+                self.first_error.get_or_insert_with(|| String::from_utf8_lossy(line).trim_end().into());
                 Ok(Follows::Nothing)
             }
             _ => follows(line),
@@ -134,6 +142,6 @@ mod tests {
         let mut tolerant = Replies::default();
         tolerant.tolerate_errors();
         assert_eq!(tolerant.count(b"+OK\r\n-OOM").unwrap() + tolerant.count(b" no\r\n$2\r\nab\r\n").unwrap(), 3);
-        assert_eq!(tolerant.errors(), 1);
+        assert_eq!((tolerant.errors(), tolerant.first_error().map(|error| &error[..1])), (1, Some("-")));
     }
 }

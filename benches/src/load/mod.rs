@@ -55,6 +55,8 @@ pub struct Line {
     pub commands: u64,
     /// Those that were answered with an error.
     pub errors: u64,
+    /// What some of them said.
+    pub samples: Vec<String>,
     /// Median latency.
     pub p50_us: f64,
     /// 99th percentile.
@@ -98,21 +100,23 @@ pub fn load(size: Size) -> io::Result<Report> {
 }
 
 /// What busy connections wait while something happens.
-fn line(during: &str, target: &Target, size: Size, happen: impl FnOnce() -> io::Result<()>) -> io::Result<Line> {
+fn line<K>(during: &str, target: &Target, size: Size, happen: impl FnOnce() -> io::Result<K>) -> io::Result<Line> {
     let requests = Requests::new(Mix::NineToOne, KEYS, VALUE_BYTES);
     let pace = Pace { address: target.address, connections: size.busy, rate: size.rate, requests };
     let paced = Paced::start(&pace)?;
     let begun = std::time::Instant::now();
     let happened = happen();
     let seconds = begun.elapsed().as_secs_f64();
-    let Seen { latency_ns, errors } = paced.stop()?;
-    happened?;
+    let Seen { latency_ns, errors, samples } = paced.stop()?;
+    // What was started goes only now.
+    drop(happened?);
     let us = |quantile: f64| latency_ns.value_at_quantile(quantile) as f64 / 1000.0;
     Ok(Line {
         during: during.into(),
         seconds,
         commands: latency_ns.len(),
         errors,
+        samples,
         p50_us: us(0.5),
         p99_us: us(0.99),
         p999_us: us(0.999),
@@ -147,6 +151,9 @@ impl fmt::Display for Report {
                 write!(f, "{figure:>14.0}")?;
             }
             write!(f, "{:>14.1}", line.p999_us / quiet)?;
+        }
+        for line in &self.lines {
+            line.samples.iter().try_for_each(|error| write!(f, "\n{}: {error}", line.during))?;
         }
         Ok(())
     }

@@ -98,6 +98,12 @@ pub struct Prepared {
     client: Option<Client>,
 }
 
+/// A node that joined: it goes when this does, which must not be while clients are watched.
+pub struct Joined {
+    _node: Node,
+    _directory: tempfile::TempDir,
+}
+
 impl Prepared {
     /// Makes it happen, and waits until it is over.
     ///
@@ -106,7 +112,7 @@ impl Prepared {
     ///
     /// # Panics
     /// Where it does not end.
-    pub fn happen(self) -> io::Result<()> {
+    pub fn happen(self) -> io::Result<Option<Joined>> {
         let mut client = self.client.ok_or_else(|| io::Error::other("not prepared"))?;
         match self.trouble {
             Trouble::Eviction => {
@@ -114,7 +120,7 @@ impl Prepared {
                 pipelined(&mut client, self.size.evicting, |client, number| {
                     client.queue(&[b"SET", format!("evicting:{number}").as_bytes(), &value]);
                 })?;
-                expect_ok(&client.words("CONFIG SET maxmemory 0")?)
+                expect_ok(&client.words("CONFIG SET maxmemory 0")?)?;
             }
             Trouble::Expiry => {
                 // From half a second before until all are reaped.
@@ -125,10 +131,9 @@ impl Prepared {
                     Ok(count) if count >= goal => Ok(()),
                     other => Err(format!("{other:?} of {goal}")),
                 });
-                Ok(())
             }
-            Trouble::LargeValue => delete(&mut client, "large"),
-            Trouble::LargeSet => delete(&mut client, "members"),
+            Trouble::LargeValue => delete(&mut client, "large")?,
+            Trouble::LargeSet => delete(&mut client, "members")?,
             Trouble::Join => {
                 let peer = self.peer.ok_or_else(|| io::Error::other("no peer port is known"))?;
                 let directory = tempfile::tempdir()?;
@@ -136,11 +141,11 @@ impl Prepared {
                 let options = NodeOptions { join: vec![peer], flags, ..NodeOptions::default() };
                 let mut node = Node::start("joining", directory.path(), options);
                 node.wait_ready(PATIENCE);
-                // It must not be gone while it is measured.
                 std::thread::sleep(AFTER);
-                Ok(())
+                return Ok(Some(Joined { _node: node, _directory: directory }));
             }
         }
+        Ok(None)
     }
 }
 
