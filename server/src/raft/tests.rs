@@ -159,6 +159,54 @@ async fn an_answered_write_is_on_every_copy_and_survives_its_leader() {
     }
 }
 
+/// What was under way when another leader took over would be.
+#[tokio::test]
+async fn no_write_is_left_uncertain_by_transfers() {
+    let wire = Arc::new(Wire::default());
+    let mut groups = Vec::new();
+    for node in 1..=3 {
+        groups.push(start(&wire, copy(node, 1), partition(Role::Absent), Start::Empty).await);
+    }
+    groups[0].raft().initialize(BTreeSet::from([1, 2, 3].map(|node| copy(node, 1).pack()))).await.unwrap();
+    write(&groups, "a", "1").await;
+    let groups = Arc::new(groups);
+    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writers: Vec<_> = (0..8)
+        .map(|number| {
+            let (groups, over) = (Arc::clone(&groups), Arc::clone(&over));
+            tokio::spawn(async move {
+                let (key, mut applied) = (format!("key{number}"), 0);
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    for group in groups.iter().filter(|group| group.leads()) {
+                        match propose(group.partition(), &["set", &key, "value"]).await {
+                            ShareOutcome::Applied(_) => applied += 1,
+                            ShareOutcome::Refused(_) => {}
+                            other => panic!("{other:?}"),
+                        }
+                    }
+                    tokio::task::yield_now().await;
+                }
+                applied
+            })
+        })
+        .collect();
+    for turn in 0..20 {
+        let leader = until(|| groups.iter().find(|group| group.leads())).await;
+        let heir = groups[(turn + 1) % 3].copy();
+        if heir != leader.copy() && leader.transfer(heir).await.is_ok() {
+            until(|| (!leader.leads()).then_some(())).await;
+        }
+        write(&groups, "between", "1").await;
+    }
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    for writer in writers {
+        assert!(writer.await.unwrap() > 0);
+    }
+    for group in groups.iter() {
+        group.stop().await;
+    }
+}
+
 /// Reshapes from whatever is settled, as soon as something is.
 async fn reshape(group: &TokioGroup, target: &BTreeSet<CopyId>) {
     let (settled, _) = until(|| group.settled()).await;
