@@ -6,6 +6,8 @@
 mod blocking;
 #[path = "wire/connection.rs"]
 mod connection;
+#[path = "wire/counters.rs"]
+mod counters;
 #[path = "wire/databases.rs"]
 mod databases;
 #[path = "wire/forward.rs"]

@@ -19,18 +19,50 @@ pub enum PortKind {
     Cluster,
 }
 
-/// CLIENT REPLY.
+/// CLIENT REPLY: the flags that Redis has for it, since those of a transaction combine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ReplyMode {
-    /// Every command is answered.
-    #[default]
-    On,
+pub struct ReplyMode(u8);
+
+impl ReplyMode {
     /// Nothing is answered.
-    Off,
-    /// The next command is not answered.
-    SkipNext,
+    const OFF: u8 = 1;
     /// This command is not answered.
-    Skip,
+    const SKIP: u8 = 2;
+    /// The next command is not answered.
+    const SKIP_NEXT: u8 = 4;
+
+    /// Whether every command is answered.
+    pub fn is_on(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether what is written now is not sent.
+    pub fn is_silent(self) -> bool {
+        self.0 & (Self::OFF | Self::SKIP) != 0
+    }
+
+    /// CLIENT REPLY ON.
+    pub fn turn_on(&mut self) {
+        self.0 &= Self::SKIP_NEXT;
+    }
+
+    /// CLIENT REPLY OFF.
+    pub fn turn_off(&mut self) {
+        self.0 |= Self::OFF;
+    }
+
+    /// CLIENT REPLY SKIP, which does not lift OFF.
+    pub fn skip_next(&mut self) {
+        if self.0 & Self::OFF == 0 {
+            self.0 |= Self::SKIP_NEXT;
+        }
+    }
+
+    /// A command that the client sent is over.
+    pub fn end_command(&mut self) {
+        let skip = if self.0 & Self::SKIP_NEXT != 0 { Self::SKIP } else { 0 };
+        self.0 = self.0 & Self::OFF | skip;
+    }
 }
 
 /// A connection's own state: only its task touches it.
@@ -76,7 +108,7 @@ impl Session {
             readonly: false,
             asking: false,
             no_touch: false,
-            reply_mode: ReplyMode::On,
+            reply_mode: ReplyMode::default(),
             reset: false,
         }
     }
@@ -128,6 +160,8 @@ pub struct Client {
 const NOT_BLOCKED: u8 = 0;
 /// It waits.
 const BLOCKED: u8 = 1;
+/// CLIENT PAUSE holds it, which CLIENT UNBLOCK does not change.
+const PAUSED: u8 = 5;
 
 /// How a wait ends before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,7 +252,12 @@ impl Client {
         }
     }
 
-    /// Whether it waits in a blocking command.
+    /// CLIENT PAUSE holds it from now on.
+    pub fn set_paused(&self) {
+        self.blocked.store(PAUSED, Ordering::SeqCst);
+    }
+
+    /// Whether it waits in a blocking command, or for the end of CLIENT PAUSE.
     pub fn is_blocked(&self) -> bool {
         self.blocked.load(Ordering::Acquire) != NOT_BLOCKED
     }
