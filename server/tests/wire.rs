@@ -4,6 +4,8 @@
 
 #[path = "wire/blocking.rs"]
 mod blocking;
+#[path = "wire/command.rs"]
+mod command;
 #[path = "wire/connection.rs"]
 mod connection;
 #[path = "wire/counters.rs"]

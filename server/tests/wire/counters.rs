@@ -33,36 +33,36 @@ fn errors_after(wire: &mut Wire, lines: &[&str]) -> Vec<String> {
 
 const LINES: &[&str] = &[
     "config resetstat",
-    "set str 1",
-    "lpush str a",
-    "lpush str a",
-    "lpush str a",
-    "set nn abc",
-    "incr nn",
+    "set {t}str 1",
+    "lpush {t}str a",
+    "lpush {t}str a",
+    "lpush {t}str a",
+    "set {t}nn abc",
+    "incr {t}nn",
     "hello 9",
     "auth x",
     "memory",
     "object",
     "get",
     "multi",
-    "lpush str a",
-    "incr nn",
-    "get nn",
+    "lpush {t}str a",
+    "incr {t}nn",
+    "get {t}nn",
     "exec",
     "multi",
     "ping",
-    "lpush str a",
+    "lpush {t}str a",
     "exec",
     "multi",
     "nosuch",
     "exec",
     "exec",
-    "blpop str 1",
+    "blpop {t}str 1",
     "restore r 0 nonsense",
     "config set nosuch 1",
     "client kill id x",
     "mget a",
-    "xadd str * a b",
+    "xadd {t}str * a b",
 ];
 
 #[test]
@@ -86,7 +86,7 @@ fn errors_are_counted_as_redis_counts_them() {
 fn what_nobody_reads_counts_too() {
     let node = Node::start(&[]);
     let mut wire = Wire::connect(node.address(PortKind::Client));
-    wire.send(b"set str 1\r\nclient reply off\r\nlpush str a\r\nclient reply on\r\n");
+    wire.send(b"set {t}str 1\r\nclient reply off\r\nlpush str a\r\nclient reply on\r\n");
     wire.expect(b"+OK\r\n+OK\r\n");
     let got = errors_after(&mut wire, &[]);
     assert_eq!(got, ["errorstat_WRONGTYPE:count=1", "lpush calls 1 rejected 0 failed 1", "total_error_replies:1"]);
