@@ -182,6 +182,11 @@ pub trait NodePort: Send + Sync + 'static {
         (0, 0)
     }
 
+    /// Messages to other nodes, and from them, since the start.
+    fn peer_messages(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
     /// Memory. Takes each partition's lock for a moment.
     fn memory(&self) -> MemoryFigures;
 

@@ -142,6 +142,9 @@ impl NodePort for StubNode {
         let databases = [(DatabaseNo(0), first), (DatabaseNo(5), fifth)].into();
         KeyspaceFigures { databases, bytes: 300 }
     }
+    fn peer_messages(&self) -> (u64, u64) {
+        (7, 5)
+    }
     fn memory(&self) -> MemoryFigures {
         MemoryFigures {
             used: 2048,

@@ -149,9 +149,13 @@ fn stats(context: &ConnectionContext<'_>, out: &mut String) {
     let stats = context.node.stats();
     field(out, "total_connections_received", stats.connections_received.load(Relaxed));
     field(out, "total_commands_processed", stats.commands_processed.load(Relaxed));
-    field(out, "instantaneous_ops_per_sec", stats.ops_per_second());
+    let rates = stats.rates();
+    field(out, "instantaneous_ops_per_sec", rates.commands);
     field(out, "total_net_input_bytes", stats.input_bytes.load(Relaxed));
     field(out, "total_net_output_bytes", stats.output_bytes.load(Relaxed));
+    let kibibytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    field(out, "instantaneous_input_kbps", kibibytes(rates.input_bytes));
+    field(out, "instantaneous_output_kbps", kibibytes(rates.output_bytes));
     field(out, "rejected_connections", stats.connections_rejected.load(Relaxed));
     field(out, "expired_subkeys", stats.expired_fields.load(Relaxed));
     field(out, "expired_keys", stats.expired_keys.load(Relaxed));
