@@ -86,7 +86,7 @@ fn errors_are_counted_as_redis_counts_them() {
 fn what_nobody_reads_counts_too() {
     let node = Node::start(&[]);
     let mut wire = Wire::connect(node.address(PortKind::Client));
-    wire.send(b"set {t}str 1\r\nclient reply off\r\nlpush str a\r\nclient reply on\r\n");
+    wire.send(b"set {t}str 1\r\nclient reply off\r\nlpush {t}str a\r\nclient reply on\r\n");
     wire.expect(b"+OK\r\n+OK\r\n");
     let got = errors_after(&mut wire, &[]);
     assert_eq!(got, ["errorstat_WRONGTYPE:count=1", "lpush calls 1 rejected 0 failed 1", "total_error_replies:1"]);
