@@ -4,8 +4,12 @@
 
 #[path = "wire/blocking.rs"]
 mod blocking;
+#[path = "wire/command.rs"]
+mod command;
 #[path = "wire/connection.rs"]
 mod connection;
+#[path = "wire/counters.rs"]
+mod counters;
 #[path = "wire/databases.rs"]
 mod databases;
 #[path = "wire/forward.rs"]

@@ -72,6 +72,8 @@ fn traffic(page: &mut Page, node: &Node) {
     let peers = node.cluster.peers().traffic();
     page.about("peer_messages_total", "counter", "Messages sent to other nodes.");
     page.sample("peer_messages_total", &[], peers.messages());
+    page.about("peer_messages_received_total", "counter", "Messages that came from other nodes.");
+    page.sample("peer_messages_received_total", &[], peers.received());
     page.about("peer_writes_total", "counter", "Writes to other nodes; one carries what many groups have to say.");
     page.sample("peer_writes_total", &[], peers.writes());
     page.about("error_replies_total", "counter", "Error replies, by their first word.");

@@ -159,6 +159,11 @@ impl NodePort for Node {
         each.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
+    fn peer_messages(&self) -> (u64, u64) {
+        let traffic = self.cluster.peers().traffic();
+        (traffic.messages(), traffic.received())
+    }
+
     fn memory(&self) -> MemoryFigures {
         let dataset: u64 =
             self.partitions().iter().map(|partition| partition.lock().keyspace.memory_bytes() as u64).sum();

@@ -29,6 +29,7 @@ mod partial_sort;
 pub mod port;
 #[cfg(test)]
 pub(crate) mod port_stub;
+mod reply_mode;
 pub mod server;
 pub mod session;
 pub mod set;

@@ -85,6 +85,23 @@ pub struct MemoryFigures {
     pub machine: Option<u64>,
 }
 
+impl MemoryFigures {
+    /// What is not data: what the process began with included, as in Redis.
+    pub fn overhead(&self) -> u64 {
+        self.used.saturating_sub(self.dataset).max(self.startup).min(self.used)
+    }
+
+    /// The rest of what is used. Less than `dataset`, where items have taken pages that the process had from its start.
+    pub fn net_dataset(&self) -> u64 {
+        self.used - self.overhead()
+    }
+
+    /// What was used since the start.
+    pub fn net(&self) -> u64 {
+        self.used.saturating_sub(self.startup)
+    }
+}
+
 /// One connection to another node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -162,6 +179,11 @@ pub trait NodePort: Send + Sync + 'static {
     /// Keys that commands wait for in the partitions that are led here, and how many of them also for their going
     /// (XREADGROUP).
     fn blocking_keys(&self) -> (usize, usize) {
+        (0, 0)
+    }
+
+    /// Messages to other nodes, and from them, since the start.
+    fn peer_messages(&self) -> (u64, u64) {
         (0, 0)
     }
 

@@ -73,7 +73,7 @@ impl StubNode {
             readonly: false,
             asking: false,
             no_touch: false,
-            reply_mode: ReplyMode::On,
+            reply_mode: ReplyMode::default(),
             reset: false,
         }
     }
@@ -142,8 +142,18 @@ impl NodePort for StubNode {
         let databases = [(DatabaseNo(0), first), (DatabaseNo(5), fifth)].into();
         KeyspaceFigures { databases, bytes: 300 }
     }
+    fn peer_messages(&self) -> (u64, u64) {
+        (7, 5)
+    }
     fn memory(&self) -> MemoryFigures {
-        MemoryFigures { used: 2048, peak: 4096, dataset: 300, resident: Some(8192), ..MemoryFigures::default() }
+        MemoryFigures {
+            used: 2048,
+            peak: 4096,
+            dataset: 300,
+            startup: 248,
+            resident: Some(8192),
+            ..MemoryFigures::default()
+        }
     }
     fn readiness(&self) -> Result<(), String> {
         Ok(())

@@ -1,5 +1,7 @@
 //! What a connection is, as far as commands are concerned.
 
+pub use super::reply_mode::ReplyMode;
+
 use crate::ids::DatabaseNo;
 use larder_protocol::ProtocolVersion;
 use parking_lot::Mutex;
@@ -17,20 +19,6 @@ pub enum PortKind {
     Client,
     /// MOVED and ASK as Redis Cluster answers them.
     Cluster,
-}
-
-/// CLIENT REPLY.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ReplyMode {
-    /// Every command is answered.
-    #[default]
-    On,
-    /// Nothing is answered.
-    Off,
-    /// The next command is not answered.
-    SkipNext,
-    /// This command is not answered.
-    Skip,
 }
 
 /// A connection's own state: only its task touches it.
@@ -76,7 +64,7 @@ impl Session {
             readonly: false,
             asking: false,
             no_touch: false,
-            reply_mode: ReplyMode::On,
+            reply_mode: ReplyMode::default(),
             reset: false,
         }
     }
@@ -128,6 +116,8 @@ pub struct Client {
 const NOT_BLOCKED: u8 = 0;
 /// It waits.
 const BLOCKED: u8 = 1;
+/// CLIENT PAUSE holds it, which CLIENT UNBLOCK does not change.
+const PAUSED: u8 = 5;
 
 /// How a wait ends before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,7 +208,12 @@ impl Client {
         }
     }
 
-    /// Whether it waits in a blocking command.
+    /// CLIENT PAUSE holds it from now on.
+    pub fn set_paused(&self) {
+        self.blocked.store(PAUSED, Ordering::SeqCst);
+    }
+
+    /// Whether it waits in a blocking command, or for the end of CLIENT PAUSE.
     pub fn is_blocked(&self) -> bool {
         self.blocked.load(Ordering::Acquire) != NOT_BLOCKED
     }

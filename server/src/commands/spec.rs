@@ -116,7 +116,7 @@ pub enum Family {
     List,
     /// `set`
     Set,
-    /// `sorted_set`
+    /// `sorted-set`
     SortedSet,
     /// `stream`
     Stream,
@@ -142,7 +142,7 @@ impl Family {
             Self::Hash => "hash",
             Self::List => "list",
             Self::Set => "set",
-            Self::SortedSet => "sorted_set",
+            Self::SortedSet => "sorted-set",
             Self::Stream => "stream",
             Self::Connection => "connection",
             Self::Server => "server",

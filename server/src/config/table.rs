@@ -271,7 +271,7 @@ pub static SETTINGS: &[Setting] = &[
         "536870912",
         Runtime,
         "BYTES",
-        "Longest argument that a client may send",
+        "Longest argument that a client may send, and longest string that APPEND and its kin make",
     ),
     setting(
         "client-output-buffer-limit",

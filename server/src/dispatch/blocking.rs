@@ -34,23 +34,29 @@ const UNWAIT_PERIOD: Duration = Duration::from_secs(1);
 /// A wait of so long was one: the search for the next leader begins anew.
 const WAITED_NS: u64 = 1_000_000_000;
 
-/// A connection's command that waits.
-pub(super) struct Parked {
-    /// In a lock since a conversation is shared by reference across waits; nobody ever waits for it.
-    wait: Mutex<BoxFuture<'static, Waited>>,
-    slot: Slot,
-    _mark: Mark,
+/// What a connection waits for before it goes on. Futures are in locks since a conversation is shared by reference across
+/// waits; nobody ever waits for those.
+pub(super) enum Parked {
+    /// The answer of a command.
+    Command { wait: Mutex<BoxFuture<'static, Waited>>, slot: Slot, mark: Mark },
+    /// The end of CLIENT PAUSE, before a command that has not begun.
+    Pause { over: Mutex<BoxFuture<'static, ()>>, mark: Mark },
 }
 
 /// What a wait comes to, and who ended it before its time, if somebody did.
 pub(super) type Waited = (Settled, Option<Unblock>);
 
 /// While it lives the client counts as blocked.
-struct Mark(Arc<Client>);
+pub(super) struct Mark(Arc<Client>);
 
 impl Mark {
     fn new(client: &Arc<Client>) -> Self {
         client.set_blocked(true);
+        Self(Arc::clone(client))
+    }
+
+    fn paused(client: &Arc<Client>) -> Self {
+        client.set_paused();
         Self(Arc::clone(client))
     }
 }
@@ -101,24 +107,42 @@ impl Conversation {
             None => {
                 self.meter.stop();
                 let mark = Mark::new(&self.session.client);
-                self.parked = Some(Parked { wait: Mutex::new(wait), slot, _mark: mark });
+                self.parked = Some(Parked::Command { wait: Mutex::new(wait), slot, mark });
                 Ok(())
             }
         }
     }
 
-    /// Waits until the command that is parked is served, or will not be, and appends its reply. Dropped before that, it
-    /// gives the command's place up.
+    /// Lets the next command wait until CLIENT PAUSE is over for what writes, or for all.
+    pub(super) fn park_paused(&mut self, writes: bool) {
+        let dispatcher = Arc::clone(&self.dispatcher);
+        let over = Box::pin(async move { dispatcher.node.clients().until_unpaused(writes).await });
+        self.parked = Some(Parked::Pause { over: Mutex::new(over), mark: Mark::paused(&self.session.client) });
+    }
+
+    /// Waits until the command that is parked is served, or will not be, and appends its reply; or until it may begin.
+    /// Dropped before that, it gives the command's place up.
     pub async fn finish_wait(&mut self, out: &mut ReplyBuffer) {
-        let Some(Parked { wait, slot, _mark: mark }) = self.parked.take() else { return };
-        let waited = wait.into_inner().await;
-        drop(mark);
+        let (waited, slot) = match self.parked.take() {
+            None => return,
+            Some(Parked::Pause { over, mark }) => {
+                over.into_inner().await;
+                drop(mark);
+                return;
+            }
+            Some(Parked::Command { wait, slot, mark }) => {
+                let waited = wait.into_inner().await;
+                drop(mark);
+                (waited, slot)
+            }
+        };
         self.resume();
         out.set_version(self.session.version);
         let mark = out.len();
         if let Err(rejection) = self.end_wait(waited, slot, out) {
-            self.write_error(&rejection, larder_protocol::Args::new(&[], &[]), out);
+            rejection.write(larder_protocol::Args::new(&[], &[]), out);
         }
+        self.answered_late(mark, out);
         self.end_command(mark, out);
         self.session.client.last_active_ms.store(self.moment.wall, Ordering::Relaxed);
     }

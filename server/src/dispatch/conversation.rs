@@ -17,7 +17,7 @@ use super::{Dispatcher, Moment, splitmix};
 use crate::commands::block::CommandOptions;
 use crate::commands::blocking::{Blocking, WaitFor};
 use crate::commands::port::{ConnectionContext, Flow};
-use crate::commands::session::{PortKind, ReplyMode, Session};
+use crate::commands::session::{PortKind, Session};
 use crate::commands::spec::{ConnectionFn, DataFn};
 use crate::commands::string::mset::MSET;
 use crate::commands::{Handler, transactions};
@@ -137,7 +137,9 @@ impl Conversation {
                 Next::Barrier(candidate) => Box::pin(self.barrier(candidate, out)).await,
                 Next::Paused { writes } => {
                     at -= 1;
-                    Box::pin(self.pause(writes, out)).await;
+                    // What came before it is answered before the wait begins.
+                    Box::pin(self.flush(out)).await;
+                    self.park_paused(writes);
                 }
                 Next::Reply(reply) => Box::pin(self.late_reply(mark, reply, out)).await,
             }
@@ -214,7 +216,7 @@ impl Conversation {
             {
                 Next::Done
             }
-            (Handler::Connection(handler), _) if self.pending.is_empty() => self.connection(*handler, args, out),
+            (Handler::Connection(handler), _) if self.pending.is_empty() => self.connection(entry, *handler, args, out),
             _ => Next::Barrier(candidate),
         }
     }
@@ -234,6 +236,7 @@ impl Conversation {
         }
         let joins = !self.pending.is_empty() && self.pending.has(partition.id());
         let options = self.options();
+        let mark = out.len();
         if !joins {
             let mut guard = partition.lock();
             if answers_alone(guard.role, partition, writes, self.moment) {
@@ -244,7 +247,7 @@ impl Conversation {
                 drop(guard);
                 self.meter.looked_up(ran.hits, ran.misses);
                 if ran.failed {
-                    self.meter.fail();
+                    self.meter.answered(candidate.entry.index, &out.as_slice()[mark..]);
                 }
                 return Next::Done;
             }
@@ -255,12 +258,11 @@ impl Conversation {
                 && role != crate::raft::Role::Leader
             {
                 let rejection = self.dispatcher.rejection(Failure::Elsewhere(leader), slot);
-                self.meter.fail();
-                self.write_error(&rejection, candidate.args, out);
+                self.fail(candidate.entry, &rejection, candidate.args, out);
                 return Next::Done;
             }
         }
-        let silent = self.session.reply_mode != ReplyMode::On;
+        let silent = self.session.reply_mode.is_silent();
         let id = partition.id();
         self.pending.push(id, (slot, candidate.entry, candidate.args), options, out, silent);
         Next::Done
@@ -272,9 +274,19 @@ impl Conversation {
     }
 
     /// A command of the connection's own.
-    fn connection<'a>(&mut self, handler: ConnectionFn, args: Args<'a>, out: &mut ReplyBuffer) -> Next<'a> {
+    fn connection<'a>(
+        &mut self,
+        entry: &Entry,
+        handler: ConnectionFn,
+        args: Args<'a>,
+        out: &mut ReplyBuffer,
+    ) -> Next<'a> {
+        let mark = out.len();
         match self.call_connection(handler, args, out) {
-            Flow::Done => Next::Done,
+            Flow::Done => {
+                self.meter.answered(entry.index, &out.as_slice()[mark..]);
+                Next::Done
+            }
             Flow::Wait(reply) => Next::Reply(reply),
             Flow::Close => {
                 self.closing = true;
@@ -293,7 +305,6 @@ impl Conversation {
         result.unwrap_or_else(|error| {
             out.truncate(mark);
             out.error(&error.to_string());
-            self.meter.fail();
             Flow::Done
         })
     }
@@ -302,13 +313,18 @@ impl Conversation {
     async fn barrier(&mut self, candidate: Candidate<'_>, out: &mut ReplyBuffer) {
         self.flush(out).await;
         let mark = out.len();
-        if let Err(rejection) = self.carry_out(&candidate, out).await {
-            out.truncate(mark);
-            self.meter.fail();
-            self.write_error(&rejection, candidate.args, out);
+        let result = self.carry_out(&candidate, out).await;
+        // EXEC looks itself after what CLIENT REPLY, which may be one of its commands, leaves of its reply.
+        let tidied = result.is_ok() && std::ptr::eq(candidate.entry.spec, &transactions::EXEC);
+        match result {
+            Ok(()) => self.meter.answered(candidate.entry.index, &out.as_slice()[mark..]),
+            Err(rejection) => {
+                out.truncate(mark);
+                self.fail(candidate.entry, &rejection, candidate.args, out);
+            }
         }
         if self.parked.is_none() {
-            self.end_command(mark, out);
+            self.end_command(if tidied { out.len() } else { mark }, out);
         }
         self.resume();
     }
@@ -353,6 +369,7 @@ impl Conversation {
 
     async fn late_reply(&mut self, mark: usize, reply: BoxFuture<'static, Bytes>, out: &mut ReplyBuffer) {
         self.finish(Flow::Wait(reply), out).await;
+        self.answered_late(mark, out);
         self.end_command(mark, out);
         self.resume();
     }
@@ -370,14 +387,6 @@ impl Conversation {
         entry.is_write()
             || entry.spec.keys == KeySpec::Migrate
             || (executes && self.transaction.as_ref().is_some_and(|transaction| transaction.writes))
-    }
-
-    async fn pause(&mut self, writes: bool, out: &mut ReplyBuffer) {
-        self.flush(out).await;
-        self.meter.stop();
-        let dispatcher = Arc::clone(&self.dispatcher);
-        dispatcher.node.clients().until_unpaused(writes).await;
-        self.resume();
     }
 
     /// After a wait, leases count anew.
@@ -410,22 +419,40 @@ impl Conversation {
             Settled::Dirty | Settled::Failed(_) => 0,
         });
         self.allowance.learn(holes.len(), reply_bytes.sum());
-        splice(out, &holes, |hole, out| match &settled[hole.share] {
-            Settled::Applied(replies) => out.raw(replies.get(hole.index)),
-            Settled::Dirty => out.null_array(),
-            Settled::Failed(failure) => {
-                self.write_error(&dispatcher.rejection(*failure, hole.slot), Args::new(&[], &[]), out);
+        splice(out, &holes, |hole, out| {
+            let mark = out.len();
+            match &settled[hole.share] {
+                Settled::Applied(replies) => out.raw(replies.get(hole.index)),
+                Settled::Dirty => out.null_array(),
+                Settled::Failed(failure) => {
+                    dispatcher.rejection(*failure, hole.slot).write(Args::new(&[], &[]), out);
+                }
             }
+            self.meter.answered(usize::from(hole.command), &out.as_slice()[mark..]);
         });
         self.resume();
     }
 
     /// A refusal before anything was done.
-    fn refuse(&mut self, rejection: &Rejection, args: Args<'_>, out: &mut ReplyBuffer) {
+    pub(super) fn refuse(&mut self, rejection: &Rejection, args: Args<'_>, out: &mut ReplyBuffer) {
         if let Some(transaction) = &mut self.transaction {
             transaction.aborted = true;
         }
         self.write_error(rejection, args, out);
+    }
+
+    /// Writes the error that a command which had begun ends with, and counts it.
+    pub(super) fn fail(&self, entry: &Entry, rejection: &Rejection, args: Args<'_>, out: &mut ReplyBuffer) {
+        let mark = out.len();
+        rejection.write(args, out);
+        self.meter.answered(entry.index, &out.as_slice()[mark..]);
+    }
+
+    /// Counts the reply, from `mark` on, of the command that came last.
+    pub(super) fn answered_late(&self, mark: usize, out: &ReplyBuffer) {
+        if let Some(entry) = self.last {
+            self.meter.answered(entry.index, &out.as_slice()[mark..]);
+        }
     }
 
     /// Writes an error of dispatch's own, and counts it.
@@ -443,16 +470,19 @@ impl Conversation {
 
     /// CLIENT REPLY: takes the reply back where it is not wanted, and counts what SKIP skips.
     pub(super) fn end_command(&mut self, mark: usize, out: &mut ReplyBuffer) {
-        if self.session.reply_mode != ReplyMode::On {
-            out.truncate(mark);
-            self.session.reply_mode = match self.session.reply_mode {
-                ReplyMode::SkipNext => ReplyMode::Skip,
-                ReplyMode::Skip => ReplyMode::On,
-                mode => mode,
-            };
+        if !self.session.reply_mode.is_on() {
+            self.hush(mark, out);
+            self.session.reply_mode.end_command();
         }
         if self.session.asking && self.transaction.is_none() && self.last.is_none_or(|entry| entry.name != "asking") {
             self.session.asking = false;
+        }
+    }
+
+    /// Takes back what is not to be sent.
+    pub(super) fn hush(&self, mark: usize, out: &mut ReplyBuffer) {
+        if self.session.reply_mode.is_silent() {
+            out.truncate(mark);
         }
     }
 

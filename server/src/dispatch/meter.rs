@@ -11,7 +11,6 @@ pub(super) struct Meter {
     stats: Arc<Stats>,
     run: Option<usize>,
     calls: u64,
-    failed: u64,
     hits: u64,
     misses: u64,
     started: Instant,
@@ -21,7 +20,7 @@ pub(super) struct Meter {
 
 impl Meter {
     pub fn new(stats: Arc<Stats>) -> Self {
-        Self { stats, run: None, calls: 0, failed: 0, hits: 0, misses: 0, started: Instant::now(), rest_ns: 0 }
+        Self { stats, run: None, calls: 0, hits: 0, misses: 0, started: Instant::now(), rest_ns: 0 }
     }
 
     /// A command begins.
@@ -41,9 +40,13 @@ impl Meter {
         self.misses += misses;
     }
 
-    /// The command that began last answers an error.
-    pub fn fail(&mut self) {
-        self.failed += 1;
+    /// The command at `index` ran, and this is its encoded reply: an error counts. Errors are rare enough to be counted
+    /// one by one.
+    pub fn answered(&self, index: usize, reply: &[u8]) {
+        if let [b'-', text @ ..] = reply {
+            self.stats.command(index).failed_calls.fetch_add(1, Relaxed);
+            self.error(text);
+        }
     }
 
     /// A gate refused a command.
@@ -51,7 +54,7 @@ impl Meter {
         self.stats.command(entry.index).rejected_calls.fetch_add(1, Relaxed);
     }
 
-    /// An error is answered.
+    /// An error of this text is answered.
     pub fn error(&self, text: &[u8]) {
         self.stats.error(&String::from_utf8_lossy(text.split(|byte| *byte == b' ').next().unwrap_or_default()));
     }
@@ -78,10 +81,6 @@ impl Meter {
         counters.microseconds.fetch_add(self.rest_ns / 1000, Relaxed);
         self.rest_ns %= 1000;
         self.stats.commands_processed.fetch_add(self.calls, Relaxed);
-        if self.failed > 0 {
-            counters.failed_calls.fetch_add(self.failed, Relaxed);
-        }
         self.calls = 0;
-        self.failed = 0;
     }
 }

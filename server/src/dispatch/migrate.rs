@@ -76,7 +76,6 @@ impl Conversation {
         let order = match Order::parse(candidate.args) {
             Ok(order) => order,
             Err(error) => {
-                self.meter.fail();
                 out.error(&error.to_string());
                 return Ok(());
             }
@@ -105,7 +104,6 @@ impl Conversation {
                 return Ok(());
             }
         };
-        self.meter.fail();
         out.error_bytes(&text);
         Ok(())
     }

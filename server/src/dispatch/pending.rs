@@ -45,6 +45,8 @@ pub(super) struct Hole {
     pub index: usize,
     /// The slot of the command's keys.
     pub slot: Slot,
+    /// The command's number, for counters.
+    pub command: u16,
     /// Its reply is not sent (CLIENT REPLY).
     pub silent: bool,
 }
@@ -86,7 +88,8 @@ impl Pending {
         share.count += 1;
         share.writes |= entry.has(Flags::WRITE);
         share.denyoom |= entry.has(Flags::DENYOOM);
-        self.holes.push(Hole { at: out.len(), share: position, index, slot, silent });
+        let command = entry.index as u16;
+        self.holes.push(Hole { at: out.len(), share: position, index, slot, command, silent });
     }
 }
 
@@ -102,8 +105,10 @@ pub(super) fn splice(out: &mut ReplyBuffer, holes: &[Hole], mut reply: impl FnMu
         let until = hole.at - start;
         out.raw(&ready[copied..until]);
         copied = until;
-        if !hole.silent {
-            reply(hole, out);
+        let mark = out.len();
+        reply(hole, out);
+        if hole.silent {
+            out.truncate(mark);
         }
     }
     out.raw(&ready[copied..]);

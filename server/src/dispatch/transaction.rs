@@ -79,8 +79,8 @@ impl Conversation {
         let Some(transaction) = &mut self.transaction else { return };
         match refusal {
             Some(rejection) => {
-                transaction.aborted = true;
-                rejection.write(candidate.args, out);
+                self.meter.reject(candidate.entry);
+                self.refuse(&rejection, candidate.args, out);
             }
             None => {
                 transaction.push(candidate);
@@ -149,7 +149,6 @@ impl Conversation {
                     Ok(wait) => self.park(wait, 0, out),
                     Err(error) => {
                         out.error(&error.to_string());
-                        self.meter.fail();
                         Ok(())
                     }
                 };
@@ -186,7 +185,9 @@ impl Conversation {
         watch: Option<&Watch>,
         out: &mut ReplyBuffer,
     ) -> Result<(), Rejection> {
+        let mark = out.len();
         if transaction.is_all_data() && self.exec_now(transaction, watch, out) {
+            self.hush(mark, out);
             return Ok(());
         }
         let mut replies = None;
@@ -195,17 +196,22 @@ impl Conversation {
                 Some(done) => replies = Some(done),
                 None => {
                     out.null_array();
+                    self.hush(mark, out);
                     return Ok(());
                 }
             }
         }
+        // As in Redis, CLIENT REPLY among the commands acts on what follows it there.
         out.array_header(transaction.entries.len());
+        self.hush(mark, out);
         let mut next = 0;
         let mut wrote_everywhere = false;
         for (entry, args) in transaction.iter() {
+            let mark = out.len();
             if !entry.is_data() {
                 wrote_everywhere |= entry.is_everywhere() && entry.is_write();
                 self.exec_other(entry, args, out).await;
+                self.hush(mark, out);
                 continue;
             }
             if replies.is_none() {
@@ -218,7 +224,10 @@ impl Conversation {
                 });
             }
             let reply = replies.as_ref().filter(|replies| next < replies.len()).ok_or(Rejection::Malformed)?;
+            self.meter.begin(entry);
+            self.meter.answered(entry.index, reply.get(next));
             out.raw(reply.get(next));
+            self.hush(mark, out);
             next += 1;
         }
         Ok(())
@@ -249,10 +258,11 @@ impl Conversation {
             let Some(run) = run::data_fn(&entry.spec.handler) else { continue };
             let context = guard.context(self.moment.wall, self.options(), seed);
             let room = limits::REPLY_BYTES_MAX.saturating_sub(out.len() - start);
+            let mark = out.len();
             let ran = run::run_one((run, entry.is_write()), context, args, out, room);
             self.meter.looked_up(ran.hits, ran.misses);
             if ran.failed {
-                self.meter.fail();
+                self.meter.answered(entry.index, &out.as_slice()[mark..]);
             }
         }
         true
@@ -353,6 +363,7 @@ impl Conversation {
             out.truncate(mark);
             rejection.write(args, out);
         }
+        self.meter.answered(entry.index, &out.as_slice()[mark..]);
     }
 
     async fn watch_keys(&mut self, candidate: &Candidate<'_>) -> Result<(), Rejection> {

@@ -3,7 +3,7 @@
 use super::buffers::Buffers;
 use super::spread::Place;
 use crate::commands::port::NodePort;
-use crate::commands::session::{Activity, Client, ReplyMode};
+use crate::commands::session::{Activity, Client};
 use crate::dispatch::Conversation;
 use crate::limits;
 use bytes::Buf;
@@ -123,7 +123,7 @@ impl Connection {
             let consumed = match decoded {
                 Ok(consumed) => consumed,
                 Err(error) => {
-                    if self.conversation.session().reply_mode == ReplyMode::On {
+                    if !self.conversation.session().reply_mode.is_silent() {
                         error.reply(&mut buffers.output);
                     }
                     tracing::debug!(client = self.client.id, %error, "closing a client that breaks the protocol");

@@ -382,9 +382,17 @@ async fn copies_are_alike_under_the_thresholds_of_their_leader() {
         list_fill: 2,
         stream_block_entries: 3,
         sparse_bytes: 20,
+        string_bytes: 10,
         ..Limits::DEFAULT
     };
-    let large = Limits { hash_entries: 900, set_value_bytes: 2, list_fill: -1, stream_block_bytes: 1 << 30, ..small };
+    let large = Limits {
+        hash_entries: 900,
+        string_bytes: 30,
+        set_value_bytes: 2,
+        list_fill: -1,
+        stream_block_bytes: 1 << 30,
+        ..small
+    };
     let first = start(&wire, copy(1, 1), partition(Role::Solo), Start::Alone).await;
     until(|| first.leads().then_some(())).await;
     let second = start(&wire, copy(2, 1), partition(Role::Absent), Start::Empty).await;
@@ -405,9 +413,10 @@ async fn copies_are_alike_under_the_thresholds_of_their_leader() {
         let leader = until(|| groups.iter().find(|group| group.leads())).await;
         for number in 0..8 {
             let (member, number) = (format!("member:{number}"), number.to_string());
-            let keys =
-                ["hash", "integers", "set", "sorted", "list", "stream", "sparse"].map(|key| format!("{key}:{round}"));
-            let [hash, integers, set, sorted, list, stream, sparse] = keys.each_ref().map(String::as_str);
+            let keys = ["hash", "integers", "set", "sorted", "list", "stream", "sparse", "string"];
+            let keys = keys.map(|key| format!("{key}:{round}"));
+            let [hash, integers, set, sorted, list, stream, sparse, string] = keys.each_ref().map(String::as_str);
+            apply(leader, &["append", string, &member]).await;
             apply(leader, &["hset", hash, &member, &number]).await;
             apply(leader, &["sadd", integers, &number]).await;
             apply(leader, &["sadd", set, &member]).await;

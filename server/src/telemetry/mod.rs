@@ -6,4 +6,4 @@ mod stats;
 
 pub use http::{Page, Probe, serve_http};
 pub use logs::{init_logs, set_level};
-pub use stats::{CommandCounters, Stats};
+pub use stats::{CommandCounters, Rates, Stats};

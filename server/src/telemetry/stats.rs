@@ -12,9 +12,9 @@ macro_rules! counters {
         #[derive(Debug)]
         pub struct Stats {
             $($(#[$doc])* pub $name: AtomicU64,)*
-            /// Operations a second over the last sample; a gauge, so RESETSTAT leaves it alone.
-            ops_per_second: AtomicU64,
-            sampled: Mutex<(u64, u64)>,
+            /// Rates over the last sample; gauges, so RESETSTAT leaves them alone.
+            rates: Mutex<Rates>,
+            sampled: Mutex<Sample>,
             commands: Vec<CommandCounters>,
             errors: Mutex<BTreeMap<String, u64>>,
         }
@@ -24,7 +24,7 @@ macro_rules! counters {
             pub fn new(commands: usize) -> Self {
                 Self {
                     $($name: AtomicU64::new(0),)*
-                    ops_per_second: AtomicU64::new(0),
+                    rates: Mutex::default(),
                     sampled: Mutex::default(),
                     commands: (0..commands).map(|_| CommandCounters::default()).collect(),
                     errors: Mutex::default(),
@@ -34,7 +34,7 @@ macro_rules! counters {
             /// CONFIG RESETSTAT.
             pub fn reset(&self) {
                 $(self.$name.store(0, Ordering::Relaxed);)*
-                *self.sampled.lock() = (0, 0);
+                *self.sampled.lock() = Sample::default();
                 self.commands.iter().for_each(CommandCounters::reset);
                 self.errors.lock().clear();
             }
@@ -69,6 +69,26 @@ counters! {
     forwarded_commands,
     /// Error replies.
     error_replies,
+}
+
+/// What counters stood at.
+#[derive(Debug, Default, Clone, Copy)]
+struct Sample {
+    at_ms: u64,
+    commands: u64,
+    input_bytes: u64,
+    output_bytes: u64,
+}
+
+/// How much there is in a second.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    /// Commands carried out.
+    pub commands: u64,
+    /// Bytes read from clients.
+    pub input_bytes: u64,
+    /// Bytes written to clients.
+    pub output_bytes: u64,
 }
 
 /// Counters of one command.
@@ -121,19 +141,29 @@ impl Stats {
         self.errors.lock().clone()
     }
 
-    /// Measures the rate of commands since the sample before; `now_ms` is any steady clock.
+    /// Measures rates since the sample before; `now_ms` is any steady clock.
     pub fn sample(&self, now_ms: u64) {
-        let commands = self.commands_processed.load(Ordering::Relaxed);
-        let (then_ms, before) = std::mem::replace(&mut *self.sampled.lock(), (now_ms, commands));
-        let elapsed_ms = now_ms.saturating_sub(then_ms);
-        if then_ms != 0 && elapsed_ms != 0 {
-            self.ops_per_second.store(commands.saturating_sub(before) * 1000 / elapsed_ms, Ordering::Relaxed);
+        let now = Sample {
+            at_ms: now_ms,
+            commands: self.commands_processed.load(Ordering::Relaxed),
+            input_bytes: self.input_bytes.load(Ordering::Relaxed),
+            output_bytes: self.output_bytes.load(Ordering::Relaxed),
+        };
+        let then = std::mem::replace(&mut *self.sampled.lock(), now);
+        let elapsed_ms = now_ms.saturating_sub(then.at_ms);
+        if then.at_ms != 0 && elapsed_ms != 0 {
+            let a_second = |now: u64, then: u64| now.saturating_sub(then) * 1000 / elapsed_ms;
+            *self.rates.lock() = Rates {
+                commands: a_second(now.commands, then.commands),
+                input_bytes: a_second(now.input_bytes, then.input_bytes),
+                output_bytes: a_second(now.output_bytes, then.output_bytes),
+            };
         }
     }
 
-    /// Commands a second, over the last sample.
-    pub fn ops_per_second(&self) -> u64 {
-        self.ops_per_second.load(Ordering::Relaxed)
+    /// Rates over the last sample.
+    pub fn rates(&self) -> Rates {
+        *self.rates.lock()
     }
 }
 
@@ -152,8 +182,10 @@ mod tests {
         assert_eq!((stats.errors().len(), stats.errors()["E0"]), (ERROR_PREFIXES_MAX, 2));
         stats.sample(1000);
         stats.commands_processed.fetch_add(50, Ordering::Relaxed);
+        stats.input_bytes.fetch_add(1024, Ordering::Relaxed);
+        stats.output_bytes.fetch_add(512, Ordering::Relaxed);
         stats.sample(1500);
-        assert_eq!(stats.ops_per_second(), 100);
+        assert_eq!(stats.rates(), Rates { commands: 100, input_bytes: 2048, output_bytes: 1024 });
         stats.reset();
         assert_eq!(stats.command(1).calls.load(Ordering::Relaxed), 0);
         assert!(stats.errors().is_empty());

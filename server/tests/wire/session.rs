@@ -58,3 +58,39 @@ fn a_pause_holds_writes_until_it_is_over() {
     wire.ask(b"get a\r\nclient unpause\r\n", b"$-1\r\n+OK\r\n");
     other.expect(b"$-1\r\n+OK\r\n$1\r\n1\r\n");
 }
+
+#[test]
+fn what_came_before_a_paused_write_is_answered_at_once() {
+    let node = Node::start(&[]);
+    let (mut wire, mut other) = (node.connect(), node.connect());
+    let blocked = |wire: &mut super::harness::Wire, count: usize| {
+        until("INFO says so", || {
+            wire.send(b"info clients\r\nping\r\n");
+            let mut lines = Vec::new();
+            while lines.last().map(String::as_str) != Some("+PONG") {
+                lines.push(wire.line());
+            }
+            lines.contains(&format!("blocked_clients:{count}"))
+        });
+    };
+    wire.ask(b"client pause 100000 write\r\n", b"+OK\r\n");
+    other.ask(b"ping\r\nset a 1\r\nping\r\n", b"+PONG\r\n");
+    blocked(&mut wire, 1);
+    wire.send(b"client id\r\n");
+    let id: u64 = wire.line()[1..].parse().unwrap();
+    // It is held, which is no wait that one may end.
+    wire.ask(format!("client unblock {}\r\n", id + 1).as_bytes(), b":0\r\n");
+    wire.ask(b"client unpause\r\n", b"+OK\r\n");
+    other.expect(b"+OK\r\n+PONG\r\n");
+    blocked(&mut wire, 0);
+    wire.ask(b"client pause 100000 write\r\n", b"+OK\r\n");
+    other.ask(b"multi\r\nset a 2\r\nget a\r\nexec\r\n", b"+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+    wire.ask(b"client unpause\r\n", b"+OK\r\n");
+    other.expect(b"*2\r\n+OK\r\n$1\r\n2\r\n");
+    // One that goes meanwhile is gone.
+    wire.ask(b"client pause 100000 write\r\n", b"+OK\r\n");
+    other.ask(b"ping\r\nset a 3\r\n", b"+PONG\r\n");
+    drop(other);
+    until("it is gone", || node.node.clients().len() == 1);
+    wire.ask(b"client unpause\r\nget a\r\n", b"+OK\r\n$1\r\n2\r\n");
+}

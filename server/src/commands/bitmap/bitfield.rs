@@ -83,7 +83,8 @@ impl Operation {
     }
 }
 
-fn parse(args: Args<'_>) -> Result<Vec<Operation>, CommandError> {
+/// Operations on a string that may become as long as `most` bytes.
+fn parse(args: Args<'_>, most: u32) -> Result<Vec<Operation>, CommandError> {
     let mut operations = Vec::new();
     let mut overflow = Overflow::Wrap;
     let mut at = 2;
@@ -100,7 +101,7 @@ fn parse(args: Args<'_>) -> Result<Vec<Operation>, CommandError> {
             return Err(CommandError::Syntax);
         }
         let field = FieldType::parse(&args[at + 1])?;
-        let offset = field_offset(&args[at + 2], field.width)?;
+        let offset = field_offset(&args[at + 2], field.width, most)?;
         let action = if get {
             Action::Get
         } else {
@@ -134,7 +135,7 @@ fn answer_gets(
 }
 
 fn read(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
-    let operations = parse(args)?;
+    let operations = parse(args, context.keyspace.limits().string_bytes)?;
     if operations.iter().any(|operation| operation.action != Action::Get) {
         return Err(READ_ONLY);
     }
@@ -143,7 +144,7 @@ fn read(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> R
 
 fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
     let key = &args[1];
-    let operations = parse(args)?;
+    let operations = parse(args, context.keyspace.limits().string_bytes)?;
     let writes = operations.iter().filter(|operation| operation.action != Action::Get);
     let Some(needed) = writes.map(Operation::end_bytes).max() else {
         return answer_gets(context, key, &operations, reply);

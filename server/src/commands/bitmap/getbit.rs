@@ -19,7 +19,7 @@ pub static GETBIT: CommandSpec = CommandSpec {
 };
 
 fn read(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
-    let offset = bit_offset(&args[2])?;
+    let offset = bit_offset(&args[2], context.keyspace.limits().string_bytes)?;
     let value = context.read_string(&args[1])?.unwrap_or_default();
     let byte = value.get((offset / 8) as usize).copied().unwrap_or(0);
     reply.integer(i64::from(byte >> (7 - offset % 8) & 1));

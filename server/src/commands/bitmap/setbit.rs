@@ -23,7 +23,7 @@ const NOT_A_BIT: CommandError = CommandError::text("ERR bit is not an integer or
 
 fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
     let key = &args[1];
-    let offset = bit_offset(&args[2])?;
+    let offset = bit_offset(&args[2], context.keyspace.limits().string_bytes)?;
     let set = match &args[3] {
         b"0" => false,
         b"1" => true,

@@ -17,7 +17,9 @@ pub(super) static INFO: CommandSpec = CommandSpec {
 };
 
 fn info(context: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBuffer) -> Result<Flow, CommandError> {
-    reply.verbatim(fields(&context.node.topology()).as_bytes());
+    let (sent, received) = context.node.peer_messages();
+    let messages = format!("cluster_stats_messages_sent:{sent}\r\ncluster_stats_messages_received:{received}\r\n");
+    reply.verbatim((fields(&context.node.topology()) + &messages).as_bytes());
     Ok(Flow::Done)
 }
 
@@ -54,7 +56,16 @@ fn fields(topology: &Topology) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::port_stub::topology;
+    use crate::commands::port_stub::{StubNode, topology};
+    use crate::commands::session::PortKind;
+
+    #[test]
+    fn messages_of_nodes_are_told() {
+        let node = StubNode::new();
+        let info = node.run(&mut node.connect(PortKind::Cluster), "CLUSTER INFO");
+        let end = "cluster_stats_messages_sent:7\r\ncluster_stats_messages_received:5\r\n\r\n";
+        assert!(info.ends_with(end), "{info}");
+    }
 
     #[test]
     fn slots_are_counted_by_the_state_of_their_leaders() {

@@ -33,7 +33,7 @@ fn reset(context: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBuff
     session.readonly = false;
     session.asking = false;
     session.no_touch = false;
-    session.reply_mode = ReplyMode::On;
+    session.reply_mode = ReplyMode::default();
     session.client.no_touch.store(false, Ordering::Relaxed);
     session.client.no_evict.store(false, Ordering::Relaxed);
     session.client.labels.lock().name.clear();

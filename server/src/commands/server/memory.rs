@@ -94,20 +94,19 @@ fn diagnose(memory: &MemoryFigures, limit: u64, clients: u64) -> String {
 
 fn stats(context: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBuffer) -> Result<Flow, CommandError> {
     let (memory, keyspace) = (context.node.memory(), context.node.keyspace().total());
-    let overhead = memory.used.saturating_sub(memory.dataset);
     let mut integers: Vec<(&str, u64)> = vec![
         ("peak.allocated", memory.peak),
         ("total.allocated", memory.used),
         ("startup.allocated", memory.startup),
         ("clients.normal", memory.clients),
-        ("overhead.total", overhead),
+        ("overhead.total", memory.overhead()),
         ("keys.count", keyspace.keys),
-        ("keys.bytes-per-key", memory.dataset.checked_div(keyspace.keys).unwrap_or(0)),
-        ("dataset.bytes", memory.dataset),
+        ("keys.bytes-per-key", memory.net().checked_div(keyspace.keys).unwrap_or(0)),
+        ("dataset.bytes", memory.net_dataset()),
     ];
     let percent = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
     let mut ratios = vec![
-        ("dataset.percentage", percent(memory.dataset, memory.used)),
+        ("dataset.percentage", percent(memory.net_dataset(), memory.net())),
         ("peak.percentage", percent(memory.used, memory.peak)),
     ];
     if let Some(resident) = memory.resident {
@@ -159,7 +158,20 @@ mod tests {
         let node = StubNode::new();
         let mut session = node.connect(PortKind::Client);
         let stats = node.run(&mut session, "MEMORY STATS");
-        assert!(stats.contains("peak.allocated\r\n:4096\r\n") && stats.contains("keys.bytes-per-key\r\n:75\r\n"));
+        let has = |name: &str, value: &str| stats.contains(&format!("{name}\r\n:{value}\r\n"));
+        // 2048 bytes are used, 248 of them since before there were four keys, and 300 are those of items.
+        assert!(
+            has("peak.allocated", "4096") && has("overhead.total", "1748") && has("dataset.bytes", "300"),
+            "{stats}"
+        );
+        assert!(has("keys.bytes-per-key", "450"), "{stats}");
+        assert!(stats.contains("dataset.percentage\r\n$18\r\n16.666666666666668\r\n"), "{stats}");
+        let info = node.run(&mut session, "INFO memory");
+        assert!(
+            info.contains("used_memory_overhead:1748\r\n") && info.contains("used_memory_dataset:300\r\n"),
+            "{info}"
+        );
+        assert!(info.contains("used_memory_dataset_perc:16.67%\r\n"), "{info}");
         assert!(stats.contains("peak.percentage\r\n$2\r\n50\r\n"), "{stats}");
         session.version = larder_protocol::ProtocolVersion::Resp3;
         assert!(node.run(&mut session, "MEMORY STATS").contains("peak.percentage\r\n,50\r\n"));

@@ -2,7 +2,6 @@
 
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler};
 use crate::keyspace::Deadline;
-use crate::limits::BULK_BYTES_MAX;
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// APPEND key value
@@ -23,10 +22,11 @@ pub static APPEND: CommandSpec = CommandSpec {
 
 fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> Result<(), CommandError> {
     let (key, value) = (&args[1], &args[2]);
+    let most = context.keyspace.limits().string_bytes as usize;
     let length = match context.string_for_write(key, <[u8]>::len)? {
         Some(old) => {
             let length = old + value.len();
-            if length > BULK_BYTES_MAX {
+            if length > most {
                 return Err(CommandError::StringTooLong);
             }
             context.keyspace.edit_string(key, length, context.touch, |bytes| bytes[old..].copy_from_slice(value));
@@ -44,6 +44,29 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
 #[cfg(test)]
 mod tests {
     use crate::commands::testing::Bench;
+    use crate::keyspace::collections::limits::Limits;
+
+    #[test]
+    fn values_grow_as_far_as_they_may() {
+        let mut bench = Bench::new();
+        let limits = Limits { string_bytes: 5, ..Limits::DEFAULT };
+        bench.keyspace.set_limits(limits);
+        let too_long = "-ERR string exceeds maximum allowed size (proto-max-bulk-len)|";
+        bench.expect(&[
+            ("APPEND k abc", ":3|"),
+            ("APPEND k def", too_long),
+            ("APPEND k de", ":5|"),
+            ("SETRANGE k 4 xy", too_long),
+            ("SETRANGE k 3 xy", ":5|"),
+            ("SETRANGE n 5 x", too_long),
+            ("EXISTS n", ":0|"),
+            ("GET k", "$5|abcxy|"),
+            ("SETBIT k 40 1", "-ERR bit offset is not an integer or out of range|"),
+            ("SETBIT k 39 1", ":1|"),
+            ("GETBIT k 40", "-ERR bit offset is not an integer or out of range|"),
+            ("BITFIELD k GET u8 40", "-ERR bit offset is not an integer or out of range|"),
+        ]);
+    }
 
     #[test]
     fn values_grow_and_keep_their_deadline() {

@@ -2,7 +2,6 @@
 
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, number};
 use crate::keyspace::Deadline;
-use crate::limits::BULK_BYTES_MAX;
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// SETRANGE key offset value
@@ -29,7 +28,8 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
         reply.integer(old.unwrap_or(0) as i64);
         return Ok(());
     }
-    let end = offset.checked_add(value.len()).filter(|end| *end <= BULK_BYTES_MAX);
+    let most = context.keyspace.limits().string_bytes as usize;
+    let end = offset.checked_add(value.len()).filter(|end| *end <= most);
     let end = end.ok_or(CommandError::StringTooLong)?;
     if old.is_none() {
         context.keyspace.set_string(key, b"", Deadline::Clear, context.touch);

@@ -1,9 +1,10 @@
-//! Up to which sizes collections are small: Redis's thresholds, which are settings.
+//! Up to which sizes collections are small, and how long strings may become: Redis's thresholds, which are settings.
 //!
 //! They decide on the order of elements, from which SPOP and its kin choose, so every copy must use the same: those that
 //! an entry is applied with travel in the entry. See `server/docs/decisions/0012-thresholds-as-settings.md`.
 
 use crate::config::Settings;
+use crate::limits::BULK_BYTES_MAX;
 
 /// Bytes of entries up to which a small collection grows, whatever the thresholds say (Redis: `lpSafeToAdd`).
 pub(super) const SMALL_BYTES_MAX: usize = 1 << 30;
@@ -40,6 +41,8 @@ pub struct Limits {
     pub stream_block_entries: u32,
     /// `hll-sparse-max-bytes`: longest HyperLogLog that is kept sparse, its header included.
     pub sparse_bytes: u32,
+    /// `proto-max-bulk-len`: longest string that a command may make. Decides on whether a write is refused.
+    pub string_bytes: u32,
 }
 
 impl Limits {
@@ -56,9 +59,10 @@ impl Limits {
         stream_block_bytes: 4096,
         stream_block_entries: 100,
         sparse_bytes: 3000,
+        string_bytes: BULK_BYTES_MAX as u32,
     };
     /// How many there are.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
     /// Their settings, in the order of [`Limits::words`].
     const NAMES: [&str; Self::COUNT] = [
         "hash-max-listpack-entries",
@@ -72,6 +76,7 @@ impl Limits {
         "stream-node-max-bytes",
         "stream-node-max-entries",
         "hll-sparse-max-bytes",
+        "proto-max-bulk-len",
     ];
 
     /// What the settings of a node say.
@@ -100,6 +105,7 @@ impl Limits {
             },
             stream_block_entries: most(9, any),
             sparse_bytes: most(10, any),
+            string_bytes: most(11, BULK_BYTES_MAX as u64),
         }
     }
 
@@ -117,6 +123,7 @@ impl Limits {
             self.stream_block_bytes,
             self.stream_block_entries,
             self.sparse_bytes,
+            self.string_bytes,
         ]
     }
 
@@ -166,9 +173,10 @@ mod tests {
         let settings = Settings::default();
         assert_eq!(Limits::of(&settings), Limits::DEFAULT);
         for (at, name) in Limits::NAMES.into_iter().enumerate() {
-            settings.set(&[(name.into(), "7".into())]).unwrap();
+            let value = if name == "proto-max-bulk-len" { 1 << 20 } else { 7 };
+            settings.set(&[(name.into(), value.to_string())]).unwrap();
             let mut words = Limits::DEFAULT.words();
-            words[at] = 7;
+            words[at] = value;
             let changed = Limits::of(&settings);
             assert_eq!((changed.words(), Limits::from_words(words)), (words, changed), "{name}");
             let default = crate::config::find(name).unwrap().1.default;

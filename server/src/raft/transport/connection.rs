@@ -285,11 +285,13 @@ impl Connection {
         let mut buffer = BytesMut::with_capacity(64 * 1024);
         let mut bulk = bulk::Inbox::default();
         loop {
+            let mut received = 0;
             while let Some(mut frame) = frame::read(&mut buffer).map_err(io::Error::other)? {
                 if frame.kind == FrameType::Part {
                     let Some(whole) = bulk.take(frame.id, frame.body).map_err(io::Error::other)? else { continue };
                     frame = whole;
                 }
+                received += 1;
                 match frame.kind {
                     FrameType::Part => return Err(io::Error::other(MalformedFrame)),
                     FrameType::Response => {
@@ -319,6 +321,7 @@ impl Connection {
                     }
                 }
             }
+            self.traffic.received.fetch_add(received, Ordering::Relaxed);
             buffer.reserve(16 * 1024);
             tokio::select! {
                 biased;
@@ -417,6 +420,7 @@ mod tests {
             assert_eq!(answer.unwrap()[..], [number as u8]);
         }
         assert_eq!((near.traffic.messages(), far.traffic.messages()), (12, 12));
+        assert_eq!(far.traffic.received(), 12);
         assert_eq!(near.traffic.writes(), 1);
         // All arrive at once, unless the kernel cuts the stream.
         assert!(far.traffic.writes() <= 2, "{}", far.traffic.writes());

@@ -77,6 +77,7 @@ pub trait PeerService: Send + Sync + 'static {
 #[derive(Debug, Default)]
 pub struct Traffic {
     messages: AtomicU64,
+    received: AtomicU64,
     writes: AtomicU64,
 }
 
@@ -86,7 +87,12 @@ impl Traffic {
         self.messages.load(Ordering::Relaxed)
     }
 
-    /// Writes that carried them; the fewer, the more messages shared one.
+    /// Messages that came over them.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Writes that carried those sent; the fewer, the more messages shared one.
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
     }

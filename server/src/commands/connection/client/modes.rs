@@ -3,7 +3,7 @@
 use super::super::arguments::{integer, is, on_or_off};
 use super::{ADMIN, COMMON};
 use crate::commands::port::{ConnectionContext, Flow};
-use crate::commands::session::{PauseKind, ReplyMode};
+use crate::commands::session::PauseKind;
 use crate::commands::{CommandError, CommandSpec, Handler};
 use larder_protocol::{Args, Arity, ReplyBuffer};
 use std::sync::atomic::Ordering;
@@ -73,13 +73,11 @@ fn set_reply(
     let session = &mut *context.session;
     match &args[2] {
         word if is(word, "ON") => {
-            session.reply_mode = ReplyMode::On;
+            session.reply_mode.turn_on();
             reply.ok();
         }
-        word if is(word, "OFF") => session.reply_mode = ReplyMode::Off,
-        // As in Redis, SKIP does not lift OFF.
-        word if is(word, "SKIP") && session.reply_mode != ReplyMode::Off => session.reply_mode = ReplyMode::SkipNext,
-        word if is(word, "SKIP") => {}
+        word if is(word, "OFF") => session.reply_mode.turn_off(),
+        word if is(word, "SKIP") => session.reply_mode.skip_next(),
         _ => return Err(CommandError::Syntax),
     }
     Ok(Flow::Done)
@@ -131,17 +129,22 @@ fn unpause(context: &mut ConnectionContext<'_>, _: Args<'_>, reply: &mut ReplyBu
 #[cfg(test)]
 mod tests {
     use crate::commands::port_stub::StubNode;
-    use crate::commands::session::{PortKind, ReplyMode};
+    use crate::commands::session::PortKind;
 
     #[test]
     fn modes_are_set_and_checked() {
         let node = StubNode::new();
         let mut session = node.connect(PortKind::Client);
         assert_eq!(node.run(&mut session, "CLIENT REPLY SKIP"), "");
-        assert_eq!(session.reply_mode, ReplyMode::SkipNext);
+        assert!(!session.reply_mode.is_silent() && !session.reply_mode.is_on());
+        session.reply_mode.end_command();
+        assert!(session.reply_mode.is_silent());
+        session.reply_mode.end_command();
+        assert!(session.reply_mode.is_on());
         assert_eq!(node.run(&mut session, "CLIENT REPLY OFF"), "");
         node.run(&mut session, "CLIENT REPLY SKIP");
-        assert_eq!(session.reply_mode, ReplyMode::Off);
+        session.reply_mode.end_command();
+        assert!(session.reply_mode.is_silent());
         assert_eq!(node.run(&mut session, "CLIENT REPLY ON"), "+OK\r\n");
         assert_eq!(node.run(&mut session, "CLIENT NO-TOUCH ON"), "+OK\r\n");
         assert_eq!(node.run(&mut session, "CLIENT NO-EVICT x"), "-ERR syntax error\r\n");

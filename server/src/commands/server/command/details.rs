@@ -1,9 +1,10 @@
 //! COMMAND and COMMAND INFO: ten elements a command.
 
+use super::classes::{categories, tips};
 use super::key_access::{self, KeyRun};
 use super::{BASE, find};
 use crate::commands::port::{ConnectionContext, Flow};
-use crate::commands::{CommandError, CommandSpec, Family, Fanout, Handler, table};
+use crate::commands::{CommandError, CommandSpec, Handler, table};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
 
 /// COMMAND INFO [command-name [command-name ...]]
@@ -48,8 +49,8 @@ fn describe(name: &str, spec: &'static CommandSpec, reply: &mut ReplyBuffer) {
     reply.integer(first);
     reply.integer(last);
     reply.integer(step);
-    words(reply, &categories(spec), ReplyBuffer::set_header);
-    let tips = tips(spec);
+    words(reply, &categories(name, spec), ReplyBuffer::set_header);
+    let tips = tips(name, spec);
     reply.set_header(tips.len());
     tips.iter().for_each(|tip| reply.bulk(tip.as_bytes()));
     key_specs(spec, reply);
@@ -70,144 +71,61 @@ fn words(reply: &mut ReplyBuffer, words: &[&str], header: fn(&mut ReplyBuffer, u
     words.iter().for_each(|word| reply.simple(word));
 }
 
-/// ACL categories, by the rules of Redis's `setImplicitACLCategories` and the groups of its command files.
-pub(super) fn categories(spec: &CommandSpec) -> Vec<&'static str> {
-    let has = |flag| spec.flags.contains(flag);
-    let of_data = spec.keys != KeySpec::None || spec.id != 0;
-    let mut categories = Vec::new();
-    let mut add = |yes: bool, category| {
-        if yes {
-            categories.push(category);
-        }
-    };
-    let whole_keyspace = matches!(spec.handler, Handler::ReadAll(..) | Handler::WriteAll(..) | Handler::Scan(_));
-    // What the elements of collections are sorted by lies in keys that nobody names.
-    let sorts = matches!(spec.name, "sort" | "sort_ro");
-    add((spec.family == Family::Generic && of_data && !sorts) || whole_keyspace, "@keyspace");
-    add(has(Flags::READONLY), "@read");
-    add(has(Flags::WRITE), "@write");
-    add(spec.family == Family::String, "@string");
-    add(spec.family == Family::Bitmap, "@bitmap");
-    add(spec.family == Family::HyperLogLog, "@hyperloglog");
-    add(spec.family == Family::Geo, "@geo");
-    add(spec.family == Family::Hash, "@hash");
-    add(spec.family == Family::List || sorts, "@list");
-    add(spec.family == Family::Set || sorts, "@set");
-    add(spec.family == Family::SortedSet || sorts, "@sortedset");
-    add(spec.family == Family::Stream && !matches!(spec.handler, Handler::Container(_)), "@stream");
-    add(has(Flags::PUBSUB), "@pubsub");
-    add(has(Flags::ADMIN), "@admin");
-    add(has(Flags::FAST), "@fast");
-    add(!has(Flags::FAST), "@slow");
-    add(has(Flags::BLOCKING), "@blocking");
-    let dangerous =
-        matches!(spec.name, "keys" | "flushall" | "flushdb" | "role" | "restore" | "restore-asking" | "migrate")
-            || spec.name == "info" && spec.flags == BASE.flags;
-    add(has(Flags::ADMIN) || dangerous || sorts, "@dangerous");
-    let about_connection = matches!(spec.name, "wait" | "waitaof")
-        || spec.family == Family::Connection
-        || (spec.family == Family::Server && spec.since == "2.8.13");
-    add(about_connection, "@connection");
-    add(spec.family == Family::Transactions, "@transaction");
-    categories
-}
-
-/// Command tips (<https://redis.io/docs/latest/develop/reference/command-tips/>): how a cluster client may split a command.
-fn tips(spec: &CommandSpec) -> Vec<&'static str> {
-    let mut tips = Vec::new();
-    let fanout = match spec.handler {
-        Handler::ReadFanout(_, fanout) | Handler::WriteFanout(_, fanout) => {
-            tips.push("request_policy:multi_shard");
-            Some(fanout)
-        }
-        Handler::ReadAll(_, fanout) | Handler::WriteAll(_, fanout) => {
-            tips.push("request_policy:all_shards");
-            Some(fanout)
-        }
-        Handler::Scan(_) => {
-            tips.extend(["nondeterministic_output", "request_policy:special", "response_policy:special"]);
-            None
-        }
-        _ => None,
-    };
-    if matches!(spec.name, "wait" | "waitaof") {
-        tips.extend(["request_policy:all_shards", "response_policy:agg_min"]);
-    }
-    match fanout {
-        Some(Fanout::Sum) => tips.push("response_policy:agg_sum"),
-        Some(Fanout::AllOk) => tips.push("response_policy:all_succeeded"),
-        Some(Fanout::Concat) => tips.push("nondeterministic_output_order"),
-        Some(Fanout::Any) => tips.extend(["nondeterministic_output", "response_policy:special"]),
-        Some(Fanout::PerKey) | None => {}
-    }
-    if matches!(spec.name, "hgetall" | "hkeys" | "hvals" | "sdiff" | "sinter" | "smembers" | "sunion") {
-        tips.push("nondeterministic_output_order");
-    }
-    let chosen = matches!(spec.name, "hrandfield" | "spop" | "srandmember" | "zrandmember");
-    if chosen || matches!(spec.name, "hscan" | "sscan" | "zscan") {
-        tips.push("nondeterministic_output");
-    }
-    if spec.family == Family::Stream
-        && matches!(spec.name, "xadd" | "xautoclaim" | "xclaim" | "xpending" | "xtrim" | "consumers")
-    {
-        tips.push("nondeterministic_output");
-    }
-    let volatile = matches!(
-        spec.name,
-        "migrate" | "ttl" | "pttl" | "httl" | "hpttl" | "expiretime" | "pexpiretime" | "time" | "role" | "info"
-    );
-    if volatile && tips.is_empty() {
-        tips.push("nondeterministic_output");
-    }
-    tips
-}
-
 fn key_specs(spec: &CommandSpec, reply: &mut ReplyBuffer) {
     let runs = key_access::runs(spec);
+    let notes = key_access::notes(spec.name);
     if let KeySpec::WithStore { key, options, words, .. } = spec.keys {
-        reply.array_header(1 + words.len());
-        key_spec(reply, runs[0].flags, key, "range", &ONE_KEY);
+        reply.set_header(1 + words.len());
+        key_spec(reply, (runs[0].flags, notes), key, "range", &ONE_KEY);
         words.iter().for_each(|word| store_spec(reply, runs[1].flags, word, options));
         return;
     }
-    array_or_empty_set(reply, runs.len());
+    reply.set_header(runs.len());
     for KeyRun { first, last, step, flags } in runs {
         if spec.keys == KeySpec::Streams {
             // From where a group's name cannot be taken for the word.
             let from = if spec.flags.contains(Flags::WRITE) { 4 } else { 1 };
             let range = [("lastkey", last), ("keystep", i64::from(step)), ("limit", 2)];
-            key_spec_of(reply, flags, |reply| keyword(reply, "STREAMS", from), "range", &range);
+            key_spec_of(reply, (flags, notes), |reply| keyword(reply, "STREAMS", from), "range", &range);
             continue;
         }
         if spec.keys == KeySpec::Migrate && last < 0 {
             // From the end backwards.
             let range = [("lastkey", last), ("keystep", i64::from(step)), ("limit", 0)];
-            key_spec_of(reply, flags, |reply| keyword(reply, "KEYS", -2), "range", &range);
+            key_spec_of(reply, (flags, notes), |reply| keyword(reply, "KEYS", -2), "range", &range);
             continue;
         }
         if let KeySpec::Counted { count } | KeySpec::StoreCounted { count } = spec.keys
             && first > count
         {
-            key_spec(reply, flags, count, "keynum", &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)]);
+            let find = [("keynumidx", 0), ("firstkey", 1), ("keystep", 1)];
+            key_spec(reply, (flags, notes), count, "keynum", &find);
             continue;
         }
         let range = [("lastkey", last), ("keystep", i64::from(step)), ("limit", 0)];
-        key_spec(reply, flags, first, "range", &range);
+        key_spec(reply, (flags, notes), first, "range", &range);
     }
 }
 
-fn key_spec(reply: &mut ReplyBuffer, flags: &[&str], begin: u16, kind: &str, find: &[(&str, i64)]) {
-    key_spec_of(reply, flags, |reply| search(reply, "index", &[("index", i64::from(begin))]), kind, find);
+/// Flags of a key specification, and what Redis remarks on it.
+type Access<'a> = (&'a [&'a str], Option<&'a str>);
+
+fn key_spec(reply: &mut ReplyBuffer, access: Access<'_>, begin: u16, kind: &str, find: &[(&str, i64)]) {
+    key_spec_of(reply, access, |reply| search(reply, "index", &[("index", i64::from(begin))]), kind, find);
 }
 
 fn key_spec_of(
     reply: &mut ReplyBuffer,
-    flags: &[&str],
+    (flags, notes): Access<'_>,
     begin: impl FnOnce(&mut ReplyBuffer),
     kind: &str,
     find: &[(&str, i64)],
 ) {
-    reply.map_header(3);
+    reply.map_header(3 + usize::from(notes.is_some()));
+    if let Some(notes) = notes {
+        reply.bulk(b"notes");
+        reply.bulk(notes.as_bytes());
+    }
     reply.bulk(b"flags");
     words(reply, flags, ReplyBuffer::set_header);
     reply.bulk(b"begin_search");
@@ -221,13 +139,7 @@ const ONE_KEY: [(&str, i64); 3] = [("lastkey", 0), ("keystep", 1), ("limit", 0)]
 
 /// A key that follows a word among the options.
 fn store_spec(reply: &mut ReplyBuffer, flags: &[&str], word: &str, from: u16) {
-    reply.map_header(3);
-    reply.bulk(b"flags");
-    words(reply, flags, ReplyBuffer::set_header);
-    reply.bulk(b"begin_search");
-    keyword(reply, word, i64::from(from));
-    reply.bulk(b"find_keys");
-    search(reply, "range", &ONE_KEY);
+    key_spec_of(reply, (flags, None), |reply| keyword(reply, word, i64::from(from)), "range", &ONE_KEY);
 }
 
 fn keyword(reply: &mut ReplyBuffer, word: &str, from: i64) {
@@ -273,7 +185,8 @@ mod tests {
         let client = node.run(&mut session, "COMMAND INFO client");
         assert!(client.contains("$9\r\nclient|id\r\n:2\r\n"), "{client}");
         session.version = larder_protocol::ProtocolVersion::Resp3;
-        assert!(node.run(&mut session, "COMMAND INFO get").contains("~2\r\n+readonly\r\n"));
+        let get = node.run(&mut session, "COMMAND INFO get");
+        assert!(get.contains("~2\r\n+readonly\r\n") && get.contains("~1\r\n%3\r\n$5\r\nflags\r\n"), "{get}");
     }
 
     /// As a Redis 7 server answers.

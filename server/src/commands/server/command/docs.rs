@@ -1,8 +1,9 @@
 //! COMMAND DOCS.
 
+use super::deprecated::{Deprecated, deprecated, doc_flags};
 use super::{BASE, find};
 use crate::commands::port::{ConnectionContext, Flow};
-use crate::commands::{CommandError, CommandSpec, Handler, table};
+use crate::commands::{CommandError, CommandSpec, Family, Handler, table};
 use larder_protocol::{Args, Arity, ReplyBuffer};
 
 /// COMMAND DOCS [command-name [command-name ...]]
@@ -31,15 +32,27 @@ fn docs(_: &mut ConnectionContext<'_>, args: Args<'_>, reply: &mut ReplyBuffer) 
 fn document(name: &str, spec: &'static CommandSpec, reply: &mut ReplyBuffer) {
     let subcommands: Vec<_> = table::subcommands(spec).filter(|sub| !sub.name.is_empty()).collect();
     reply.bulk(name.as_bytes());
-    reply.map_header(4 + usize::from(!subcommands.is_empty()));
-    for (field, value) in [
-        ("summary", spec.summary),
-        ("since", spec.since),
-        ("group", spec.family.wire()),
-        ("complexity", spec.complexity),
-    ] {
+    let (flags, deprecated) = (doc_flags(name), deprecated(name));
+    let fields = 4 + usize::from(!flags.is_empty()) + 2 * usize::from(deprecated.is_some());
+    reply.map_header(fields + usize::from(!subcommands.is_empty()));
+    // It works on a key, as RESTORE does, but is for servers.
+    let group = if name == "restore-asking" { Family::Server } else { spec.family };
+    for (field, value) in
+        [("summary", spec.summary), ("since", spec.since), ("group", group.wire()), ("complexity", spec.complexity)]
+    {
         reply.bulk(field.as_bytes());
         reply.bulk(value.as_bytes());
+    }
+    if !flags.is_empty() {
+        reply.bulk(b"doc_flags");
+        reply.set_header(flags.len());
+        flags.iter().for_each(|flag| reply.simple(flag));
+    }
+    if let Some(Deprecated { since, replaced_by }) = deprecated {
+        reply.bulk(b"deprecated_since");
+        reply.bulk(since.as_bytes());
+        reply.bulk(b"replaced_by");
+        reply.bulk(replaced_by.as_bytes());
     }
     if !subcommands.is_empty() {
         reply.bulk(b"subcommands");
@@ -64,5 +77,10 @@ mod tests {
         let client = node.run(&mut session, "COMMAND DOCS client|id client");
         assert!(client.contains("$9\r\nclient|id\r\n") && client.contains("subcommands"), "{client}");
         assert!(!node.run(&mut session, "COMMAND DOCS").contains("command|\r\n"));
+        session.version = larder_protocol::ProtocolVersion::Resp3;
+        let getset = node.run(&mut session, "COMMAND DOCS getset");
+        let flags =
+            "$9\r\ndoc_flags\r\n~1\r\n+deprecated\r\n$16\r\ndeprecated_since\r\n$5\r\n6.2.0\r\n$11\r\nreplaced_by\r\n";
+        assert!(getset.contains("getset\r\n%7\r\n") && getset.contains(flags), "{getset}");
     }
 }

@@ -37,7 +37,7 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         "sinterstore" => &[UPDATE, READ],
         "sdiffstore" | "sunionstore" | "zrangestore" | "geosearchstore" => &[OVERWRITE, READ],
         "smove" => &[&["RW", "access", "delete"], &["RW", "insert"]],
-        "lmove" | "rpoplpush" => &[&["RW", "access", "delete"], &["RW", "insert"]],
+        "lmove" | "rpoplpush" | "blmove" | "brpoplpush" => &[&["RW", "access", "delete"], &["RW", "insert"]],
         "hset" | "hmset" | "hincrby" | "hincrbyfloat" | "zadd" | "geoadd" | "zincrby" | "lset" => match name {
             "hincrby" | "hincrbyfloat" | "zincrby" => &[CHANGE],
             _ => &[UPDATE],
@@ -46,7 +46,8 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         "hdel" | "srem" | "zrem" | "zremrangebyrank" | "zremrangebyscore" | "zremrangebylex" | "lrem" | "ltrim" => {
             &[&["RW", "delete"]]
         }
-        "spop" | "lpop" | "rpop" | "lmpop" | "zmpop" | "zpopmin" | "zpopmax" => &[&["RW", "access", "delete"]],
+        "spop" | "lpop" | "rpop" | "lmpop" | "zmpop" | "zpopmin" | "zpopmax" | "blpop" | "brpop" | "blmpop"
+        | "bzmpop" | "bzpopmin" | "bzpopmax" => &[&["RW", "access", "delete"]],
         "hlen" | "hstrlen" | "hexists" | "sismember" | "scard" | "zcard" | "llen" => &[LOOK],
         "migrate" => &[&["RW", "access", "delete"], &["RW", "access", "delete", "incomplete"]],
         "rename" => &[&["RW", "access", "delete"], OVERWRITE],
@@ -56,8 +57,9 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         "xadd" | "xack" | "xclaim" | "xsetid" | "setid" => &[UPDATE],
         "xdel" | "xtrim" | "xautoclaim" | "destroy" | "delconsumer" => &[&["RW", "delete"]],
         "create" | "createconsumer" => &[&["RW", "insert"]],
-        "exists" | "touch" | "type" | "ttl" | "pttl" | "expiretime" | "pexpiretime" | "strlen" | "encoding"
-        | "freq" | "idletime" | "refcount" | "usage" | "watch" => &[LOOK],
+        "exists" | "touch" | "type" | "strlen" | "encoding" | "freq" | "idletime" | "refcount" | "usage" | "watch" => {
+            &[LOOK]
+        }
         "del" | "unlink" => &[REMOVE],
         "getdel" | "hgetdel" => &[&["RW", "access", "delete"]],
         "set" => &[&["RW", "access", "update", "variable_flags"]],
@@ -68,6 +70,18 @@ fn access(name: &str, writes: bool) -> &'static [&'static [&'static str]] {
         "hexpire" | "hpexpire" | "hexpireat" | "hpexpireat" | "hpersist" | "hsetex" => &[UPDATE],
         _ if writes => &[CHANGE],
         _ => &[READ],
+    }
+}
+
+/// What Redis remarks on the keys of `name`.
+pub(super) fn notes(name: &str) -> Option<&'static str> {
+    match name {
+        "set" => Some("RW and ACCESS due to the optional `GET` argument"),
+        "bitfield" => Some("This command allows both access and modification of the key"),
+        "getex" => Some("RW and UPDATE because it changes the TTL"),
+        "pfcount" => Some("RW because it may change the internal representation of the key, and propagate to replicas"),
+        "xadd" => Some("UPDATE instead of INSERT because of the optional trimming feature"),
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! COMMAND LIST.
 
 use super::super::glob;
-use super::{BASE, details, find};
+use super::{BASE, classes, find};
 use crate::commands::connection::arguments::is;
 use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::{CommandError, CommandSpec, Handler, table};
@@ -30,8 +30,8 @@ fn list(_: &mut ConnectionContext<'_>, args: Args<'_>, reply: &mut ReplyBuffer) 
             } else if is(kind, "ACLCAT") {
                 let category = [&b"@"[..], value].concat().to_ascii_lowercase();
                 let within = |name: &&str| {
-                    find(name.as_bytes()).is_some_and(|(_, spec)| {
-                        details::categories(spec).iter().any(|known| known.as_bytes() == category)
+                    find(name.as_bytes()).is_some_and(|(name, spec)| {
+                        classes::categories(name, spec).iter().any(|known| known.as_bytes() == category)
                     })
                 };
                 all.filter(within).collect()

@@ -2,6 +2,8 @@
 //!
 //! Everything it says derives from the table, so it is true: cluster clients learn from it where keys stand.
 
+mod classes;
+mod deprecated;
 mod details;
 mod docs;
 mod key_access;
@@ -15,7 +17,6 @@ use crate::commands::{CommandError, CommandSpec, Family, Handler, table};
 use larder_protocol::{Args, Arity, Flags, ReplyBuffer};
 
 const QUERY: Flags = Flags::LOADING.union(Flags::STALE);
-/// COMMAND and its subcommands are of the category connection, though of the group server.
 const BASE: CommandSpec = CommandSpec { family: Family::Server, flags: QUERY, since: "2.8.13", ..SERVER };
 
 /// COMMAND

@@ -122,13 +122,10 @@ fn memory(context: &ConnectionContext<'_>, out: &mut String) {
     bytes(out, "used_memory_peak", memory.peak);
     let percent = |part: u64, whole: u64| format!("{:.2}%", part as f64 * 100.0 / whole.max(1) as f64);
     field(out, "used_memory_peak_perc", percent(memory.used, memory.peak));
-    // As in Redis: what the process began with is overhead, and the data set is the rest.
-    let overhead = memory.used.saturating_sub(memory.dataset).max(memory.startup).min(memory.used);
-    let dataset = memory.used - overhead;
-    field(out, "used_memory_overhead", overhead);
+    field(out, "used_memory_overhead", memory.overhead());
     field(out, "used_memory_startup", memory.startup);
-    field(out, "used_memory_dataset", dataset);
-    field(out, "used_memory_dataset_perc", percent(dataset, memory.used.saturating_sub(memory.startup)));
+    field(out, "used_memory_dataset", memory.net_dataset());
+    field(out, "used_memory_dataset_perc", percent(memory.net_dataset(), memory.net()));
     if let Some(machine) = memory.machine {
         bytes(out, "total_system_memory", machine);
     }
@@ -152,9 +149,13 @@ fn stats(context: &ConnectionContext<'_>, out: &mut String) {
     let stats = context.node.stats();
     field(out, "total_connections_received", stats.connections_received.load(Relaxed));
     field(out, "total_commands_processed", stats.commands_processed.load(Relaxed));
-    field(out, "instantaneous_ops_per_sec", stats.ops_per_second());
+    let rates = stats.rates();
+    field(out, "instantaneous_ops_per_sec", rates.commands);
     field(out, "total_net_input_bytes", stats.input_bytes.load(Relaxed));
     field(out, "total_net_output_bytes", stats.output_bytes.load(Relaxed));
+    let kibibytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    field(out, "instantaneous_input_kbps", kibibytes(rates.input_bytes));
+    field(out, "instantaneous_output_kbps", kibibytes(rates.output_bytes));
     field(out, "rejected_connections", stats.connections_rejected.load(Relaxed));
     field(out, "expired_subkeys", stats.expired_fields.load(Relaxed));
     field(out, "expired_keys", stats.expired_keys.load(Relaxed));
@@ -193,14 +194,13 @@ fn cpu(_: &ConnectionContext<'_>, out: &mut String) {
 }
 
 fn command_stats(context: &ConnectionContext<'_>, out: &mut String) {
-    for (ordinal, (name, spec)) in table::named().iter().enumerate() {
+    for (ordinal, (name, _)) in table::named().iter().enumerate() {
         let counters = context.node.stats().command(ordinal);
         let [calls, usec, rejected, failed] =
             [&counters.calls, &counters.microseconds, &counters.rejected_calls, &counters.failed_calls]
                 .map(|counter| counter.load(Relaxed));
-        // A container runs nothing itself: what a call without a subcommand does is counted under its own row.
-        let container = matches!(spec.handler, crate::commands::Handler::Container(_));
-        if container || calls + rejected == 0 {
+        // A container runs nothing itself, but is refused where no subcommand follows.
+        if calls + rejected == 0 {
             continue;
         }
         let per_call = usec as f64 / calls.max(1) as f64;
