@@ -119,7 +119,8 @@ impl Status {
         let mut warnings = Vec::new();
         warnings.extend(self.reason.iter().map(|reason| format!("this node is not ready: {reason}")));
         for node in self.nodes.iter().filter(|node| !node.connected && node.state != "left") {
-            warnings.push(format!("node {} ({}) cannot be reached", node.id.get(..8).unwrap_or(&node.id), node.client));
+            let id = node.id.get(..8).unwrap_or(&node.id);
+            warnings.push(format!("node {id} ({}) cannot be reached at its peer address {}", node.client, node.peer));
         }
         let unserved: Vec<String> =
             self.partitions.iter().filter(|p| !p.served).map(|p| p.partition.to_string()).collect();
