@@ -1,7 +1,7 @@
 //! Nodes that have no place in a cluster yet: they answer, say what they wait for, and can be helped.
 #![allow(missing_docs)]
 
-use cluster_tests::process::{Client, Cluster, Node, NodeOptions, every_slot_writable, run_larder, wait_until};
+use cluster_tests::process::{Client, Cluster, Node, NodeOptions, Value, every_slot_writable, run_larder, wait_until};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,10 @@ const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 
 fn say(client: &mut Client, words: &str) -> String {
     let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
-    client.command(&words).unwrap_or_else(|error| panic!("{words:?}: {error}")).text()
+    match client.command(&words).unwrap_or_else(|error| panic!("{words:?}: {error}")) {
+        Value::Error(error) => error,
+        answer => answer.text(),
+    }
 }
 
 fn status(node: &Node) -> (Option<i32>, String) {
@@ -22,7 +25,7 @@ fn status(node: &Node) -> (Option<i32>, String) {
 
 /// A connection that gets an answer: a node answers once it has waited for a moment.
 fn connect(address: SocketAddr) -> Client {
-    let mut client = Client::connect(address, LIMIT).unwrap();
+    let (mut client, _) = wait_until("it listens", LIMIT, || Client::connect(address, LIMIT));
     say(&mut client, "PING");
     client
 }
