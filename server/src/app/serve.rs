@@ -258,7 +258,12 @@ async fn other_cluster(rejoined: &mut watch::Receiver<Option<HostPort>>) -> Host
 
 /// Waits for leave to stop and hands leaderships over, unless FORCE says not to; ends early when it is called off.
 async fn prepare(cores: &Cores, node: &Arc<Node>, stop: &StopSwitch, mode: ShutdownMode) {
-    tracing::info!(?mode, "stopping");
+    let how = match (mode.force, mode.now) {
+        (true, _) => "at once, whatever becomes of partitions",
+        (false, true) => "without waiting for leave",
+        (false, false) => "once it has leave",
+    };
+    tracing::info!(how, "stopping");
     if mode.force {
         return;
     }

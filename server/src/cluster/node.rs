@@ -29,7 +29,7 @@ use crate::ids::{CopyId, NodeNo, PartitionId};
 use crate::keyspace::HashSeed;
 use crate::raft::transport::{ClusterSecret, PeerIdentity, PeerService, Peers};
 use crate::raft::{GroupHost, GroupRpc, Partition, PeerUnreachable, Role, Room, ShareOutcome, Timing};
-use crate::topology::HostPort;
+use crate::topology::{HostPort, NodeState};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -338,9 +338,23 @@ impl ClusterNode {
     /// Keeps links and copies as the directory has them.
     async fn follow(self: Arc<Self>) {
         let mut states = self.directory.subscribe();
+        let mut was = None;
         loop {
             let state = Arc::clone(&states.borrow_and_update());
             self.peers.set_members(&members(&state));
+            let now = state.nodes.get(&self.me.node).map(|node| node.state);
+            if now != was {
+                match now {
+                    Some(NodeState::Draining) => {
+                        tracing::info!("this node is being drained: it gives away what it holds")
+                    }
+                    Some(NodeState::Left) => {
+                        tracing::info!("this node was drained: it holds nothing any more and may be stopped");
+                    }
+                    _ => {}
+                }
+                was = now;
+            }
             for (index, record) in state.partitions.iter().enumerate() {
                 self.copies.follow(PartitionId(index as u16), &Assignment::from(record)).await;
             }
