@@ -114,6 +114,10 @@ fn resolve(words: &[String]) -> Result<Vec<Bind>, String> {
         let addresses: Vec<IpAddr> = match name {
             "*" => vec![Ipv4Addr::UNSPECIFIED.into()],
             "::*" => vec![Ipv6Addr::UNSPECIFIED.into()],
+            // The system would take `3` for 0.0.0.3.
+            name if name.bytes().all(|byte| byte.is_ascii_digit()) => {
+                return Err(format!("bind {name}: a number is no address"));
+            }
             name => match name.parse() {
                 Ok(address) => vec![address],
                 Err(_) => match (name, 0).to_socket_addrs() {
@@ -225,6 +229,7 @@ mod tests {
         assert_eq!(advertised.cluster.to_string(), "cache.example:7000");
         assert!(!advertised.client.host.is_empty() && advertised.client.host != "0.0.0.0");
         assert!(resolve(&[]).is_err());
+        assert_eq!(resolve(&["3".into()]), Err("bind 3: a number is no address".into()));
         assert_eq!(resolve(&["-nosuchhost.invalid".into(), "::1".into()]).unwrap().len(), 1);
     }
 }

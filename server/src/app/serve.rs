@@ -61,6 +61,8 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     if std::env::var_os(STOP_WITH_PARENT).is_some() {
         let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
     }
+    // Before ports are taken.
+    seeds(&settings).map_err(misconfigured)?;
     descriptors::provide(&settings);
     let secret = secret(&settings).map_err(failed)?;
     let bound = addresses::bind(&settings)?;
@@ -337,15 +339,19 @@ fn announce(settings: &Settings, bound: &Bound) {
     }
 }
 
+/// The addresses of `join`.
+fn seeds(settings: &Settings) -> Result<Vec<HostPort>, String> {
+    let join = std::env::var(REJOIN).map_or_else(|_| settings.words("join"), |seed| vec![seed]);
+    join.iter().map(|seed| parse_host_port(seed).ok_or_else(|| format!("join: {seed} is not HOST:PEERPORT"))).collect()
+}
+
 /// Whom to ask to be taken in.
 fn join_addresses(settings: &Settings, own: &HostPort) -> Result<Vec<HostPort>, String> {
-    let join = std::env::var(REJOIN).map_or_else(|_| settings.words("join"), |seed| vec![seed]);
-    let parse = |seed: &String| match parse_host_port(seed) {
-        Some(address) if address == *own => Err(format!("join: {seed} is this node's own peer address")),
-        Some(address) => Ok(address),
-        None => Err(format!("join: {seed} is not HOST:PEERPORT")),
-    };
-    join.iter().map(parse).collect()
+    let seeds = seeds(settings)?;
+    match seeds.contains(own) {
+        true => Err(format!("join: {own} is this node's own peer address")),
+        false => Ok(seeds),
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a node before it is one")]
