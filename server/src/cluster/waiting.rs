@@ -159,3 +159,28 @@ impl Member {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::port_stub::node_info;
+
+    #[test]
+    fn it_is_said_whom_a_node_waits_for() {
+        let waiting = Waiting::default();
+        assert!(waiting.reason().ends_with("it waits for its start to end"));
+        let at = |port| HostPort { host: "cache".into(), port };
+        waiting.enter(Stage::Joining(vec![(at(1), "no answer".into()), (at(2), "later".into())]));
+        let reason = waiting.reason();
+        assert!(reason.ends_with("to be taken in by cache:1 (no answer) or cache:2 (later)"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_knows_of_no_cluster_shows_itself_and_removes_nobody() {
+        let waiting = Waiting::default();
+        let me = node_info(1);
+        let topology = waiting.topology(&me);
+        assert_eq!((topology.nodes, topology.owners.len()), (vec![me], 0));
+        assert!(waiting.remove(NodeNo(2), true).await.unwrap_err().contains("no place in a cluster"));
+    }
+}
