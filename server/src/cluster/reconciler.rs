@@ -477,9 +477,14 @@ async fn change_voters<N: Conductor>(node: &Arc<N>, id: PartitionId, term: u64) 
         voters: target.clone(),
     };
     node.propose(plan).await.map_err(|error| error.to_string())?;
-    let (from, to, term_led) = (nodes(&record.voters), nodes(&target), node.term_of(id));
+    let (from, to, term_led) = (nodes(&record.voters), nodes(&target), known(node.term_of(id)));
     tracing::info!(partition = id.0, term = term_led, from, to, "changing voters");
     reshape(node, id, term, record, leader_node, target, false).await
+}
+
+/// A term for the log: a partition that never was a group has none.
+fn known(term: u32) -> Option<u32> {
+    (term > 0).then_some(term)
 }
 
 /// Orders a change of voters and records what came of it.
@@ -568,7 +573,7 @@ async fn balance_leaders<N: Conductor>(node: &Arc<N>, state: &DirectoryState) ->
         let directory_term = node.confirm_leadership().await?;
         let kind = OrderKind::Transfer { to };
         let partition = PartitionId(index as u16);
-        let term = node.term_of(partition);
+        let term = known(node.term_of(partition));
         tracing::info!(%partition, term, from = %from, to = %to.node, "moving leadership");
         node.give(from, Order { partition, generation: record.generation, directory_term, kind }).await;
     }
