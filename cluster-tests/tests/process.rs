@@ -309,3 +309,66 @@ fn slots_held(ranges: &[SlotRange], port: u16) -> u32 {
     let held = ranges.iter().filter(|range| range.ports.contains(&port));
     held.map(|range| u32::from(range.end - range.start) + 1).sum()
 }
+
+/// How `larder ARGS` ends, and what it says.
+fn refusal(args: &[&str]) -> (Option<i32>, String) {
+    let output = run_larder(args).unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn wrong_words_are_refused_and_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+    std::fs::write(path("bind.toml"), "bind = 3\n").unwrap();
+    std::fs::write(path("file"), "").unwrap();
+    for (flags, code, text) in [
+        (["--join", "foo"], 2, "join: foo is not HOST:PEERPORT"),
+        (["--join", "foo:0"], 2, "join: foo:0 is not HOST:PEERPORT"),
+        (["--advertise-client", "foo:0"], 2, "HOST:PORT"),
+        (["--config", &path("bind.toml")], 2, "bind 3: a number is no address"),
+        (["--data-dir", &path("file")], 1, &format!("{} is a file", path("file"))),
+    ] {
+        let (ended, said) = refusal(&["serve", "--port", "0", flags[0], flags[1]]);
+        assert!(ended == Some(code) && said.contains(text), "{flags:?}: {ended:?} {said}");
+    }
+}
+
+#[test]
+fn logs_of_orderly_ends_have_no_errors() {
+    let mut cluster = Cluster::start(3, &["--loglevel", "notice"]);
+    let asked = cluster[0].address().to_string();
+    let drain = |name: &str| refusal(&["drain", name, "--node", &asked]);
+    assert!(drain("").1.contains("no node is named"));
+    assert!(drain("zzz").1.contains("zzz is no node of this cluster"));
+    cluster[1].stop(MOVE_LIMIT);
+    cluster[1].start_again();
+    cluster.wait_ready();
+    let drained = cluster[2].address().to_string();
+    assert_eq!(refusal(&["drain", &drained, "--node", &asked]).0, Some(0));
+    wait_until("the drained node says so", MOVE_LIMIT, || {
+        let log = cluster[2].log();
+        if log.contains("it holds nothing any more and may be stopped") { Ok(()) } else { Err(log) }
+    });
+    let (code, said) = refusal(&["drain", &drained, "--node", &drained]);
+    assert!(code == Some(1) && said.contains("is drained already"), "{code:?} {said}");
+    cluster[2].stop(MOVE_LIMIT);
+    for node in 0..3 {
+        let log = cluster[node].log();
+        let errors: Vec<_> = log.lines().filter(|line| line.contains(" ERROR ")).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        assert!(!log.contains(" { "), "Debug text: {log}");
+    }
+}
+
+#[test]
+fn a_lone_node_that_comes_back_is_no_alarm() {
+    let mut cluster = Cluster::start(1, &[]);
+    cluster[0].stop(MOVE_LIMIT);
+    let before = cluster[0].log().len();
+    cluster[0].start_again();
+    cluster.wait_ready();
+    let log = &cluster[0].log()[before..];
+    assert_eq!(log.matches("was started anew and begins empty").count(), 1, "{log}");
+    assert!(!log.contains(" WARN "), "{log}");
+}

@@ -426,6 +426,10 @@ impl Conductor for Node {
         self.network.upgrade().is_some_and(|network| network.is_linked(self.me.node, no))
     }
 
+    fn term_of(&self, partition: PartitionId) -> u32 {
+        self.routes.term(partition)
+    }
+
     fn leader_of(&self, partition: PartitionId) -> Option<NodeNo> {
         self.routes.leader(partition)
     }

@@ -4,8 +4,11 @@ use super::{Failure, failed, misconfigured};
 use crate::config::{Settings, parse_host_port};
 use crate::net;
 use crate::topology::HostPort;
+use parking_lot::Mutex;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// An address of the setting `bind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,44 @@ pub(super) struct Advertised {
     pub client: HostPort,
     pub cluster: HostPort,
     pub peer: HostPort,
+}
+
+/// How long a connection to itself may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Advertised addresses at which the node cannot reach itself.
+#[derive(Clone, Default)]
+pub(super) struct Unreachable(Arc<Mutex<Vec<String>>>);
+
+impl Unreachable {
+    /// Looks whether the node reaches itself where it tells others that it is. Its sockets listen from before it has a
+    /// place in a cluster: a wrong peer address may be why it gets none.
+    pub async fn check(self, advertised: Advertised) {
+        let Advertised { client, cluster, peer } = advertised;
+        let settings = ["advertise-client", "advertise-cluster", "advertise-peer"];
+        for (setting, address) in settings.into_iter().zip([client, cluster, peer]) {
+            let connecting = tokio::net::TcpStream::connect((address.host.clone(), address.port));
+            let reason = match tokio::time::timeout(CHECK_TIMEOUT, connecting).await {
+                Ok(Ok(_)) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer".into(),
+            };
+            tracing::warn!(
+                setting,
+                %address,
+                reason,
+                "this node cannot reach itself at an address that it advertises: others may not either"
+            );
+            self.0.lock().push(format!("{address} ({setting})"));
+        }
+    }
+
+    /// What there is to say of it.
+    pub fn reason(&self) -> Option<String> {
+        let addresses = self.0.lock();
+        let all = addresses.join(", ");
+        (!addresses.is_empty()).then(|| format!("it cannot reach itself at the advertised address {all}"))
+    }
 }
 
 /// Distances of the other ports from the client port.
@@ -73,6 +114,10 @@ fn resolve(words: &[String]) -> Result<Vec<Bind>, String> {
         let addresses: Vec<IpAddr> = match name {
             "*" => vec![Ipv4Addr::UNSPECIFIED.into()],
             "::*" => vec![Ipv6Addr::UNSPECIFIED.into()],
+            // The system would take `3` for 0.0.0.3.
+            name if name.bytes().all(|byte| byte.is_ascii_digit()) => {
+                return Err(format!("bind {name}: a number is no address"));
+            }
             name => match name.parse() {
                 Ok(address) => vec![address],
                 Err(_) => match (name, 0).to_socket_addrs() {
@@ -184,6 +229,7 @@ mod tests {
         assert_eq!(advertised.cluster.to_string(), "cache.example:7000");
         assert!(!advertised.client.host.is_empty() && advertised.client.host != "0.0.0.0");
         assert!(resolve(&[]).is_err());
+        assert_eq!(resolve(&["3".into()]), Err("bind 3: a number is no address".into()));
         assert_eq!(resolve(&["-nosuchhost.invalid".into(), "::1".into()]).unwrap().len(), 1);
     }
 }

@@ -13,6 +13,7 @@ mod sampler;
 mod serve;
 mod stop;
 mod system;
+mod waiting;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! The node as commands and the HTTP port see it.
 
-use super::addresses::Advertised;
+use super::addresses::{Advertised, Unreachable};
 use super::stop::{self, StopSwitch};
 use super::{metrics, system};
 use crate::clock;
@@ -22,7 +22,6 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use larder_client::{Address, Connection, Options};
 use larder_protocol::slot_of;
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::Handle;
@@ -48,7 +47,7 @@ pub(super) struct Node {
     pub startup_bytes: u64,
     pub peak_bytes: AtomicU64,
     /// Advertised addresses at which the node cannot reach itself.
-    pub unreachable: Mutex<Vec<HostPort>>,
+    pub unreachable: Unreachable,
 }
 
 impl Node {
@@ -254,12 +253,7 @@ impl NodePort for Node {
                 moves.push(Move { partition, from, to });
             }
         }
-        let mut unready = self.readiness().err();
-        let unreachable = self.unreachable.lock();
-        if unready.is_none() && !unreachable.is_empty() {
-            let addresses: Vec<String> = unreachable.iter().map(HostPort::to_string).collect();
-            unready = Some(format!("it cannot reach itself at the advertised address {}", addresses.join(", ")));
-        }
+        let unready = self.readiness().err().or_else(|| self.unreachable.reason());
         async move { ClusterStatus { unready, moves } }.boxed()
     }
 

@@ -6,11 +6,13 @@
 //! every core:  connections, Raft groups
 //! ```
 
-use super::addresses::{self, Advertised, Bound};
+use super::addresses::{self, Advertised, Bound, Unreachable};
 use super::node::Node;
-use super::stop::{Stage, StopSwitch};
+use super::stop::{self, Stage, StopSwitch};
+use super::waiting::{self, WaitingNode};
 use super::{Outcome, allocator, descriptors, failed, huge_pages, misconfigured, sampler, system};
 use crate::clock;
+use crate::cluster::Waiting;
 use crate::cluster::identity::DataDir;
 use crate::cluster::node::{ClusterConfig, ClusterNode, ForwardServer};
 use crate::cluster::routes::Forward;
@@ -28,7 +30,6 @@ use crate::telemetry::{Probe, Stats, init_logs, serve_http};
 use crate::topology::HostPort;
 use clap::ArgMatches;
 use futures::future::BoxFuture;
-use parking_lot::Mutex;
 use std::net::{IpAddr, TcpListener as StdListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -42,7 +43,7 @@ const REJOIN: &str = "LARDER_REJOIN";
 /// Set by `larder dev`: stop when the process that started this one ends.
 pub(super) const STOP_WITH_PARENT: &str = "LARDER_STOP_WITH_PARENT";
 /// How long connections may take to finish what they are at.
-const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
+pub(super) const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 /// Weight of a node in placement where it has no memory limit: that of one with 1 GiB, so that nodes without limits are
 /// alike.
 const WEIGHT_BYTES: u64 = 1 << 30;
@@ -60,6 +61,8 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     if std::env::var_os(STOP_WITH_PARENT).is_some() {
         let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
     }
+    // Before ports are taken.
+    seeds(&settings).map_err(misconfigured)?;
     descriptors::provide(&settings);
     let secret = secret(&settings).map_err(failed)?;
     let bound = addresses::bind(&settings)?;
@@ -133,12 +136,37 @@ async fn serve(
     let mut peer = bound.peer.into_iter();
     let listener = peer.next().ok_or_else(|| failed("no peer port"))?;
     let join = join_addresses(&settings, &advertised.peer).map_err(misconfigured)?;
-    let starting = start_cluster(&settings, join, secret, &advertised, data_dir, listener, &cores);
-    let cluster = tokio::select! {
-        started = starting => started.map_err(failed)?,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+    let unreachable = Unreachable::default();
+    core.spawn(unreachable.clone().check(advertised.clone()));
+    let (stop, stats) = (Arc::new(StopSwitch::new()), Arc::new(Stats::new(table::named().len())));
+    let client = bound.client.into_iter().map(|socket| Listener::new(socket, PortKind::Client));
+    let listeners: Vec<_> =
+        client.chain(bound.cluster.into_iter().map(|socket| Listener::new(socket, PortKind::Cluster))).collect();
+    let identity = data_dir.identity();
+    let waiting = Arc::new(WaitingNode {
+        waiting: Arc::clone(&probe.waiting),
+        me: waiting::myself(identity.name, identity.incarnation, &advertised, settings.text("zone")),
+        settings: Arc::clone(&settings),
+        clients: Clients::default(),
+        stats: Arc::clone(&stats),
+        facts: facts.clone(),
+        stop: Arc::clone(&stop),
+        unreachable: unreachable.clone(),
+        core: core.clone(),
+    });
+    let starting =
+        start_cluster(&settings, join, secret, &advertised, data_dir, listener, &cores, Arc::clone(&waiting.waiting));
+    let started = tokio::select! {
+        started = waiting.until(starting, &cores, &listeners) => started.map_err(failed)?,
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
     };
+    // Told to stop: there is nothing to hand over.
+    let Some(cluster) = started else {
+        tracing::info!("stopping: this node had no place in a cluster yet");
+        return Ok(());
+    };
+    let cluster = cluster.map_err(failed)?;
     for listener in peer {
         let peers = Arc::clone(cluster.peers());
         core.spawn(async move {
@@ -146,8 +174,6 @@ async fn serve(
             std::io::Result::Ok(())
         });
     }
-    let stats = Arc::new(Stats::new(table::named().len()));
-    let stop = Arc::new(StopSwitch::new());
     let upkeep = Upkeep::new(
         Arc::clone(cluster.routes().partitions()),
         Arc::clone(cluster.room()),
@@ -168,7 +194,7 @@ async fn serve(
         core: core.clone(),
         startup_bytes,
         peak_bytes: Default::default(),
-        unreachable: Mutex::default(),
+        unreachable,
     });
     node.apply_memory_settings();
     node.apply_limits();
@@ -178,12 +204,9 @@ async fn serve(
     cluster.set_forward_server(Arc::new(Forwarded(Arc::clone(&dispatcher))));
     let (rejoin, mut rejoined) = watch::channel(None);
     cluster.set_rejoin(Box::new(move |other| drop(rejoin.send(Some(other)))));
-    let client = bound.client.into_iter().map(|socket| Listener::new(socket, PortKind::Client));
-    let listeners = client.chain(bound.cluster.into_iter().map(|socket| Listener::new(socket, PortKind::Cluster)));
-    let server = Server::start(dispatcher, Arc::clone(&cores), listeners.collect()).map_err(failed)?;
+    let server = Server::start(dispatcher, Arc::clone(&cores), listeners).map_err(failed)?;
     let _ = probe.node.set(Arc::clone(&node));
     core.spawn(sampler::run(Arc::clone(&node)));
-    core.spawn(check_advertised(Arc::clone(&node)));
     tracing::info!(node = %cluster.no(), client = %node.advertised.client, "ready to accept connections");
 
     let mut stage = stop.subscribe();
@@ -191,7 +214,7 @@ async fn serve(
         let mode = tokio::select! {
             _ = terminate.recv() => ShutdownMode::default(),
             _ = interrupt.recv() => ShutdownMode::default(),
-            mode = asked(&mut stage) => mode,
+            mode = stop::asked(&mut stage) => mode,
             other = other_cluster(&mut rejoined) => {
                 server.stop(CONNECTIONS_GRACE).await;
                 end_cluster(&cores, cluster).await;
@@ -224,17 +247,6 @@ fn at_once() -> Outcome {
     Err(failed("a second signal: stopping at once"))
 }
 
-async fn asked(stage: &mut watch::Receiver<Stage>) -> ShutdownMode {
-    loop {
-        if let Stage::Asked(mode) = *stage.borrow_and_update() {
-            return mode;
-        }
-        if stage.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
 async fn other_cluster(rejoined: &mut watch::Receiver<Option<HostPort>>) -> HostPort {
     loop {
         if let Some(other) = rejoined.borrow_and_update().clone() {
@@ -248,7 +260,12 @@ async fn other_cluster(rejoined: &mut watch::Receiver<Option<HostPort>>) -> Host
 
 /// Waits for leave to stop and hands leaderships over, unless FORCE says not to; ends early when it is called off.
 async fn prepare(cores: &Cores, node: &Arc<Node>, stop: &StopSwitch, mode: ShutdownMode) {
-    tracing::info!(?mode, "stopping");
+    let how = match (mode.force, mode.now) {
+        (true, _) => "at once, whatever becomes of partitions",
+        (false, true) => "without waiting for leave",
+        (false, false) => "once it has leave",
+    };
+    tracing::info!(how, "stopping");
     if mode.force {
         return;
     }
@@ -322,18 +339,23 @@ fn announce(settings: &Settings, bound: &Bound) {
     }
 }
 
-/// Whom to ask to be taken in.
-fn join_addresses(settings: &Settings, own: &HostPort) -> Result<Vec<HostPort>, String> {
+/// The addresses of `join`.
+fn seeds(settings: &Settings) -> Result<Vec<HostPort>, String> {
     let join = std::env::var(REJOIN).map_or_else(|_| settings.words("join"), |seed| vec![seed]);
-    let parse = |seed: &String| match parse_host_port(seed) {
-        Some(address) if address == *own => Err(format!("join: {seed} is this node's own peer address")),
-        Some(address) => Ok(address),
-        None => Err(format!("join: {seed} is not HOST:PEERPORT")),
-    };
-    join.iter().map(parse).collect()
+    join.iter().map(|seed| parse_host_port(seed).ok_or_else(|| format!("join: {seed} is not HOST:PEERPORT"))).collect()
 }
 
-async fn start_cluster(
+/// Whom to ask to be taken in.
+fn join_addresses(settings: &Settings, own: &HostPort) -> Result<Vec<HostPort>, String> {
+    let seeds = seeds(settings)?;
+    match seeds.contains(own) {
+        true => Err(format!("join: {own} is this node's own peer address")),
+        false => Ok(seeds),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a node before it is one")]
+fn start_cluster(
     settings: &Settings,
     join: Vec<HostPort>,
     secret: ClusterSecret,
@@ -341,7 +363,8 @@ async fn start_cluster(
     data_dir: DataDir,
     listener: StdListener,
     cores: &Cores,
-) -> Result<Arc<ClusterNode>, String> {
+    waiting: Arc<Waiting>,
+) -> impl Future<Output = Result<Arc<ClusterNode>, String>> + use<> {
     let partitions = settings.number("partitions") as u16;
     let replicas = settings.number("replicas") as u8;
     let limit = settings.live().maxmemory();
@@ -363,11 +386,12 @@ async fn start_cluster(
             zone,
             secret,
             listener,
+            waiting,
             cores: handles,
         };
         ClusterNode::start(config).await.map_err(|error| error.to_string())
     });
-    starting.await.unwrap_or_else(|error| Err(error.to_string()))
+    async move { starting.await.unwrap_or_else(|error| Err(error.to_string())) }
 }
 
 /// How many of a node's cores Raft groups live on: what goes from one core to another costs a system call and a switch, so
@@ -376,25 +400,10 @@ fn group_cores(cores: usize) -> usize {
     cores.div_ceil(2)
 }
 
-/// Looks whether the node reaches itself where it tells clients that it is. Of the peer address the other nodes will
-/// complain.
-async fn check_advertised(node: Arc<Node>) {
-    let Advertised { client, cluster, .. } = node.advertised.clone();
-    for address in [client, cluster] {
-        let connecting = tokio::net::TcpStream::connect((address.host.clone(), address.port));
-        let reason = match tokio::time::timeout(Duration::from_secs(3), connecting).await {
-            Ok(Ok(_)) => continue,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer".into(),
-        };
-        tracing::warn!(%address, reason, "this node cannot reach itself at an address that it advertises: others may not either");
-        node.unreachable.lock().push(address);
-    }
-}
-
 /// The HTTP port's view of a node that is still taking its place.
 #[derive(Default)]
 struct StartingProbe {
+    waiting: Arc<Waiting>,
     node: OnceLock<Arc<Node>>,
 }
 
@@ -404,7 +413,7 @@ impl Probe for StartingProbe {
     }
 
     fn ready(&self) -> Result<(), String> {
-        self.node.get().ok_or("starting: no place in a cluster yet")?.ready()
+        self.node.get().ok_or_else(|| self.waiting.reason())?.ready()
     }
 
     fn token(&self) -> String {

@@ -87,6 +87,18 @@ pub(super) async fn outcome(mut stage: watch::Receiver<Stage>) -> Result<(), Str
     }
 }
 
+/// Waits until a stop is asked for.
+pub(super) async fn asked(stage: &mut watch::Receiver<Stage>) -> ShutdownMode {
+    loop {
+        if let Stage::Asked(mode) = *stage.borrow_and_update() {
+            return mode;
+        }
+        if stage.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -44,6 +44,22 @@ pub enum DataDirError {
         /// What was found.
         found: String,
     },
+    /// It has no `identity`, but the state of a member of a cluster.
+    #[error(
+        "{} has the directory of a cluster, directory.redb, but no file identity, which says which node of it this is: \
+         bring that back, or empty the data directory to begin as a new node",
+        path.display()
+    )]
+    Nameless {
+        /// What.
+        path: PathBuf,
+    },
+    /// A file is in its place.
+    #[error("{} is a file: --data-dir wants a directory", path.display())]
+    IsFile {
+        /// What.
+        path: PathBuf,
+    },
     /// It makes no sense.
     #[error("{} is damaged: {reason}", path.display())]
     Damaged {
@@ -120,10 +136,16 @@ pub struct DataDir {
 impl DataDir {
     /// Opens or makes the directory, locks it, and begins a new incarnation, which is on disk when this returns.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        if path.is_file() {
+            return Err(DataDirError::IsFile { path: path.to_owned() });
+        }
         fs::create_dir_all(path).map_err(|error| DataDirError::from_io(path, error))?;
         let lock = lock(path)?;
         let mut identity = match read(&path.join("identity"))? {
             Some(identity) => identity,
+            None if path.join("directory.redb").exists() => {
+                return Err(DataDirError::Nameless { path: path.to_owned() });
+            }
             None => Identity { name: random_name(path)?, incarnation: Incarnation(0), membership: None },
         };
         let next = identity.incarnation.0.checked_add(1).ok_or_else(|| DataDirError::Damaged {
@@ -265,7 +287,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, b"").unwrap();
-        assert!(matches!(DataDir::open(&path), Err(DataDirError::Io { .. })));
+        assert!(matches!(DataDir::open(&path), Err(DataDirError::IsFile { .. })));
+    }
+
+    #[test]
+    fn a_member_without_a_name_is_told_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("directory.redb"), b"").unwrap();
+        let error = DataDir::open(dir.path()).unwrap_err().to_string();
+        assert!(
+            error.contains(&dir.path().display().to_string()) && error.contains("empty the data directory"),
+            "{error}"
+        );
     }
 
     #[test]

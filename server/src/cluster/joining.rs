@@ -7,6 +7,7 @@ use super::directory::{
 use super::identity::ClusterMembership;
 use super::node::{ClusterError, hex};
 use super::service;
+use super::waiting::{Stage, Waiting};
 use crate::raft::transport::{HandshakeError, Peers};
 use crate::topology::HostPort;
 use futures::future::join_all;
@@ -42,30 +43,34 @@ pub(super) async fn join(
     peers: &Peers,
     seeds: &[HostPort],
     registration: &Registration,
+    waiting: &Waiting,
 ) -> Result<ClusterMembership, ClusterError> {
     let request = ControlRequest::Register(registration.clone());
     let mut pause = JOIN_PAUSE.0;
+    let mut asked: Vec<_> = seeds.iter().map(|seed| (seed.clone(), "it has not answered yet".to_owned())).collect();
     loop {
         let mut hopeless = None;
-        for seed in seeds {
-            match ask(peers, seed, &request, JOIN_TIMEOUT).await {
+        for (position, seed) in seeds.iter().enumerate() {
+            waiting.enter(Stage::Joining(asked.clone()));
+            asked[position].1 = match ask(peers, seed, &request, JOIN_TIMEOUT).await {
                 Ok(ControlReply::Registered { cluster, no, .. }) => {
                     tracing::info!(node = no.0, cluster = hex(&cluster), %seed, "joined a cluster");
                     return Ok(ClusterMembership { cluster, no });
                 }
                 Ok(ControlReply::Refused(reason)) => return Err(ClusterError::Refused(reason)),
-                Ok(ControlReply::Later(reason)) => tracing::warn!(%seed, reason, "cannot join yet"),
-                Ok(_) => tracing::warn!(%seed, "unexpected answer"),
+                Ok(ControlReply::Later(reason)) => reason,
+                Ok(_) => "unexpected answer".to_owned(),
                 Err(error) if error.is_final() => {
                     hopeless = Some(ClusterError::Stranger { at: seed.clone(), reason: error.to_string() });
+                    error.to_string()
                 }
-                Err(error) => tracing::warn!(%seed, %error, "cannot join yet"),
-            }
+                Err(error) => error.to_string(),
+            };
         }
+        waiting.enter(Stage::Joining(asked.clone()));
         if let Some(hopeless) = hopeless {
             return Err(hopeless);
         }
-        tracing::info!(pause_ms = pause.as_millis() as u64, "trying to join again");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(JOIN_PAUSE.1);
     }
@@ -96,7 +101,7 @@ pub(super) async fn register(
                 Err(DirectoryError::Refused(
                     reason @ (Refused::StaleIncarnation { .. } | Refused::AnotherCluster | Refused::NotMember),
                 )) => return Err(ClusterError::Refused(reason.to_string())),
-                Err(DirectoryError::TimedOut(reason)) => tracing::warn!(reason, "cannot register yet"),
+                Err(DirectoryError::TimedOut(reason)) => tracing::debug!(reason, "cannot register yet"),
                 Err(error) => return Err(error.into()),
             }
             later = later_generation(peers, directory.generation(), registration, &others).await?;

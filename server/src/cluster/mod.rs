@@ -20,3 +20,6 @@ pub mod service;
 pub mod skew;
 #[cfg(test)]
 mod tests;
+mod waiting;
+
+pub use waiting::Waiting;

@@ -18,17 +18,18 @@ use super::gate::Gate;
 use super::identity::{ClusterMembership, DataDir, DataDirError};
 use super::joining::{join, register, until_state};
 use super::orders::{Order, OrderReply};
-use super::picture::{members, topology};
+use super::picture::{label, members, topology};
 use super::reconciler;
 use super::routes::{Forward, Routes};
 use super::service;
 use super::skew::{self, Skew};
+use super::waiting::{Stage, Waiting};
 use crate::clock;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use crate::keyspace::HashSeed;
 use crate::raft::transport::{ClusterSecret, PeerIdentity, PeerService, Peers};
 use crate::raft::{GroupHost, GroupRpc, Partition, PeerUnreachable, Role, Room, ShareOutcome, Timing};
-use crate::topology::HostPort;
+use crate::topology::{HostPort, NodeState};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -67,6 +68,8 @@ pub struct ClusterConfig {
     pub secret: ClusterSecret,
     /// Where peers connect.
     pub listener: TcpListener,
+    /// What others are told while the node has no place yet.
+    pub waiting: Arc<Waiting>,
     /// The runtimes of the cores that groups live on; links and the directory live on the first.
     pub cores: Vec<Handle>,
 }
@@ -174,7 +177,16 @@ impl ClusterNode {
     ///
     /// # Errors
     /// Where that is refused, or the data directory fails. A peer that is out of reach is no error: it is tried again.
-    pub async fn start(mut config: ClusterConfig) -> Result<Arc<Self>, ClusterError> {
+    pub async fn start(config: ClusterConfig) -> Result<Arc<Self>, ClusterError> {
+        let waiting = Arc::clone(&config.waiting);
+        tokio::select! {
+            started = Self::take_place(config) => started,
+            () = waiting.tell() => unreachable!("it is told until the node has started"),
+        }
+    }
+
+    async fn take_place(mut config: ClusterConfig) -> Result<Arc<Self>, ClusterError> {
+        let waiting = Arc::clone(&config.waiting);
         let identity = config.data_dir.identity().clone();
         let mut who = PeerIdentity {
             cluster: identity.membership.map_or_else(String::new, |membership| hex(&membership.cluster)),
@@ -200,7 +212,7 @@ impl ClusterNode {
             Some(membership) => membership,
             None if config.join.is_empty() => ClusterMembership { cluster: random()?, no: NodeNo(1) },
             None => {
-                let membership = join(&peers, &config.join, &registration).await?;
+                let membership = join(&peers, &config.join, &registration, &waiting).await?;
                 config.data_dir.set_membership(Some(membership))?;
                 membership
             }
@@ -217,6 +229,7 @@ impl ClusterNode {
         }
         let directory =
             Directory::open(config.data_dir.path(), membership.no, link, DirectoryTiming::default()).await?;
+        waiting.set_member(membership.no, (config.client.clone(), config.peer.clone()), &peers, &directory);
         let gate = Arc::new(Gate { directory: directory.clone(), peers: Arc::clone(&peers), node: OnceLock::new() });
         peers.set_service(Arc::clone(&gate) as Arc<dyn PeerService>);
         tokio::spawn(Arc::clone(&peers).listen(config.listener));
@@ -227,8 +240,10 @@ impl ClusterNode {
         }
         peers.set_members(&members(&directory.state()));
         if identity.membership.is_some() || config.join.is_empty() {
+            waiting.enter(Stage::Registering);
             register(&peers, &directory, &registration, &config.join).await?;
         }
+        waiting.enter(Stage::Following);
         let state = until_state(&directory).await;
         let settings =
             state.cluster.as_ref().map(|cluster| cluster.settings.clone()).expect("a registered node has a cluster");
@@ -323,9 +338,23 @@ impl ClusterNode {
     /// Keeps links and copies as the directory has them.
     async fn follow(self: Arc<Self>) {
         let mut states = self.directory.subscribe();
+        let mut was = None;
         loop {
             let state = Arc::clone(&states.borrow_and_update());
             self.peers.set_members(&members(&state));
+            let now = state.nodes.get(&self.me.node).map(|node| node.state);
+            if now != was {
+                match now {
+                    Some(NodeState::Draining) => {
+                        tracing::info!("this node is being drained: it gives away what it holds")
+                    }
+                    Some(NodeState::Left) => {
+                        tracing::info!("this node was drained: it holds nothing any more and may be stopped");
+                    }
+                    _ => {}
+                }
+                was = now;
+            }
             for (index, record) in state.partitions.iter().enumerate() {
                 self.copies.follow(PartitionId(index as u16), &Assignment::from(record)).await;
             }
@@ -340,12 +369,9 @@ impl ClusterNode {
         self.peers.is_connected(no) && !self.skew.lock().is_silent(no, clock::boot_ns())
     }
 
-    /// How messages name a node: by the beginning of its id, which `larder status` shows, and its client address.
+    /// How messages name a node.
     pub(super) fn label(&self, no: NodeNo) -> String {
-        match self.directory.state().nodes.get(&no) {
-            Some(node) => format!("{:.8} ({})", node.name.to_string(), node.client),
-            None => no.to_string(),
-        }
+        label(&self.directory.state(), no)
     }
 
     async fn refresh_topology(self: Arc<Self>) {

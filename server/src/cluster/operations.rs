@@ -1,10 +1,12 @@
 //! What operators ask of a cluster: to drain a node, to remove one, to bring two nodes together.
 
 use super::control::{ControlReply, ControlRequest};
-use super::directory::DirectoryCommand;
+use super::directory::{Directory, DirectoryCommand};
 use super::joining::{JOIN_TIMEOUT, ask};
 use super::node::ClusterNode;
+use super::picture::label;
 use crate::ids::NodeNo;
+use crate::raft::transport::Peers;
 use crate::topology::{HostPort, NodeState};
 use std::time::{Duration, Instant};
 
@@ -36,68 +38,13 @@ impl ClusterNode {
     /// # Errors
     /// Where the node is connected, or the directory says no.
     pub async fn remove(&self, no: NodeNo, force_quorum: bool) -> Result<(), String> {
-        if no == self.me.node || self.is_heard(no) {
-            return Err(format!("ERR node {} is alive: drain it, or stop it first", self.label(no)));
-        }
-        if !self.directory_is_lost(no) {
-            return self.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Down }).await;
-        }
-        if !force_quorum {
-            return Err(
-                "ERR the directory has lost its majority: bring its nodes back, or, if they are lost for good, \
-                        remove one with --force-quorum"
-                    .into(),
-            );
-        }
-        // A link that was lost for a moment is no lost majority.
-        let looked_since = Instant::now();
-        while looked_since.elapsed() < LOST_FOR {
-            tokio::time::sleep(LOOK_PERIOD).await;
-            if !self.directory_is_lost(no) {
-                return self.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Down }).await;
-            }
-        }
-        self.check_foremost().await?;
-        tracing::warn!(
-            removed = %no,
-            "an operator gives the directory's majority up: this node begins it anew with what it knows. Nodes that are \
-             removed must be stopped, and must never come back with their data directories"
-        );
-        let generation = self.directory.begin_generation().await.map_err(|error| format!("ERR {error}"))?;
-        tracing::warn!(%generation, "the directory has begun anew");
-        self.propose(DirectoryCommand::SetNodeState { no, state: NodeState::Down }).await
-    }
-
-    /// Whether too many of the directory's voters are out of reach, `dead` among them, for the others to decide.
-    fn directory_is_lost(&self, dead: NodeNo) -> bool {
-        let (voters, _) = self.directory.members();
-        let here = |no: &&NodeNo| **no != dead && (**no == self.me.node || self.peers.is_connected(**no));
-        2 * voters.iter().filter(here).count() <= voters.len()
-    }
-
-    /// Refuses where another survivor knows more of the directory than this node.
-    async fn check_foremost(&self) -> Result<(), String> {
-        let mine = (self.directory.generation(), self.directory.last_log());
-        let state = self.directory.state();
-        let survivors = state.nodes.values().filter(|node| self.peers.is_connected(node.no));
-        for node in survivors {
-            let ControlReply::Description { generation, last_log, .. } =
-                self.control(&node.peer, &ControlRequest::Describe).await?
-            else {
-                return Err(format!("ERR node {} does not say how much it knows: try again", node.no));
-            };
-            if (generation, last_log) > mine {
-                return Err(format!(
-                    "ERR node {} knows more of the directory: ask it, with --node {}",
-                    node.no, node.client
-                ));
-            }
-        }
-        Ok(())
+        let is_heard = |no| self.is_heard(no);
+        let (me, peers, directory) = (self.me.node, &self.peers, &self.directory);
+        Removal { me, peers, directory, is_heard: &is_heard }.remove(no, force_quorum).await
     }
 
     async fn propose(&self, command: DirectoryCommand) -> Result<(), String> {
-        self.directory.propose(command).await.map(|_| ()).map_err(|error| format!("ERR {error}"))
+        propose(&self.directory, command).await
     }
 
     /// Brings this node and the one at `other` into one cluster: of the two, the one without data joins.
@@ -140,6 +87,90 @@ impl ClusterNode {
     }
 
     async fn control(&self, other: &HostPort, request: &ControlRequest) -> Result<ControlReply, String> {
-        ask(&self.peers, other, request, JOIN_TIMEOUT).await.map_err(|error| format!("ERR {other}: {error}"))
+        control(&self.peers, other, request).await
     }
+}
+
+/// The removal of a dead node, by a node that has its place or one that still waits for it.
+pub(super) struct Removal<'a> {
+    pub me: NodeNo,
+    pub peers: &'a Peers,
+    pub directory: &'a Directory,
+    /// Whether another node answers.
+    pub is_heard: &'a (dyn Fn(NodeNo) -> bool + Send + Sync),
+}
+
+impl Removal<'_> {
+    /// See [`ClusterNode::remove`].
+    pub async fn remove(&self, no: NodeNo, force_quorum: bool) -> Result<(), String> {
+        if no == self.me || (self.is_heard)(no) {
+            return Err(format!(
+                "ERR node {} is alive: drain it, or stop it first",
+                label(&self.directory.state(), no)
+            ));
+        }
+        if !self.directory_is_lost(no) {
+            return propose(self.directory, DirectoryCommand::SetNodeState { no, state: NodeState::Down }).await;
+        }
+        if !force_quorum {
+            return Err(
+                "ERR the directory has lost its majority: bring its nodes back, or, if they are lost for good, \
+                        remove one with --force-quorum"
+                    .into(),
+            );
+        }
+        // A link that was lost for a moment is no lost majority.
+        let looked_since = Instant::now();
+        while looked_since.elapsed() < LOST_FOR {
+            tokio::time::sleep(LOOK_PERIOD).await;
+            if !self.directory_is_lost(no) {
+                return propose(self.directory, DirectoryCommand::SetNodeState { no, state: NodeState::Down }).await;
+            }
+        }
+        self.check_foremost().await?;
+        tracing::warn!(
+            removed = %no,
+            "an operator gives the directory's majority up: this node begins it anew with what it knows. Nodes that are \
+             removed must be stopped, and must never come back with their data directories"
+        );
+        let generation = self.directory.begin_generation().await.map_err(|error| format!("ERR {error}"))?;
+        tracing::warn!(%generation, "the directory has begun anew");
+        propose(self.directory, DirectoryCommand::SetNodeState { no, state: NodeState::Down }).await
+    }
+
+    /// Whether too many of the directory's voters are out of reach, `dead` among them, for the others to decide.
+    fn directory_is_lost(&self, dead: NodeNo) -> bool {
+        let (voters, _) = self.directory.members();
+        let here = |no: &&NodeNo| **no != dead && (**no == self.me || self.peers.is_connected(**no));
+        2 * voters.iter().filter(here).count() <= voters.len()
+    }
+
+    /// Refuses where another survivor knows more of the directory than this node.
+    async fn check_foremost(&self) -> Result<(), String> {
+        let mine = (self.directory.generation(), self.directory.last_log());
+        let state = self.directory.state();
+        let survivors = state.nodes.values().filter(|node| self.peers.is_connected(node.no));
+        for node in survivors {
+            let ControlReply::Description { generation, last_log, .. } =
+                control(self.peers, &node.peer, &ControlRequest::Describe).await?
+            else {
+                return Err(format!("ERR node {} does not say how much it knows: try again", node.no));
+            };
+            if (generation, last_log) > mine {
+                return Err(format!(
+                    "ERR node {} knows more of the directory: ask it, with --node {}",
+                    node.no, node.client
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn propose(directory: &Directory, command: DirectoryCommand) -> Result<(), String> {
+    directory.propose(command).await.map(|_| ()).map_err(|error| format!("ERR {error}"))
+}
+
+async fn control(peers: &Peers, other: &HostPort, request: &ControlRequest) -> Result<ControlReply, String> {
+    ask(peers, other, request, JOIN_TIMEOUT).await.map_err(|error| format!("ERR {other}: {error}"))
 }

@@ -10,6 +10,14 @@ pub(super) fn members(state: &DirectoryState) -> Vec<(NodeNo, HostPort)> {
     linked.map(|node| (node.no, node.peer.clone())).collect()
 }
 
+/// How messages name a node: by the beginning of its id, which `larder status` shows, and its client address.
+pub(super) fn label(state: &DirectoryState, no: NodeNo) -> String {
+    match state.nodes.get(&no) {
+        Some(node) => format!("{:.8} ({})", node.name.to_string(), node.client),
+        None => no.to_string(),
+    }
+}
+
 /// The picture that clients are given.
 pub fn topology(
     state: &DirectoryState,

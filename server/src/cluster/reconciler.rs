@@ -67,6 +67,9 @@ pub trait Conductor: Send + Sync + 'static {
     /// Who leads a partition, as last heard.
     fn leader_of(&self, partition: PartitionId) -> Option<NodeNo>;
 
+    /// In which term.
+    fn term_of(&self, partition: PartitionId) -> u32;
+
     /// Whether a node's clock is not followed.
     fn is_held_back(&self, no: NodeNo) -> bool;
 
@@ -137,6 +140,10 @@ impl Conductor for ClusterNode {
 
     fn leader_of(&self, partition: PartitionId) -> Option<NodeNo> {
         self.routes.leader(partition)
+    }
+
+    fn term_of(&self, partition: PartitionId) -> u32 {
+        self.routes.term(partition)
     }
 
     fn is_held_back(&self, no: NodeNo) -> bool {
@@ -278,7 +285,7 @@ async fn set_targets<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -> Res
 
 /// Gives a first copy to partitions that have none, and begins those anew that have lost their quorum for good.
 async fn begin_partitions<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -> Result<(), DirectoryError> {
-    let mut first = Vec::new();
+    let (mut first, mut begun_alone) = (Vec::new(), 0);
     for (index, record) in state.partitions.iter().enumerate() {
         let partition = index as u16;
         if record.voters.is_empty() {
@@ -299,19 +306,29 @@ async fn begin_partitions<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -
                 voters: record.voters.clone(),
             }));
         } else if state.has_lost_quorum(&record.voters) || seems_lost(node, record) {
-            begin_anew(node, state, partition, record).await?;
+            begun_alone += u16::from(begin_anew(node, state, partition, record).await?);
         }
+    }
+    if begun_alone > 0 {
+        tracing::info!(partitions = begun_alone, "this node, alone in its cluster, was started anew and begins empty");
     }
     futures::future::try_join_all(first).await?;
     Ok(())
 }
 
+/// Whether this node is the whole cluster and had the only copy: its items went with its last process, as is to be
+/// expected.
+fn is_alone<N: Conductor>(node: &Arc<N>, state: &DirectoryState, record: &PartitionRecord) -> bool {
+    state.nodes.len() == 1 && record.voters.iter().all(|copy| copy.node == node.no())
+}
+
+/// True where nothing else was to be expected.
 async fn begin_anew<N: Conductor>(
     node: &Arc<N>,
     state: &DirectoryState,
     partition: u16,
     record: &PartitionRecord,
-) -> Result<(), DirectoryError> {
+) -> Result<bool, DirectoryError> {
     let is_out = |copy: &CopyId| planted(Bug::UnreachableIsDead) && !is_here(node, copy.node);
     let living: BTreeSet<CopyId> = record.copies().filter(|copy| !state.is_dead(*copy) && !is_out(copy)).collect();
     let generation = record.generation + 1;
@@ -326,7 +343,7 @@ async fn begin_anew<N: Conductor>(
         };
         let OrderReply::Report { last, voters } = node.give(copy.node, ask).await else {
             // Every living copy must be asked: out of reach is not dead.
-            return Ok(());
+            return Ok(false);
         };
         planned_seen |= record.planned.as_ref().is_some_and(|planned| *planned == voters);
         if best.as_ref().is_none_or(|(most, _)| last > *most) {
@@ -336,9 +353,13 @@ async fn begin_anew<N: Conductor>(
     let survivor = best.map(|(_, copy)| copy);
     let command = DirectoryCommand::StartGeneration { partition, generation, survivor, planned_unseen: !planned_seen };
     let applied = node.propose(command).await?;
+    if is_alone(node, state, record) {
+        return Ok(true);
+    }
     let survivor = survivor.map(|copy| copy.node.0);
-    tracing::warn!(partition, generation, survivor, ?applied, "a majority of the copies is dead: begun anew");
-    Ok(())
+    let loss_possible = applied == Applied::GenerationStarted { loss_possible: true };
+    tracing::warn!(partition, generation, survivor, loss_possible, "a majority of the copies is dead: begun anew");
+    Ok(false)
 }
 
 fn is_here<N: Conductor>(node: &Arc<N>, no: NodeNo) -> bool {
@@ -456,8 +477,14 @@ async fn change_voters<N: Conductor>(node: &Arc<N>, id: PartitionId, term: u64) 
         voters: target.clone(),
     };
     node.propose(plan).await.map_err(|error| error.to_string())?;
-    tracing::info!(partition = id.0, from = nodes(&record.voters), to = nodes(&target), "changing voters");
+    let (from, to, term_led) = (nodes(&record.voters), nodes(&target), known(node.term_of(id)));
+    tracing::info!(partition = id.0, term = term_led, from, to, "changing voters");
     reshape(node, id, term, record, leader_node, target, false).await
+}
+
+/// A term for the log: a partition that never was a group has none.
+fn known(term: u32) -> Option<u32> {
+    (term > 0).then_some(term)
 }
 
 /// Orders a change of voters and records what came of it.
@@ -546,7 +573,8 @@ async fn balance_leaders<N: Conductor>(node: &Arc<N>, state: &DirectoryState) ->
         let directory_term = node.confirm_leadership().await?;
         let kind = OrderKind::Transfer { to };
         let partition = PartitionId(index as u16);
-        tracing::info!(%partition, from = %from, to = %to.node, "moving leadership");
+        let term = known(node.term_of(partition));
+        tracing::info!(%partition, term, from = %from, to = %to.node, "moving leadership");
         node.give(from, Order { partition, generation: record.generation, directory_term, kind }).await;
     }
     Ok(())

@@ -238,6 +238,11 @@ impl Routes {
         self.leaders[partition.index()].read().1
     }
 
+    /// The term in which it does.
+    pub fn term(&self, partition: PartitionId) -> u32 {
+        self.leaders[partition.index()].read().0
+    }
+
     /// Takes a hint of who leads; one of an earlier term is ignored. True where it changed anything.
     pub fn hear_leader(&self, partition: PartitionId, term: u32, node: Option<NodeNo>) -> bool {
         let Some(leader) = self.leaders.get(partition.index()) else { return false };

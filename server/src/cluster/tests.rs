@@ -24,6 +24,7 @@ async fn start(dir: &Path, join: &[HostPort]) -> Arc<ClusterNode> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let peer = HostPort { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
     let config = ClusterConfig {
+        waiting: Arc::default(),
         data_dir: DataDir::open(dir).unwrap(),
         client: HostPort { host: "127.0.0.1".into(), port: 1 },
         cluster: HostPort { host: "127.0.0.1".into(), port: 2 },

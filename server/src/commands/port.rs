@@ -190,8 +190,8 @@ pub trait NodePort: Send + Sync + 'static {
     /// Memory. Takes each partition's lock for a moment.
     fn memory(&self) -> MemoryFigures;
 
-    /// Whether it is starting and has no data yet: then commands without the LOADING flag are refused.
-    fn is_loading(&self) -> bool {
+    /// Whether it has no place in a cluster yet: then what works on data is refused.
+    fn is_waiting(&self) -> bool {
         false
     }
 

@@ -59,11 +59,11 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// `HOST:PORT`, an IPv6 address in brackets or not.
+/// `HOST:PORT`, an IPv6 address in brackets or not. Nobody is reached at port 0.
 pub fn parse_host_port(text: &str) -> Option<HostPort> {
     let (host, port) = text.rsplit_once(':')?;
     let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    let port = port.parse().ok()?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
     (!host.is_empty() && !host.contains(char::is_whitespace)).then(|| HostPort { host: host.to_string(), port })
 }
 
@@ -122,7 +122,7 @@ mod tests {
         let parsed = parse_host_port("[::1]:7000").unwrap();
         assert_eq!((parsed.host.as_str(), parsed.port), ("::1", 7000));
         assert_eq!(parse_host_port("host.example:1").unwrap().host, "host.example");
-        for wrong in ["", "host", ":1", "host:", "host:x", "host:99999", "[]:1"] {
+        for wrong in ["", "host", ":1", "host:", "host:x", "host:99999", "[]:1", "foo:0"] {
             assert_eq!(parse_host_port(wrong), None, "{wrong}");
         }
     }

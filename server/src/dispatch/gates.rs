@@ -1,13 +1,13 @@
 //! The gates: what every command passes before it is carried out or queued, in the order in which clients see them.
 //!
-//! Redis's `processCommand` has the same order: unknown, arity, MULTI, authentication, slots, memory, loading. That the
+//! Redis's `processCommand` has the same order: unknown, arity, MULTI, authentication, slots, memory, the cluster's state. That the
 //! slot is served here is checked last, under the lock that the command runs under (or is queued for).
 
 use super::conversation::Conversation;
 use super::lookup::Entry;
 use super::rejection::Rejection;
 use crate::commands::session::PortKind;
-use crate::commands::{Handler, transactions};
+use crate::commands::{Family, Handler, transactions};
 use crate::ids::PartitionId;
 use larder_protocol::{Args, Flags, KeySpec, Slot, migrate_keys, slot_of, stream_keys};
 
@@ -34,7 +34,7 @@ pub(super) enum Keys {
 type Gate = fn(&Conversation, &mut Candidate<'_>) -> Result<(), Rejection>;
 
 /// All gates after the lookup, in order.
-const GATES: [Gate; 6] = [arity, transaction, authentication, slots, memory, loading];
+const GATES: [Gate; 6] = [arity, transaction, authentication, slots, memory, place];
 
 /// Leads a command through all gates.
 pub(super) fn admit(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
@@ -162,9 +162,15 @@ fn memory(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<
     if admitted { Ok(()) } else { Err(Rejection::OutOfMemory) }
 }
 
-fn loading(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
-    if candidate.entry.has(Flags::LOADING) || !conversation.dispatcher.node.is_loading() {
+/// A node without a place in a cluster serves what needs none. It answers as Redis Cluster does without a majority, and as
+/// a node of this cluster does that has lost it without having been restarted; LOADING would promise that it ends by
+/// itself.
+fn place(conversation: &Conversation, candidate: &mut Candidate<'_>) -> Result<(), Rejection> {
+    let spec = candidate.entry.spec;
+    let needs_none = matches!(spec.handler, Handler::Connection(_))
+        || spec.family == Family::Transactions && spec.keys == KeySpec::None;
+    if needs_none || !conversation.dispatcher.node.is_waiting() {
         return Ok(());
     }
-    Err(Rejection::Loading)
+    Err(Rejection::Down)
 }

@@ -27,8 +27,6 @@ pub enum Rejection {
     BadKeys,
     /// Memory is over the limit.
     OutOfMemory,
-    /// The node is starting.
-    Loading,
     /// Another node serves the slot, at that address.
     Moved(Slot, String),
     /// No leader was found in time.
@@ -91,7 +89,6 @@ impl Rejection {
             Self::CrossSlot => "CROSSSLOT Keys in request don't hash to the same slot",
             Self::BadKeys => "ERR Number of keys can't be greater than number of args",
             Self::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
-            Self::Loading => "LOADING Larder is starting and has no data yet",
             Self::Down => "CLUSTERDOWN The cluster is down",
             Self::Uncertain => "UNCERTAIN the command was proposed and may or may not have been applied",
             Self::Unblocked => "UNBLOCKED client unblocked via CLIENT UNBLOCK",

@@ -42,6 +42,14 @@ impl Listener {
         Self { kind, socket }
     }
 
+    /// The same socket once more.
+    ///
+    /// # Errors
+    /// Where the process has no descriptor left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { kind: self.kind, socket: self.socket.try_clone()? })
+    }
+
     /// Where it listens.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ pub struct StubNode {
     stats: Arc<Stats>,
     facts: NodeFacts,
     topology: RwLock<Arc<Topology>>,
-    pub loading: AtomicBool,
+    pub waiting: AtomicBool,
 }
 
 impl NodePort for StubNode {
@@ -61,8 +61,8 @@ impl NodePort for StubNode {
     fn memory(&self) -> MemoryFigures {
         MemoryFigures::default()
     }
-    fn is_loading(&self) -> bool {
-        self.loading.load(Ordering::Relaxed)
+    fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
     }
     fn readiness(&self) -> Result<(), String> {
         Ok(())
@@ -164,7 +164,7 @@ impl Node {
             stats: Arc::clone(&stats),
             facts,
             topology: RwLock::new(Arc::new(topology)),
-            loading: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
         });
         let memory = Arc::new(Gate::default());
         let port: Arc<dyn NodePort> = node.clone();

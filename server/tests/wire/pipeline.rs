@@ -79,9 +79,9 @@ fn gates_refuse_in_redis_words() {
     wire.ask(b"set a 1\r\n", b"-OOM command not allowed when used memory > 'maxmemory'.\r\n");
     wire.ask(b"get a\r\n", b"$-1\r\n");
     node.memory.full.store(false, Ordering::Relaxed);
-    node.node.loading.store(true, Ordering::Relaxed);
+    node.node.waiting.store(true, Ordering::Relaxed);
     wire.send(b"get a\r\n");
-    assert!(wire.line().starts_with("-LOADING "));
+    assert!(wire.line().starts_with("-CLUSTERDOWN "));
 }
 
 #[test]

@@ -95,6 +95,9 @@ async fn status(remote: &mut Remote) -> Outcome {
 
 async fn drain(remote: &mut Remote, name: &str) -> Outcome {
     let node = find(remote, name).await?;
+    if node.state == "left" {
+        return Err(failed(format!("{} is drained already and may be stopped", short(&node))));
+    }
     remote.call(&["LARDER", "DRAIN", &node.id]).await?;
     let progress = Progress::new(remote.json);
     let mut failures = 0;
@@ -165,8 +168,7 @@ async fn remove(remote: &mut Remote, name: &str, force_quorum: bool) -> Outcome 
 
 async fn find(remote: &mut Remote, name: &str) -> Result<NodeStatus, (Failure, String)> {
     let status = remote.status().await?;
-    let found = status.find(name).cloned();
-    found.ok_or_else(|| failed(format!("{name} is no node of this cluster, or more than one; see larder status")))
+    status.find(name).cloned().map_err(failed)
 }
 
 fn short(node: &NodeStatus) -> String {

@@ -266,6 +266,8 @@ impl Directory {
                 }
                 Forwarded::Failed(reason) => reason,
             };
+            // A change of generation ends the member on purpose.
+            drop(self.0.renewal.lock().await);
             self.check_running()?;
             if Instant::now() + pause >= deadline {
                 return Err(DirectoryError::TimedOut(reason));

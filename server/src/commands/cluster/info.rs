@@ -37,7 +37,8 @@ fn fields(topology: &Topology) -> String {
         }
     }
     let masters = topology.nodes.iter().filter(|node| topology.owners.iter().any(|o| o.leader == Some(node.no)));
-    let state = if failed + suspect == 0 { "ok" } else { "fail" };
+    // A node that has no place in a cluster yet knows of no slots.
+    let state = if failed + suspect == 0 && ok > 0 { "ok" } else { "fail" };
     [
         format!("cluster_state:{state}"),
         format!("cluster_slots_assigned:{}", ok + suspect + failed),

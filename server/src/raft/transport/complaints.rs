@@ -40,6 +40,33 @@ impl Complaints {
     }
 }
 
+/// How long a node may be out of reach before that is worth a warning: one that restarts is back sooner.
+const LOST_MIN: Duration = Duration::from_secs(5);
+/// Between two warnings that it still is.
+const LOST_PERIOD: Duration = Duration::from_secs(600);
+
+/// Decides when to warn of a node that cannot be reached.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    since: Option<Instant>,
+    warned: Option<Instant>,
+}
+
+impl Lost {
+    /// Whether to warn now that it was not reached once more.
+    pub fn may_warn(&mut self, now: Instant) -> bool {
+        let since = *self.since.get_or_insert(now);
+        let warns = match self.warned {
+            None => now.duration_since(since) >= LOST_MIN,
+            Some(warned) => now.duration_since(warned) >= LOST_PERIOD,
+        };
+        if warns {
+            self.warned = Some(now);
+        }
+        warns
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +79,13 @@ mod tests {
         assert_eq!(complaints.may_warn("b", start), Some(1));
         assert_eq!(complaints.may_warn("b", start + PERIOD / 2), None);
         assert_eq!(complaints.may_warn("b", start + PERIOD), Some(1));
+    }
+
+    #[test]
+    fn a_node_that_stays_out_of_reach_is_told_of_seldom() {
+        let (mut lost, start) = (Lost::default(), Instant::now());
+        let mut warned = (0..3600).filter(|second| lost.may_warn(start + Duration::from_secs(*second)));
+        assert_eq!((warned.next(), warned.next(), warned.count()), (Some(5), Some(605), 4));
     }
 
     #[test]

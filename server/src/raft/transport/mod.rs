@@ -14,7 +14,7 @@ pub use handshake::{ClusterSecret, HandshakeError, PeerIdentity};
 use crate::ids::NodeNo;
 use crate::topology::HostPort;
 use bytes::Bytes;
-use complaints::Complaints;
+use complaints::{Complaints, Lost};
 use connection::Connection;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
@@ -159,8 +159,11 @@ impl Peers {
                     };
                     let peers = Arc::clone(&self);
                     tokio::spawn(async move {
-                        if let Err(error) = Arc::clone(&peers).accept(stream, place).await {
-                            peers.complain(&address.ip(), &error);
+                        match Arc::clone(&peers).accept(stream, place).await {
+                            // Who only looks whether somebody listens, as a node does at its own address.
+                            Err(HandshakeError::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+                            Err(error) => peers.complain(&address.ip(), &error),
+                            Ok(()) => {}
                         }
                     });
                 }
@@ -241,12 +244,14 @@ impl Peers {
 
     async fn dial_again_and_again(self: Arc<Self>, no: NodeNo, address: HostPort) {
         let mut pause = REDIAL.0;
+        let mut lost = Lost::default();
         loop {
             let Some(service) = self.service.read().clone() else { return };
             let me = self.me();
             match dial(&address, &self.secret, &me).await {
                 Ok((stream, other)) if other.no == no && other.cluster == me.cluster => {
                     pause = REDIAL.0;
+                    lost = Lost::default();
                     if let Err(reason) = service.admit(&other) {
                         self.complain(&address, &reason);
                     } else {
@@ -257,6 +262,9 @@ impl Peers {
                     self.complain(&address, &format!("node {} answers at the address of node {no}", other.no));
                 }
                 Err(error) if error.is_final() => self.complain(&address, &error),
+                Err(error) if lost.may_warn(Instant::now()) => {
+                    tracing::warn!(peer = %no, %address, %error, "a node cannot be reached at its peer address");
+                }
                 Err(error) => tracing::debug!(peer = %no, %address, %error, "peer not reached"),
             }
             tokio::time::sleep(pause).await;

@@ -105,13 +105,25 @@ impl Status {
     }
 
     /// The node that `name` means: an id, a unique beginning of one, or a client address.
-    pub fn find(&self, name: &str) -> Option<&NodeStatus> {
+    ///
+    /// # Errors
+    /// Where that is none or more than one.
+    pub fn find(&self, name: &str) -> Result<&NodeStatus, String> {
+        if name.is_empty() {
+            return Err(
+                "no node is named: give an id, a beginning of one, or a client address; see larder status".into()
+            );
+        }
         let name = name.to_ascii_lowercase();
         if let Some(node) = self.nodes.iter().find(|node| node.client == name) {
-            return Some(node);
+            return Ok(node);
         }
-        let mut found = self.nodes.iter().filter(|node| !name.is_empty() && node.id.starts_with(&name));
-        found.next().filter(|_| found.next().is_none())
+        let found: Vec<&NodeStatus> = self.nodes.iter().filter(|node| node.id.starts_with(&name)).collect();
+        match found[..] {
+            [node] => Ok(node),
+            [] => Err(format!("{name} is no node of this cluster; see larder status")),
+            _ => Err(format!("{name} begins the ids of {} nodes: give more of it", found.len())),
+        }
     }
 
     /// What wants an operator's attention.
@@ -119,7 +131,8 @@ impl Status {
         let mut warnings = Vec::new();
         warnings.extend(self.reason.iter().map(|reason| format!("this node is not ready: {reason}")));
         for node in self.nodes.iter().filter(|node| !node.connected && node.state != "left") {
-            warnings.push(format!("node {} ({}) cannot be reached", node.id.get(..8).unwrap_or(&node.id), node.client));
+            let id = node.id.get(..8).unwrap_or(&node.id);
+            warnings.push(format!("node {id} ({}) cannot be reached at its peer address {}", node.client, node.peer));
         }
         let unserved: Vec<String> =
             self.partitions.iter().filter(|p| !p.served).map(|p| p.partition.to_string()).collect();
@@ -151,17 +164,19 @@ impl fmt::Display for Status {
         let title = if zones { "  ZONE" } else { "" };
         writeln!(
             f,
-            "{:<10} {:<9} {:<22} {:<22} {:<22} {:>5} {:>6}{title}",
-            "NODE", "STATE", "CLIENT", "CLUSTER", "PEER", "LEADS", "COPIES"
+            "{:>3} {:<10} {:<9} {:<22} {:<22} {:<22} {:>5} {:>6}{title}",
+            "NO", "NODE", "STATE", "CLIENT", "CLUSTER", "PEER", "LEADS", "COPIES"
         )?;
         for node in &self.nodes {
             let state = if node.connected { node.state.clone() } else { format!("{}?", node.state) };
+            // The number that the log shows; a node without a place has none.
+            let no = if node.no == 0 { "-".to_owned() } else { node.no.to_string() };
             let me = if node.id == self.me { "*" } else { "" };
             let id = format!("{}{me}", node.id.get(..8).unwrap_or(&node.id));
             let zone = if zones { format!("  {}", node.zone.as_deref().unwrap_or("-")) } else { String::new() };
             writeln!(
                 f,
-                "{id:<10} {state:<9} {:<22} {:<22} {:<22} {:>5} {:>6}{zone}",
+                "{no:>3} {id:<10} {state:<9} {:<22} {:<22} {:<22} {:>5} {:>6}{zone}",
                 node.client, node.cluster, node.peer, node.leads, node.copies
             )?;
         }
@@ -176,5 +191,25 @@ impl fmt::Display for Status {
             )?;
         }
         self.warnings().iter().try_for_each(|warning| writeln!(f, "! {warning}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::port_stub::topology;
+
+    #[test]
+    fn who_is_meant_or_why_nobody_is() {
+        let mut topology = topology(2, &[1, 2]);
+        topology.nodes[1].name.0[1] = 7;
+        topology.nodes[0].name.0[0] = 2;
+        let status = Status::new(&topology, ClusterStatus::default());
+        assert_eq!(status.find("127.0.0.1:6380").unwrap().no, 2);
+        assert_eq!(status.find("0207").unwrap().no, 2);
+        let error = |name: &str| status.find(name).unwrap_err();
+        assert!(error("").starts_with("no node is named"));
+        assert_eq!(error("zz"), "zz is no node of this cluster; see larder status");
+        assert_eq!(error("02"), "02 begins the ids of 2 nodes: give more of it");
     }
 }
