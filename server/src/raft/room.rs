@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 /// Log bytes of a group past which its log is cut, where memory has no limit.
 const LOG_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// The same with the tightest limit.
-const LOG_BYTES_MIN: usize = 64 * 1024;
+const LOG_BYTES_MIN: usize = 36 * 1024;
 /// Logs may take this part of a limit before they are cut.
 const LOG_SHARE: usize = 16;
 /// What an item costs beside its bytes, and an entry beside its blocks, about.
