@@ -19,7 +19,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{AsyncRuntime, Instant, Raft};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -46,10 +46,6 @@ pub struct Inbox {
     wake: Notify,
     /// Whether an entry is under way: what comes meanwhile makes the next one together (decision 0017).
     in_flight: AtomicBool,
-    /// Told where none is any more.
-    idle: Notify,
-    /// How many hold entries back.
-    holds: AtomicUsize,
     /// Who waits for entries that are not answered yet.
     proposed: Mutex<Vec<Weak<Waiting>>>,
     closed: AtomicBool,
@@ -82,22 +78,6 @@ impl Inbox {
         self.wake.notify_one();
     }
 
-    /// Makes no entries until what is returned is dropped: shares wait, and what they ask for has not happened.
-    pub fn hold(&self) -> Hold<'_> {
-        self.holds.fetch_add(1, Ordering::SeqCst);
-        Hold(self)
-    }
-
-    fn is_held(&self) -> bool {
-        self.holds.load(Ordering::SeqCst) > 0
-    }
-
-    /// No entry is under way any more.
-    fn rest(&self) {
-        self.in_flight.store(false, Ordering::SeqCst);
-        self.idle.notify_waiters();
-    }
-
     fn note(&self, waiting: &Arc<Waiting>) {
         let mut proposed = self.proposed.lock();
         proposed.retain(|waiting| waiting.strong_count() > 0);
@@ -117,29 +97,6 @@ impl Inbox {
         while let Some(share) = self.first.pop().or_else(|| self.shares.pop()) {
             let _ = share.done.send(ShareOutcome::Refused(Refusal::NotLeader(None)));
         }
-    }
-}
-
-/// Entries are held back while this lives.
-pub struct Hold<'a>(&'a Inbox);
-
-impl Hold<'_> {
-    /// Waits until no entry is under way.
-    pub async fn until_idle(&self) {
-        loop {
-            let idle = self.0.idle.notified();
-            if !self.0.in_flight.load(Ordering::SeqCst) {
-                return;
-            }
-            idle.await;
-        }
-    }
-}
-
-impl Drop for Hold<'_> {
-    fn drop(&mut self) {
-        self.0.holds.fetch_sub(1, Ordering::SeqCst);
-        self.0.wake.notify_one();
     }
 }
 
@@ -269,7 +226,7 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
                 tokio::task::yield_now().await;
             }
         }
-        while !inbox.in_flight.load(Ordering::Acquire) && !inbox.is_held() {
+        while !inbox.in_flight.load(Ordering::Acquire) {
             let Some(mut draft) = Draft::next(&inbox, &mut waiting) else { break };
             let leader = raft.server_metrics().borrow_watched().vote.leader_id;
             draft.refuse_later_than(leader.term);
@@ -300,15 +257,8 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
                 draft.refuse(&mut waiting);
                 continue;
             }
-            inbox.in_flight.store(true, Ordering::SeqCst);
-            if inbox.is_held() {
-                // Whoever holds may have seen that none was under way.
-                inbox.rest();
-                room.give_back(cost);
-                draft.undo(&mut waiting);
-                break;
-            }
             number += 1;
+            inbox.in_flight.store(true, Ordering::Release);
             let (applied_clock, limits) = {
                 let state = partition.lock();
                 (state.clock, *state.keyspace.limits())
@@ -333,7 +283,7 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
                     if !planted(Bug::RoomIsNotGivenBack) {
                         room.give_back(cost);
                     }
-                    inbox.rest();
+                    inbox.in_flight.store(false, Ordering::Release);
                     inbox.wake.notify_one();
                 }
             };
@@ -357,28 +307,4 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
         let _ = share.done.send(ShareOutcome::Refused(Refusal::NotLeader(None)));
     }
     inbox.refuse_all();
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_hold_waits_for_the_entry_under_way_and_lets_go_when_it_ends() {
-        let inbox = Inbox::default();
-        let first = inbox.hold();
-        first.until_idle().await;
-        inbox.in_flight.store(true, Ordering::SeqCst);
-        let mut waiting = Box::pin(first.until_idle());
-        assert!(futures::poll!(&mut waiting).is_pending());
-        inbox.rest();
-        waiting.await;
-        let second = inbox.hold();
-        drop(first);
-        assert!(inbox.is_held());
-        drop(second);
-        assert!(!inbox.is_held());
-        // Whoever makes entries looks again.
-        inbox.wake.notified().await;
-    }
 }

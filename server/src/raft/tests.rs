@@ -10,6 +10,7 @@ use crate::keyspace::collections::limits::Limits;
 use crate::keyspace::{EvictionPolicy, HashSeed};
 use crate::raft::ANY_TERM;
 use crate::raft::codec::Reader;
+use crate::raft::network::Kind;
 use crate::raft::upkeep::Upkeep;
 use crate::telemetry::Stats;
 use bytes::{Bytes, BytesMut};
@@ -17,6 +18,7 @@ use futures::future::BoxFuture;
 use larder_protocol::Args;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
@@ -27,13 +29,17 @@ pub(super) type TokioGroup = Group<BeatRuntime>;
 #[derive(Default)]
 pub(super) struct Wire {
     pub(super) groups: Mutex<BTreeMap<NodeNo, Arc<TokioGroup>>>,
+    /// How long acknowledgements of entries take.
+    lag_ms: AtomicU64,
 }
 
 struct Port(Weak<Wire>);
 
 impl GroupRpc for Port {
     fn call(&self, to: NodeNo, body: Bytes, timeout: Duration) -> BoxFuture<'static, Result<Bytes, PeerUnreachable>> {
-        let group = self.0.upgrade().and_then(|wire| wire.groups.lock().get(&to).cloned());
+        let wire = self.0.upgrade();
+        let lag_ms = wire.as_ref().map_or(0, |wire| wire.lag_ms.load(Ordering::Relaxed));
+        let group = wire.and_then(|wire| wire.groups.lock().get(&to).cloned());
         Box::pin(async move {
             let group = group.ok_or_else(|| PeerUnreachable("dead".into()))?;
             let mut reader = Reader(body);
@@ -42,6 +48,9 @@ impl GroupRpc for Port {
                 return Ok(refusal());
             }
             let answer = tokio::time::timeout(timeout, group.handle(kind, from, reader)).await;
+            if kind == Kind::Append as u8 && lag_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(lag_ms)).await;
+            }
             answer.map_err(|_| PeerUnreachable("timeout".into()))
         })
     }
@@ -159,7 +168,7 @@ async fn an_answered_write_is_on_every_copy_and_survives_its_leader() {
     }
 }
 
-/// What was under way when another leader took over would be.
+/// openraft keeps those who wait until it knows what became of their entries, also where another leader takes over.
 #[tokio::test]
 async fn no_write_is_left_uncertain_by_transfers() {
     let wire = Arc::new(Wire::default());
@@ -169,14 +178,16 @@ async fn no_write_is_left_uncertain_by_transfers() {
     }
     groups[0].raft().initialize(BTreeSet::from([1, 2, 3].map(|node| copy(node, 1).pack()))).await.unwrap();
     write(&groups, "a", "1").await;
+    // Votes overtake acknowledgements.
+    wire.lag_ms.store(20, Ordering::Relaxed);
     let groups = Arc::new(groups);
-    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let over = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..8)
         .map(|number| {
             let (groups, over) = (Arc::clone(&groups), Arc::clone(&over));
             tokio::spawn(async move {
                 let (key, mut applied) = (format!("key{number}"), 0);
-                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                while !over.load(Ordering::Relaxed) {
                     for group in groups.iter().filter(|group| group.leads()) {
                         match propose(group.partition(), &["set", &key, "value"]).await {
                             ShareOutcome::Applied(_) => applied += 1,
@@ -198,7 +209,7 @@ async fn no_write_is_left_uncertain_by_transfers() {
         }
         write(&groups, "between", "1").await;
     }
-    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    over.store(true, Ordering::Relaxed);
     for writer in writers {
         assert!(writer.await.unwrap() > 0);
     }

@@ -13,9 +13,6 @@ use std::time::Duration;
 /// A learner that is silent for so long is not waited for any more.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
-/// How long a transfer waits for the entry under way: a large value may take a while, a quorum that is gone for ever.
-const DRAIN_MAX: Duration = Duration::from_secs(2);
-
 /// Why a change of a group's members did not happen (or not to its end: ask again).
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum ReshapeError {
@@ -186,17 +183,11 @@ impl<RT: AsyncRuntime> Group<RT> {
         if !self.hears(to) {
             return Err(ReshapeError::Other(format!("node {} does not answer now", to.node)));
         }
-        // What is under way when another leader takes over has an unknown fate to those who wait for it: nothing is. What
-        // waits meanwhile is refused after the transfer was asked for, and goes to the next leader.
-        let hold = self.inbox.hold();
-        let _ = RT::timeout(DRAIN_MAX, hold.until_idle()).await;
         // From before the transfer is asked for until the term changes there is no lease here: the target may be
         // elected at once.
         self.sampler.hold_until_term_changes(self.raft.server_metrics().borrow_watched().vote.leader_id.term);
         self.partition.set_lease(0);
-        let asked = self.raft.trigger().transfer_leader(to.pack()).await;
-        drop(hold);
-        asked.map_err(|error| ReshapeError::Other(error.to_string()))
+        self.raft.trigger().transfer_leader(to.pack()).await.map_err(|error| ReshapeError::Other(error.to_string()))
     }
 
     /// Whether a copy has acknowledged this leader within the last heartbeats.
