@@ -73,7 +73,7 @@ impl Target {
     /// # Panics
     /// Where it does not start.
     pub fn spawn_limited_larder() -> io::Result<Self> {
-        let target = Self::spawn_larder_with(&["--maxmemory", "1tb"])?;
+        let target = Self::spawn_larder_with(&["--maxmemory", "1000gb"])?;
         Ok(Self { name: "larder, limited".into(), ..target })
     }
 
