@@ -19,6 +19,9 @@ const COLORS: [RGBColor; 5] = [
 /// Part of a group's width that its bars take.
 const FILLED: f64 = 0.8;
 
+/// How much higher a chart is than its highest bar: the legend stands there.
+const HEADROOM: f64 = 1.4;
+
 /// What one chart shows.
 pub struct Chart {
     /// Its title, with the unit.
@@ -53,7 +56,7 @@ fn draw_chart<'a>(
         .margin(8)
         .x_label_area_size(28)
         .y_label_area_size(56)
-        .build_cartesian_2d(0.0..groups, 0.0..highest * 1.1)?;
+        .build_cartesian_2d(0.0..groups, 0.0..highest * HEADROOM)?;
     context.configure_mesh().disable_x_mesh().disable_x_axis().max_light_lines(1).y_labels(6).draw()?;
     let below = TextStyle::from(("sans-serif", 12)).pos(Pos::new(HPos::Center, VPos::Top));
     for (group, (label, _)) in chart.groups.iter().enumerate() {
