@@ -87,6 +87,12 @@ pub fn is_newer(ours: &[u8]) -> bool {
     ours == b"-ERR The ID specified in XSETID is smaller than current max_deleted_entry_id\r\n"
 }
 
+/// Whether both sides took an id from their clocks, a moment apart: from there on they differ.
+pub fn is_by_clock(command: &Command, theirs: &[u8], ours: &[u8]) -> bool {
+    let are_ids = theirs.starts_with(b"$") && ours.starts_with(b"$");
+    are_ids && theirs != ours && command[0].eq_ignore_ascii_case(b"XADD") && command.iter().any(|word| word == b"*")
+}
+
 /// Whether a command has the word BLOCK.
 pub fn may_wait(command: &Command) -> bool {
     command.iter().any(|word| word.eq_ignore_ascii_case(b"BLOCK"))
