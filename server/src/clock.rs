@@ -1,6 +1,6 @@
 //! The clocks that Larder reads, each for one purpose.
 //!
-//! Wall time for deadlines, boot time for leases (it counts suspension), a coarse tick for recency.
+//! Wall time for deadlines, boot time for leases (it counts suspension), a fine tick for recency.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,11 +10,13 @@ use tokio::time::Instant;
 /// Milliseconds since 1970, as in PEXPIREAT.
 pub type UnixMs = u64;
 
-/// A coarse clock for recency: units of [`TICK_MS`] since 1970, wrapping every 16 months.
-pub type Tick = u32;
+/// A fine clock for recency: units of 100 ns since 1970. No two uses that follow each other have the same.
+pub type Tick = u64;
 
-/// Milliseconds in a [`Tick`].
-pub const TICK_MS: u64 = 10;
+/// [`Tick`]s in a millisecond.
+pub const TICKS_PER_MS: u64 = 10_000;
+
+const NS_PER_TICK: u64 = 1_000_000 / TICKS_PER_MS;
 
 /// By how much the wall clock may gain on boot time before anybody has judged that: clocks show milliseconds, and drift a
 /// little between two looks.
@@ -33,9 +35,14 @@ impl Judgement {
     /// The wall clock, where the system's and boot time show this: the system's, held back where that is ahead of the
     /// other nodes'. A jump ahead is not followed before it was judged: until then the clock goes on by boot time.
     pub fn wall_ms(self, system_ms: UnixMs, boot_ns: u64) -> UnixMs {
-        let limit = |ahead_ms| (boot_ns / 1_000_000).saturating_add(ahead_ms).saturating_add(UNJUDGED_MS);
-        let followed = self.ahead_of_boot_ms.map_or(system_ms, |ahead_ms| system_ms.min(limit(ahead_ms)));
-        followed.saturating_sub(self.held_back_ms)
+        ms_of(self.wall(tick_of(system_ms), boot_ns))
+    }
+
+    /// The same in ticks.
+    fn wall(self, system: Tick, boot_ns: u64) -> Tick {
+        let limit = |ahead_ms: u64| (boot_ns / NS_PER_TICK).saturating_add(tick_of(ahead_ms.saturating_add(UNJUDGED_MS)));
+        let followed = self.ahead_of_boot_ms.map_or(system, |ahead_ms| system.min(limit(ahead_ms)));
+        followed.saturating_sub(tick_of(self.held_back_ms))
     }
 }
 
@@ -46,16 +53,25 @@ static AHEAD_OF_BOOT_MS: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// The wall clock, as far as it is trusted: see [`Judgement::wall_ms`].
 pub fn unix_ms() -> UnixMs {
+    ms_of(tick())
+}
+
+/// The same in ticks.
+pub fn tick() -> Tick {
     // In this order: who sees by how much the clock may be ahead sees by how much it is held back for that.
     let ahead_ms = AHEAD_OF_BOOT_MS.load(Ordering::Acquire);
     let held_back_ms = HELD_BACK_MS.load(Ordering::Acquire);
     let judged = Judgement { held_back_ms, ahead_of_boot_ms: (ahead_ms != u64::MAX).then_some(ahead_ms) };
-    judged.wall_ms(system_ms(), boot_ns())
+    judged.wall(system_tick(), boot_ns())
 }
 
 /// The system's wall clock, right or wrong.
 pub fn system_ms() -> UnixMs {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
+    ms_of(system_tick())
+}
+
+fn system_tick() -> Tick {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| (elapsed.as_nanos() / u128::from(NS_PER_TICK)) as u64)
 }
 
 /// By how much the wall clock is held back now.
@@ -71,26 +87,33 @@ pub fn judge(judgement: Judgement) {
 
 /// The tick of a wall-clock instant.
 pub fn tick_of(now: UnixMs) -> Tick {
-    (now / TICK_MS) as Tick
+    now.saturating_mul(TICKS_PER_MS)
 }
 
-/// Milliseconds between two ticks, the later one first, across the wrap.
-pub fn ticks_between_ms(later: Tick, earlier: Tick) -> u64 {
-    u64::from(later.wrapping_sub(earlier)) * TICK_MS
+/// The wall-clock instant of a tick.
+pub fn ms_of(tick: Tick) -> UnixMs {
+    tick / TICKS_PER_MS
 }
 
 /// The two clocks that a node goes by; a simulated node has its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Clocks {
-    /// The wall clock.
-    pub unix_ms: fn() -> UnixMs,
+    /// The wall clock, finely.
+    pub tick: fn() -> Tick,
     /// Boot time.
     pub boot_ns: fn() -> u64,
 }
 
 impl Default for Clocks {
     fn default() -> Self {
-        Self { unix_ms, boot_ns }
+        Self { tick, boot_ns }
+    }
+}
+
+impl Clocks {
+    /// The wall clock.
+    pub fn unix_ms(&self) -> UnixMs {
+        ms_of((self.tick)())
     }
 }
 

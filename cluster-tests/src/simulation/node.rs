@@ -157,7 +157,7 @@ fn build(
         rpc: Arc::new(link),
         timing: Timing::default(),
         snapshot_permits: Arc::new(Semaphore::new(1)),
-        wall: wall_ms,
+        tick: runtime::tick,
         boot_ns,
         until_beat: |period| period,
         room: Arc::clone(&room),

@@ -261,7 +261,7 @@ impl ClusterNode {
             rpc: Arc::new(GroupLink(Arc::clone(&peers))),
             timing: Timing::default(),
             snapshot_permits: Arc::new(Semaphore::new(1)),
-            wall: clock::unix_ms,
+            tick: clock::tick,
             boot_ns: clock::boot_ns,
         });
         let copies = Copies::new(me, host, Arc::clone(&routes), config.cores);

@@ -144,7 +144,7 @@ impl Conversation {
         }
         self.answered_late(mark, out);
         self.end_command(mark, out);
-        self.session.client.last_active_ms.store(self.moment.wall, Ordering::Relaxed);
+        self.session.client.last_active_ms.store(self.moment.wall(), Ordering::Relaxed);
     }
 
     /// Appends what a wait came to.
@@ -208,7 +208,7 @@ impl Dispatcher {
         let me = self.routes.topology().me;
         loop {
             let moment = self.moment();
-            let (outcome, why) = match wait.partition.wait(&mut wait.wanted, moment.wall, moment.boot_ns) {
+            let (outcome, why) = match wait.partition.wait(&mut wait.wanted, moment.wall(), moment.boot_ns) {
                 Begun::Done(replies) => (ShareOutcome::Applied(replies), None),
                 Begun::Waits(ticket) => {
                     let over = self.until(wait.deadline_ns);
@@ -389,7 +389,7 @@ impl Dispatcher {
             return unreadable(block.count, "a command that does not wait is to wait");
         };
         let moment = self.moment();
-        match partition.wait(&mut wanted, moment.wall, moment.boot_ns) {
+        match partition.wait(&mut wanted, moment.wall(), moment.boot_ns) {
             Begun::Done(replies) => ShareOutcome::Applied(replies),
             Begun::Refused(refusal) => ShareOutcome::Refused(refusal),
             Begun::Waits(ticket) => {

@@ -155,7 +155,7 @@ impl Conversation {
         self.meter.stop();
         let client = &self.session.client;
         client.commands.fetch_add(commands as u64, Ordering::Relaxed);
-        client.last_active_ms.store(self.moment.wall, Ordering::Relaxed);
+        client.last_active_ms.store(self.moment.wall(), Ordering::Relaxed);
     }
 
     /// One command, as far as it goes without waiting.
@@ -241,10 +241,11 @@ impl Conversation {
             let mut guard = partition.lock();
             if answers_alone(guard.role, partition, writes, self.moment) {
                 self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                let mut context = guard.context(self.moment.wall, options, splitmix(self.dice));
+                let mut context = guard.context(self.moment.tick, options, splitmix(self.dice));
                 context.key_hash = candidate.key.map(|(_, hash)| hash);
                 let ran = run::run_one((run, writes), context, candidate.args, out, limits::REPLY_BYTES_MAX);
                 drop(guard);
+                self.moment.pass(candidate.args.len());
                 self.meter.looked_up(ran.hits, ran.misses);
                 if ran.failed {
                     self.meter.answered(candidate.entry.index, &out.as_slice()[mark..]);

@@ -146,7 +146,7 @@ impl Conversation {
         report: &mut Report,
     ) -> (Vec<&'p Parcel<'a>>, Result<(), Fault>) {
         let mut arrived = Vec::new();
-        let now = self.dispatcher.moment().wall;
+        let now = self.dispatcher.moment().wall();
         // What is due by now is not worth sending.
         let alive = parcels.iter().filter(|parcel| parcel.deadline.is_none_or(|deadline| deadline > now));
         let alive: Vec<&Parcel<'_>> = alive.collect();

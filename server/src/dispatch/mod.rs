@@ -39,7 +39,7 @@ pub use conversation::Conversation;
 pub use lookup::{Entry, Lookup, Unknown};
 pub use rejection::Rejection;
 
-use crate::clock::{self, Clocks, UnixMs};
+use crate::clock::{self, Clocks, Tick, UnixMs};
 use crate::cluster::routes::Routes;
 use crate::commands::port::NodePort;
 use crate::raft::Partition;
@@ -158,8 +158,8 @@ fn splitmix(mut z: u64) -> u64 {
 /// The clocks of one batch, both read after the bytes of its last command were.
 #[derive(Debug, Clone, Copy)]
 struct Moment {
-    /// For deadlines and recency.
-    wall: UnixMs,
+    /// For recency: advanced by what each command takes at least, so that those of a batch are told apart.
+    tick: Tick,
     /// For leases.
     boot_ns: u64,
 }
@@ -167,6 +167,18 @@ struct Moment {
 impl Dispatcher {
     /// This moment.
     fn moment(&self) -> Moment {
-        Moment { wall: (self.clocks.unix_ms)(), boot_ns: (self.clocks.boot_ns)() }
+        Moment { tick: (self.clocks.tick)(), boot_ns: (self.clocks.boot_ns)() }
+    }
+}
+
+impl Moment {
+    /// For deadlines.
+    fn wall(&self) -> UnixMs {
+        clock::ms_of(self.tick)
+    }
+
+    /// A command of so many arguments is run at this moment: the next one comes after it.
+    fn pass(&mut self, arguments: usize) {
+        self.tick += arguments as u64;
     }
 }

@@ -144,7 +144,7 @@ impl Dispatcher {
     ) -> Sent {
         let mut guard = partition.lock();
         // First, since a change of role makes EXEC nil.
-        if watched.is_some_and(|watched| watched.is_dirty(&guard, moment.wall)) {
+        if watched.is_some_and(|watched| watched.is_dirty(&guard, moment.wall())) {
             return Sent::Now(ShareOutcome::Dirty);
         }
         match guard.role {
@@ -173,15 +173,17 @@ impl Dispatcher {
         let mut replies = Replies::default();
         let mut reader = BlockReader::new(&block.bytes);
         let mut seed = self.next_seed();
+        let mut moment = moment;
         while let Ok(Some(command)) = reader.next_command() {
             out.set_version(command.options.version);
             seed = splitmix(seed.wrapping_add(1));
             match data_fn(&command.spec.handler) {
                 Some(run) => {
-                    let context = guard.context(moment.wall, command.options, seed);
+                    let context = guard.context(moment.tick, command.options, seed);
                     let room = REPLY_BYTES_MAX.saturating_sub(out.len());
                     let run = (run, command.spec.flags.contains(Flags::WRITE));
                     let ran = run_one(run, context, command.args, &mut out, room);
+                    moment.pass(command.args.len());
                     self.count_lookups(ran);
                 }
                 None => out.error("ERR this command does not work on data"),

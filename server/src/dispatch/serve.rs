@@ -119,7 +119,7 @@ impl Dispatcher {
             return Err(NotHere::Role(Role::Absent));
         }
         let keys = (command.options.database, command.args.from(1));
-        let (result, watched) = match self.watch_here(partition, keys, before, self.moment().wall, even_due) {
+        let (result, watched) = match self.watch_here(partition, keys, before, self.moment().wall(), even_due) {
             Ok(watched) => (Ok(()), Some(watched)),
             Err((why, before)) => (Err(why), before),
         };

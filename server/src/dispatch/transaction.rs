@@ -240,7 +240,7 @@ impl Conversation {
         let mut guard = partition.lock();
         match watch.map(|watch| &watch.place) {
             None => {}
-            Some(Place::Here(watched)) if !watched.is_dirty(&guard, self.moment.wall) => {}
+            Some(Place::Here(watched)) if !watched.is_dirty(&guard, self.moment.wall()) => {}
             Some(Place::There(_)) => return false,
             Some(Place::Here(_) | Place::Lost) => {
                 out.null_array();
@@ -256,7 +256,7 @@ impl Conversation {
             let seed = self.next_die();
             self.meter.begin(entry);
             let Some(run) = run::data_fn(&entry.spec.handler) else { continue };
-            let context = guard.context(self.moment.wall, self.options(), seed);
+            let context = guard.context(self.moment.tick, self.options(), seed);
             let room = limits::REPLY_BYTES_MAX.saturating_sub(out.len() - start);
             let mark = out.len();
             let ran = run::run_one((run, entry.is_write()), context, args, out, room);
@@ -435,7 +435,7 @@ impl Conversation {
                 partition,
                 (self.session.database, keys),
                 watched,
-                self.dispatcher.moment().wall,
+                self.dispatcher.moment().wall(),
                 even_due,
             ) {
                 Ok(watched) => return Ok(watched),

@@ -14,7 +14,6 @@ pub(super) fn run(piece: &[u8]) {
     }
     keyspace.check_invariants();
     assert!(keyspace.memory_bytes() <= memory_bytes + (4 << 20) + 512 * piece.len(), "{}", keyspace.memory_bytes());
-    keyspace.sort_recency(1000);
     let mut copy = resent(&mut keyspace);
     assert_eq!((keyspace.len(), keyspace.digest()), (copy.len(), copy.digest()));
     copy.check_invariants();
@@ -35,6 +34,5 @@ pub(super) fn resent(keyspace: &mut Keyspace) -> Keyspace {
         }
     }
     drop(keyspace.close_view());
-    copy.sort_recency(1000);
     copy
 }

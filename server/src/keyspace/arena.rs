@@ -16,6 +16,24 @@ pub(super) type Ref = u32;
 /// Names no chunk.
 pub(super) const NIL: Ref = u32::MAX;
 
+/// What can be noted for each page: see [`Order`](super::order::Order).
+#[derive(Clone, Copy)]
+pub(super) enum Mark {
+    /// Of the order by use.
+    Use,
+    /// Of the order by deadline.
+    Deadline,
+}
+
+/// The mark of a page of which nothing is noted.
+pub(super) const NO_MARK: u64 = u64::MAX;
+
+struct Page {
+    bytes: Box<[u8]>,
+    /// By [`Mark`].
+    marks: [u64; 2],
+}
+
 /// Largest chunk.
 pub(super) const CHUNK_BYTES_MAX: usize = 1024;
 
@@ -81,7 +99,7 @@ struct Class {
     /// With fewer chunks than this, parts are given back.
     low: u32,
     /// All whole, but for the last one.
-    pages: Vec<Box<[u8]>>,
+    pages: Vec<Page>,
 }
 
 impl Class {
@@ -114,7 +132,7 @@ impl Class {
 
     /// Parts that are held.
     fn parts(&self) -> usize {
-        let last = self.pages.last().map_or(0, |page| page.len() / self.part_bytes());
+        let last = self.pages.last().map_or(0, |page| page.bytes.len() / self.part_bytes());
         self.pages.len().saturating_sub(1) * PARTS + last
     }
 
@@ -137,8 +155,11 @@ impl Class {
         let step = step(parts).min(PARTS - parts % PARTS);
         let bytes = step * self.part_bytes();
         match self.pages.last_mut() {
-            Some(last) if !parts.is_multiple_of(PARTS) => resize(last, last.len() + bytes),
-            _ => self.pages.push(vec![0; bytes].into_boxed_slice()),
+            Some(last) if !parts.is_multiple_of(PARTS) => {
+                let length = last.bytes.len();
+                resize(&mut last.bytes, length + bytes);
+            },
+            _ => self.pages.push(Page { bytes: vec![0; bytes].into_boxed_slice(), marks: [NO_MARK; 2] }),
         }
         self.set_bounds(parts + step);
     }
@@ -152,9 +173,9 @@ impl Class {
             self.pages.truncate(kept.div_ceil(PARTS));
             let last_bytes = (kept - self.pages.len().saturating_sub(1) * PARTS) * self.part_bytes();
             if let Some(last) = self.pages.last_mut()
-                && last.len() > last_bytes
+                && last.bytes.len() > last_bytes
             {
-                resize(last, last_bytes);
+                resize(&mut last.bytes, last_bytes);
             }
             if self.pages.len() < self.pages.capacity() / 4 {
                 self.pages.shrink_to(self.pages.len() * 2);
@@ -173,7 +194,7 @@ impl Class {
     }
 
     fn bytes(&self) -> usize {
-        self.parts() * self.part_bytes() + self.pages.capacity() * size_of::<Box<[u8]>>()
+        self.parts() * self.part_bytes() + self.pages.capacity() * size_of::<Page>()
     }
 }
 
@@ -211,7 +232,7 @@ impl Arena {
     pub(super) fn chunk(&self, at: Ref) -> &[u8] {
         let class = &self.classes[(at >> INDEX_BITS) as usize];
         let (page, start) = class.locate(at & INDEX_MASK);
-        &class.pages[page][start..start + class.chunk_bytes]
+        &class.pages[page].bytes[start..start + class.chunk_bytes]
     }
 
     /// The chunk at `at`, to be written.
@@ -219,7 +240,7 @@ impl Arena {
     pub(super) fn chunk_mut(&mut self, at: Ref) -> &mut [u8] {
         let class = &mut self.classes[(at >> INDEX_BITS) as usize];
         let (page, start) = class.locate(at & INDEX_MASK);
-        &mut class.pages[page][start..start + class.chunk_bytes]
+        &mut class.pages[page].bytes[start..start + class.chunk_bytes]
     }
 
     /// Takes a chunk of at least `bytes`, its content unspecified. From the class of that size, or a larger one where
@@ -252,6 +273,9 @@ impl Arena {
         if hole != last {
             class.overwrite(hole, last);
         }
+        if class.count.is_multiple_of(class.per_page) {
+            class.pages[(class.count / class.per_page) as usize].marks = [NO_MARK; 2];
+        }
         if class.count < class.low {
             let before = class.bytes();
             class.shrink();
@@ -260,14 +284,78 @@ impl Arena {
         (hole != last).then_some(number << INDEX_BITS | last)
     }
 
+    /// The name of the first chunk of a chunk's page: what the page is called by.
+    #[inline]
+    pub(super) fn page_of(&self, at: Ref) -> Ref {
+        let class = &self.classes[(at >> INDEX_BITS) as usize];
+        at & !((1 << class.page_shift) - 1)
+    }
+
+    /// How many pages there are, about; 0 only where there is none.
+    pub(super) fn page_count(&self) -> usize {
+        (self.bytes - CLASSES * size_of::<Class>()).div_ceil(page_bytes(0))
+    }
+
+    /// The pages that have chunks in use.
+    pub(super) fn pages(&self) -> impl Iterator<Item = Ref> + '_ {
+        self.classes.iter().enumerate().flat_map(|(number, class)| {
+            let pages = class.count.div_ceil(class.per_page);
+            (0..pages).map(move |page| (number as u32) << INDEX_BITS | page << class.page_shift)
+        })
+    }
+
+    /// Whether a page by this name has chunks in use.
+    pub(super) fn has_page(&self, page: Ref) -> bool {
+        self.live(page).is_some()
+    }
+
+    /// The chunks in use of a page, with their names.
+    pub(super) fn page(&self, page: Ref) -> impl Iterator<Item = (Ref, &[u8])> {
+        let class = &self.classes[(page >> INDEX_BITS) as usize];
+        let number = (page & INDEX_MASK) >> class.page_shift;
+        let count = (class.count - number * class.per_page).min(class.per_page);
+        let chunks = class.pages[number as usize].bytes.chunks_exact(class.chunk_bytes);
+        (page..page + count).zip(chunks)
+    }
+
+    /// Lets `change` have each chunk in use of a page.
+    pub(super) fn change_page(&mut self, page: Ref, mut change: impl FnMut(&mut [u8])) {
+        let count = self.page(page).count();
+        let class = &mut self.classes[(page >> INDEX_BITS) as usize];
+        let number = (page & INDEX_MASK) >> class.page_shift;
+        let chunks = class.pages[number as usize].bytes.chunks_exact_mut(class.chunk_bytes);
+        chunks.take(count).for_each(&mut change);
+    }
+
+    /// The chunk at `at`, if there is one in use.
+    pub(super) fn live(&self, at: Ref) -> Option<&[u8]> {
+        let class = &self.classes[(at >> INDEX_BITS) as usize];
+        let index = at & INDEX_MASK;
+        let (page, chunk) = (index >> class.page_shift, index & ((1 << class.page_shift) - 1));
+        (page * class.per_page + chunk < class.count).then(|| self.chunk(at))
+    }
+
+    /// What is noted for the page of a chunk.
+    #[inline]
+    pub(super) fn mark(&self, mark: Mark, at: Ref) -> u64 {
+        let class = &self.classes[(at >> INDEX_BITS) as usize];
+        class.pages[((at & INDEX_MASK) >> class.page_shift) as usize].marks[mark as usize]
+    }
+
+    /// Notes it.
+    pub(super) fn set_mark(&mut self, mark: Mark, at: Ref, new: u64) {
+        let class = &mut self.classes[(at >> INDEX_BITS) as usize];
+        class.pages[((at & INDEX_MASK) >> class.page_shift) as usize].marks[mark as usize] = new;
+    }
+
     /// Adds up the account anew, and checks that no more is held than the chunks in use need.
     #[cfg(any(test, fuzzing))]
     pub(super) fn recount(&self) -> (usize, usize) {
         for class in &self.classes {
             let (held, needed) = (class.parts(), class.parts_for(class.count));
             assert!(held >= needed && held <= if needed == 0 { 0 } else { needed + 3 * step(held) });
-            let (last, whole) = class.pages.split_last().map_or((0, &[][..]), |(last, whole)| (last.len(), whole));
-            assert!(whole.iter().all(|page| page.len() == page_bytes(class.chunk_bytes)));
+            let (last, whole) = class.pages.split_last().map_or((0, &[][..]), |(last, whole)| (last.bytes.len(), whole));
+            assert!(whole.iter().all(|page| page.bytes.len() == page_bytes(class.chunk_bytes)));
             assert_eq!(whole.len() * PARTS * class.part_bytes() + last, held * class.part_bytes());
             assert_eq!(class.room, class.room_in(held));
         }
@@ -281,11 +369,11 @@ impl Class {
     fn overwrite(&mut self, hole: u32, last: u32) {
         let ((hole_page, hole_at), (last_page, last_at)) = (self.locate(hole), self.locate(last));
         if hole_page == last_page {
-            self.pages[hole_page].copy_within(last_at..last_at + self.chunk_bytes, hole_at);
+            self.pages[hole_page].bytes.copy_within(last_at..last_at + self.chunk_bytes, hole_at);
         } else {
             let (head, tail) = self.pages.split_at_mut(last_page);
-            let from = &tail[0][last_at..last_at + self.chunk_bytes];
-            head[hole_page][hole_at..hole_at + self.chunk_bytes].copy_from_slice(from);
+            let from = &tail[0].bytes[last_at..last_at + self.chunk_bytes];
+            head[hole_page].bytes[hole_at..hole_at + self.chunk_bytes].copy_from_slice(from);
         }
     }
 }

@@ -1,21 +1,22 @@
 //! How an item lies in its chunk.
 //!
 //! ```text
-//! 0    4    8             12      13              14 or 15
-//! prev next last access   flags   key length      deadline      outside   key   value    slack
-//! u32  u32  u32           u8      u8, long: u16   0, 4, 6, 8 B  0 or 4 B                 0.. B
+//! 0     6       7               8 or 9
+//! use   flags   key length      deadline      outside   key   value    slack
+//! 6 B   u8      u8, long: u16   0, 4, 6, 8 B  0 or 4 B                 0.. B
 //! ```
+//! The use says when the item was used last, or that coarsely and how often it was (see [`Use`]).
 //! A deadline of four bytes is the lower half of one in the [`Window`] of the heap: seven weeks that move on with time.
 //! The value's length is not stored: it is what the rest of the chunk leaves. The flags say how much of the chunk is
-//! slack (0 to 2 bytes, or 3: the last two bytes say). A key and value of 16 and 10 bytes take 40 bytes in all.
+//! slack (0 to 2 bytes, or 3: the last two bytes say). A key and value of 16 and 10 bytes take 34 bytes in all.
 //! What does not fit into the largest chunk lies outside (see `outside`): the value, or key and value. A flag marks
 //! values that are collections: a small one has its bytes where a string has them, a large one is always outside.
 
-use super::arena::{CHUNK_BYTES_MAX, Ref};
-use crate::clock::{Tick, UnixMs};
+use super::arena::CHUNK_BYTES_MAX;
+use crate::clock::UnixMs;
 
-const FLAGS_AT: usize = 12;
-const FIXED_BYTES: usize = 13;
+const FLAGS_AT: usize = 6;
+const FIXED_BYTES: usize = 7;
 const SLACK_MASK: u8 = 0b11;
 const SLACK_AT_END: u8 = 0b11;
 const DEADLINE_SHIFT: u32 = 2;
@@ -118,7 +119,7 @@ impl Shape {
     }
 }
 
-/// Writes everything but links, last access, deadline and value.
+/// Writes everything but use, deadline and value.
 pub(super) fn write(chunk: &mut [u8], shape: &Shape, key: &[u8], outside: u32) {
     let at = shape.deadline_at();
     if shape.key > usize::from(u8::MAX) {
@@ -301,38 +302,20 @@ fn u32_at(chunk: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([chunk[at], chunk[at + 1], chunk[at + 2], chunk[at + 3]])
 }
 
-/// The neighbours of a chunk in its list: the one used more recently, the one used less recently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Links {
-    /// Used more recently, or `NIL`.
-    pub(super) newer: Ref,
-    /// Used less recently, or `NIL`.
-    pub(super) older: Ref,
+/// What a chunk says of how its item was used: 48 bits that mean what [`Kept`](super::recency::Kept) says.
+pub(super) type Use = u64;
+
+/// Bits of a [`Use`].
+pub(super) const USE_BITS: u32 = 48;
+
+#[inline]
+pub(super) fn use_of(chunk: &[u8]) -> Use {
+    u64::from(u32_at(chunk, 0)) | u64::from(u16::from_le_bytes([chunk[4], chunk[5]])) << 32
 }
 
 #[inline]
-pub(super) fn links(chunk: &[u8]) -> Links {
-    Links { newer: u32_at(chunk, 0), older: u32_at(chunk, 4) }
-}
-
-#[inline]
-pub(super) fn write_newer(chunk: &mut [u8], newer: Ref) {
-    chunk[..4].copy_from_slice(&newer.to_le_bytes());
-}
-
-#[inline]
-pub(super) fn write_older(chunk: &mut [u8], older: Ref) {
-    chunk[4..8].copy_from_slice(&older.to_le_bytes());
-}
-
-#[inline]
-pub(super) fn last_access(chunk: &[u8]) -> Tick {
-    u32_at(chunk, 8)
-}
-
-#[inline]
-pub(super) fn write_last_access(chunk: &mut [u8], tick: Tick) {
-    chunk[8..12].copy_from_slice(&tick.to_le_bytes());
+pub(super) fn write_use(chunk: &mut [u8], new: Use) {
+    chunk[..6].copy_from_slice(&new.to_le_bytes()[..6]);
 }
 
 #[cfg(test)]
@@ -366,7 +349,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(Shape::new(16, 10, 0).bytes(), 40);
+        assert_eq!(Shape::new(16, 10, 0).bytes(), 34);
         assert!(Shape::new(2000, 1, 0).key_outside);
     }
 }

@@ -5,17 +5,16 @@
 //! the others have is boxed. So a database is swapped with another, emptied and counted in O(1). A database of which
 //! there is nothing to remember takes no memory.
 
-use super::arena::Ref;
+use super::arena::{Mark, Ref};
 use super::items::Items;
-use super::recency::age;
-use super::store::{Keyspace, item_digest, mix, victim};
+use super::order::{Ranked, Walk};
+use super::store::{Keyspace, item_digest, mark_of, mix, victim};
 use super::view::View;
 use super::watch::Watches;
 use super::{EvictionOrder, Victim};
 use crate::clock::UnixMs;
 use crate::ids::DatabaseNo;
 use smallvec::SmallVec;
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// A database that is not selected.
@@ -56,6 +55,10 @@ impl Others {
         self.bytes
     }
 
+    fn bytes_of(database: &Database) -> usize {
+        database.bytes() + size_of::<(DatabaseNo, Box<Database>)>()
+    }
+
     fn find(&self, database: DatabaseNo) -> Result<usize, usize> {
         self.list.binary_search_by_key(&database, |(number, _)| *number)
     }
@@ -67,7 +70,7 @@ impl Others {
     fn take(&mut self, database: DatabaseNo) -> Option<Box<Database>> {
         let at = self.find(database).ok()?;
         let (_, taken) = self.list.remove(at);
-        self.bytes -= taken.bytes() + size_of::<(DatabaseNo, Box<Database>)>();
+        self.bytes -= Self::bytes_of(&taken);
         Some(taken)
     }
 
@@ -77,7 +80,7 @@ impl Others {
             return;
         }
         let at = self.find(number).unwrap_or_else(|at| at);
-        self.bytes += database.bytes() + size_of::<(DatabaseNo, Box<Database>)>();
+        self.bytes += Self::bytes_of(&database);
         self.list.insert(at, (number, database));
     }
 }
@@ -172,6 +175,14 @@ impl Keyspace {
         std::iter::once((self.database, &self.items)).chain(others)
     }
 
+    /// Has every database's items visited; what they hold may change a little, since orders are refined when they are looked at.
+    fn refine<T>(&mut self, visit: impl FnOnce(&mut dyn Iterator<Item = (DatabaseNo, &mut Items)>) -> T) -> T {
+        let others = self.others.list.iter_mut().map(|(number, database)| (*number, &mut database.items));
+        let result = visit(&mut std::iter::once((self.database, &mut self.items)).chain(others));
+        self.others.bytes = self.others.list.iter().map(|(_, database)| Others::bytes_of(database)).sum();
+        result
+    }
+
     fn items_of(&self, database: DatabaseNo) -> Option<&Items> {
         if database == self.database { Some(&self.items) } else { self.others.get(database).map(|other| &other.items) }
     }
@@ -228,40 +239,43 @@ impl Keyspace {
 
     /// Keys of all databases of which something is due at `now`, at most `limit`: items, soonest first, then hashes with
     /// fields that are. For [`Keyspace::reap`].
-    pub fn due(&self, now: UnixMs, limit: usize) -> Vec<(DatabaseNo, Vec<u8>)> {
-        type Found = Vec<(UnixMs, DatabaseNo, Vec<u8>)>;
-        let note = |found: &mut Found, database, items: &Items, (deadline, at): (UnixMs, Ref)| {
-            if deadline <= now {
-                found.push((deadline, database, items.heap.key(at).to_vec()));
+    pub fn due(&mut self, now: UnixMs, limit: usize) -> Vec<(DatabaseNo, Vec<u8>)> {
+        let several = !self.others.is_empty();
+        let mut found: Vec<(UnixMs, DatabaseNo, Vec<u8>)> = Vec::new();
+        self.refine(|all| {
+            for (database, items) in all {
+                let mut here = 0;
+                items.walk(Mark::Deadline, |heap, (deadline, at)| {
+                    let due = here < limit && deadline <= now;
+                    if due {
+                        found.push((deadline, database, heap.key(at).to_vec()));
+                        here += 1;
+                    }
+                    due
+                });
             }
-            deadline <= now
-        };
-        let due = |fields: bool, limit: usize| {
-            let mut found = Found::new();
-            for (database, items) in self.all_items() {
-                let mut note = |entry| note(&mut found, database, items, entry);
-                if fields {
-                    items.field_deadlines.soonest_first().take(limit).all(&mut note);
-                } else {
-                    items.soonest_first().take(limit).all(&mut note);
-                }
-            }
-            if !self.others.is_empty() {
+        });
+        let order = |found: &mut Vec<(UnixMs, DatabaseNo, Vec<u8>)>, limit| {
+            if several {
                 found.sort_by_key(|(deadline, ..)| *deadline);
                 found.truncate(limit);
             }
-            found
         };
-        let mut keys = due(false, limit);
-        let mut fields = due(true, limit - keys.len());
-        keys.append(&mut fields);
-        keys.into_iter().map(|(_, database, key)| (database, key)).collect()
+        order(&mut found, limit);
+        let left = limit - found.len();
+        let mut fields = Vec::new();
+        for (database, items) in self.all_items() {
+            let due = items.field_deadlines.soonest_first().take(left).take_while(|(deadline, _)| *deadline <= now);
+            fields.extend(due.map(|(deadline, at)| (deadline, database, items.heap.key(at).to_vec())));
+        }
+        order(&mut fields, left);
+        found.into_iter().chain(fields).map(|(_, database, key)| (database, key)).collect()
     }
 
     /// The soonest deadline of all databases, of items and of fields.
-    pub fn next_deadline(&self) -> Option<UnixMs> {
-        let first = |items: &Items| [items.soonest_first().next(), items.field_deadlines.soonest_first().next()];
-        self.all_items().flat_map(|(_, items)| first(items)).flatten().map(|(deadline, _)| deadline).min()
+    pub fn next_deadline(&mut self) -> Option<UnixMs> {
+        let fields = |items: &Items| items.field_deadlines.soonest_first().next().map(|(deadline, _)| deadline);
+        self.refine(|all| all.flat_map(|(_, items)| [items.soonest(), fields(items)]).flatten().min())
     }
 
     /// [`Keyspace::victims`] where several databases have something.
@@ -272,40 +286,26 @@ impl Keyspace {
         take: &mut dyn FnMut(Victim<'_>) -> bool,
     ) {
         match order {
-            EvictionOrder::Recency | EvictionOrder::Deadline => self.victims_in_order(order, volatile, take),
+            EvictionOrder::Recency | EvictionOrder::Deadline => self.victims_in_order(order, take),
             _ => self.victims_of_samples(order, volatile, take),
         }
     }
 
     /// Merges the orders of the databases.
-    fn victims_in_order(&mut self, order: EvictionOrder, volatile: bool, take: &mut dyn FnMut(Victim<'_>) -> bool) {
-        for (_, database) in &mut self.others.list {
-            database.items.recency.settle(&mut database.items.heap.arena);
-        }
-        let rank = |items: &Items, at: Ref| match order {
-            EvictionOrder::Deadline => (items.heap.deadline(at).unwrap_or(UnixMs::MAX), Reverse(0)),
-            _ => (0, Reverse(age(self.tick, items.heap.last_access(at)))),
-        };
-        let mut lines: Vec<_> = self
-            .all_items()
-            .map(|(database, items)| {
-                let line: Box<dyn Iterator<Item = Ref> + '_> = match order {
-                    EvictionOrder::Deadline => Box::new(items.soonest_first().map(|(_, at)| at)),
-                    _ => Box::new(items.recency.oldest_first(&items.heap.arena, volatile)),
-                };
-                (database, items, line.peekable())
-            })
-            .collect();
-        loop {
-            let heads = lines.iter_mut().enumerate();
-            let heads = heads.filter_map(|(number, (_, items, line))| Some((rank(items, *line.peek()?), number)));
-            let Some((_, first)) = heads.min() else { return };
-            let (database, items, line) = &mut lines[first];
-            let Some(at) = line.next() else { return };
-            if !take(victim(*database, &items.heap, at)) {
-                return;
+    fn victims_in_order(&mut self, order: EvictionOrder, take: &mut dyn FnMut(Victim<'_>) -> bool) {
+        let mark = mark_of(order);
+        self.refine(|all| {
+            let mut lines: Vec<_> = all.map(|(database, items)| Line::new(database, items, mark)).collect();
+            loop {
+                let first = lines.iter_mut().filter_map(|line| Some((line.head?, line))).min_by_key(|(head, _)| *head);
+                let Some(((_, at), line)) = first else { break };
+                if !take(victim(line.database, &line.items.heap, at)) {
+                    break;
+                }
+                line.head = line.items.next(mark, &mut line.walk);
             }
-        }
+            lines.into_iter().for_each(|line| line.items.end(mark, line.walk));
+        });
     }
 
     /// Takes each from a database that is chosen by chance, the fuller the likelier.
@@ -380,6 +380,22 @@ impl Keyspace {
             };
             items.table.items().fold(sum, |sum: u64, at| sum.wrapping_add(of_item(at)))
         })
+    }
+}
+
+/// A database's items in an order, the first one seen.
+struct Line<'a> {
+    database: DatabaseNo,
+    items: &'a mut Items,
+    walk: Walk,
+    head: Option<Ranked>,
+}
+
+impl<'a> Line<'a> {
+    fn new(database: DatabaseNo, items: &'a mut Items, mark: Mark) -> Self {
+        let mut walk = Walk::default();
+        let head = items.next(mark, &mut walk);
+        Self { database, items, walk, head }
     }
 }
 

@@ -90,7 +90,7 @@ impl Keyspace {
         if edited.changed {
             self.watches.signal(key);
         }
-        self.tick = touch.unwrap_or(self.tick);
+        let touch = touch.map(|tick| self.use_at(Some(tick)));
         if stored.is_spent(now) {
             self.items.remove(hash, (place, at));
             if let Stored::Large(large) = stored {
@@ -162,7 +162,7 @@ impl Keyspace {
             self.insert_collection(hash, key, built.0, deadline, touch);
             return;
         };
-        self.tick = touch.unwrap_or(self.tick);
+        let touch = touch.map(|tick| self.use_at(Some(tick)));
         self.preserve(hash, at);
         let deadline = match deadline {
             Deadline::Keep => self.items.heap.deadline(at),
@@ -210,13 +210,13 @@ impl Keyspace {
         deadline: Option<UnixMs>,
         touch: Option<Tick>,
     ) {
-        self.tick = touch.unwrap_or(self.tick);
+        let tick = self.use_at(touch);
         if let Some(view) = &mut self.view {
             view.added(hash, key);
         }
         match stored {
-            Stored::Compact(bytes) => self.items.insert(hash, key, Content::Compact(&bytes), deadline, self.tick),
-            Stored::Large(large) => self.items.insert(hash, key, Content::Large(large), deadline, self.tick),
+            Stored::Compact(bytes) => self.items.insert(hash, key, Content::Compact(&bytes), deadline, tick),
+            Stored::Large(large) => self.items.insert(hash, key, Content::Large(large), deadline, tick),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How often items were used, under the policies that evict by that.
 //!
-//! Under those there are no lists: the chunk's links hold two counts instead. Victims are the worst of a few items that
-//! are chosen at random; a heap would cost more memory than the order is worth.
+//! Under those there is no order: a chunk tells the last access in fewer bits, and a count beside it. Victims are the worst of
+//! a few items that are chosen at random; a heap would cost more memory than the order is worth.
 //!
 //! - LFU is Redis's (<https://redis.io/docs/latest/develop/reference/eviction/#the-new-lfu-mode>): a counter of 8 bits
 //!   that grows logarithmically and decays with time; of equals, what was idle for longer goes.
@@ -10,7 +10,8 @@
 //!   Hyperbolic caching (Blankstein et al., USENIX ATC 2017), so that no item's priority has to be stored: the one with the
 //!   most idle time x size / hits goes. What is read once, as by a scan, goes first among items of one size.
 
-use crate::clock::{TICK_MS, Tick};
+use super::recency::{COARSE, Kept};
+use crate::clock::{TICKS_PER_MS, Tick};
 
 /// Items of which the worst is evicted. Redis takes 5; from 16 on more hardly helps.
 pub(super) const SAMPLES: usize = 16;
@@ -34,10 +35,16 @@ impl Default for LfuParameters {
 }
 
 impl LfuParameters {
-    /// The counter after `idle` ticks without use.
-    fn decayed(self, counter: u8, idle: u32) -> u8 {
-        let periods = (u64::from(idle) * TICK_MS / MINUTE_MS).checked_div(u64::from(self.decay_minutes));
-        counter.saturating_sub(periods.unwrap_or(0).min(255) as u8)
+    /// The counter that was `count` `idle` ticks ago.
+    pub(super) fn counter(self, count: u16, idle: Tick) -> u8 {
+        let periods = (idle / (MINUTE_MS * TICKS_PER_MS)).checked_div(u64::from(self.decay_minutes));
+        (count as u8).saturating_sub(periods.unwrap_or(0).min(255) as u8)
+    }
+
+    /// How much an item deserves to be evicted; comparable among items.
+    pub(super) fn badness(self, count: u16, idle: Tick) -> f64 {
+        // The idle time decides among equals: it stays below one step of the counter.
+        f64::from(u8::MAX - self.counter(count, idle)) + idle as f64 / (1u64 << 52) as f64
     }
 
     /// Whether a use counts: with probability 1 / (counter x factor + 1).
@@ -47,55 +54,30 @@ impl LfuParameters {
     }
 }
 
-/// What a chunk's links hold under these policies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counts {
-    /// Uses since it was stored.
-    hits: u32,
-    /// LFU's counter.
-    counter: u8,
+/// Uses of a new item.
+pub(super) fn new_count(kept: Kept) -> u16 {
+    match kept {
+        Kept::Counter => u16::from(INITIAL),
+        Kept::Hits => 1,
+        Kept::Order | Kept::Nothing => 0,
+    }
 }
 
-impl Counts {
-    /// Those of a new item.
-    pub(super) const NEW: Self = Self { hits: 1, counter: INITIAL };
-
-    pub(super) fn of(chunk: &[u8]) -> Self {
-        Self { hits: u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]), counter: chunk[4] }
+/// The count after one more use, `idle` ticks after the last one.
+pub(super) fn used(kept: Kept, count: u16, idle: Tick, lfu: LfuParameters, dice: u64) -> u16 {
+    match kept {
+        Kept::Counter => {
+            let counter = lfu.counter(count, idle);
+            u16::from(counter + u8::from(lfu.counts(counter, dice)))
+        }
+        Kept::Hits => count.saturating_add(1),
+        Kept::Order | Kept::Nothing => count,
     }
+}
 
-    pub(super) fn write(self, chunk: &mut [u8]) {
-        chunk[..4].copy_from_slice(&self.hits.to_le_bytes());
-        chunk[4] = self.counter;
-    }
-
-    /// After one more use, `idle` ticks after the last one.
-    pub(super) fn used(self, idle: u32, lfu: LfuParameters, dice: u64) -> Self {
-        let counter = lfu.decayed(self.counter, idle);
-        let counter = counter + u8::from(lfu.counts(counter, dice));
-        Self { hits: self.hits.saturating_add(1), counter }
-    }
-
-    /// LFU's counter as it is now.
-    pub(super) fn counter(self, idle: u32, lfu: LfuParameters) -> u8 {
-        lfu.decayed(self.counter, idle)
-    }
-
-    /// The same with another counter.
-    pub(super) fn with_counter(self, counter: u8) -> Self {
-        Self { counter, ..self }
-    }
-
-    /// How much an item deserves to be evicted by LFU; comparable among items.
-    pub(super) fn lfu(self, idle: u32, lfu: LfuParameters) -> f64 {
-        // The idle time decides among equals: it stays below one step of the counter.
-        f64::from(u8::MAX - self.counter(idle, lfu)) + f64::from(idle) / (f64::from(Tick::MAX) + 1.0)
-    }
-
-    /// The same by size and use.
-    pub(super) fn gdsf(self, idle: u32, bytes: usize) -> f64 {
-        (f64::from(idle) + 1.0) * bytes as f64 / f64::from(self.hits.max(1))
-    }
+/// How much an item deserves to be evicted by GDSF; comparable among items.
+pub(super) fn gdsf(hits: u16, idle: Tick, bytes: usize) -> f64 {
+    (idle as f64 / COARSE as f64 + 1.0) * bytes as f64 / f64::from(hits.max(1))
 }
 
 #[cfg(test)]
@@ -109,39 +91,35 @@ mod tests {
             [(0, 100, 104..=255), (1, 1000, 40..=60), (10, 100, 8..=12), (10, 1000, 15..=21), (100, 100_000, 40..=58)]
         {
             let lfu = LfuParameters { log_factor, decay_minutes: 1 };
-            let mut counts = Counts::NEW;
+            let mut count = new_count(Kept::Counter);
             let mut dice = 1u64;
             for _ in 0..hits {
                 dice = crate::keyspace::store::mix(dice);
-                counts = counts.used(0, lfu, dice);
+                count = used(Kept::Counter, count, 0, lfu, dice);
             }
-            assert!(expected.contains(&counts.counter), "factor {log_factor}: {counts:?} after {hits}");
-            assert_eq!(counts.hits, hits + 1);
+            assert!(expected.contains(&count), "factor {log_factor}: {count} after {hits}");
         }
     }
 
     #[test]
     fn idle_minutes_take_it_down_again() {
-        let minute = (MINUTE_MS / TICK_MS) as u32;
+        let minute = MINUTE_MS * TICKS_PER_MS;
         let lfu = LfuParameters { log_factor: 10, decay_minutes: 2 };
-        let counts = Counts { hits: 9, counter: 100 };
-        assert_eq!(counts.counter(minute * 2 - 1, lfu), 100);
-        assert_eq!(counts.counter(minute * 2, lfu), 99);
-        assert_eq!(counts.counter(u32::MAX, lfu), 0);
-        assert_eq!(counts.counter(u32::MAX, LfuParameters { decay_minutes: 0, ..lfu }), 100);
-        let mut chunk = [7; 16];
-        counts.write(&mut chunk);
-        assert_eq!(Counts::of(&chunk), counts);
+        assert_eq!(lfu.counter(100, minute * 2 - 1), 100);
+        assert_eq!(lfu.counter(100, minute * 2), 99);
+        assert_eq!(lfu.counter(100, Tick::MAX), 0);
+        assert_eq!(LfuParameters { decay_minutes: 0, ..lfu }.counter(100, Tick::MAX), 100);
     }
 
     #[test]
     fn the_worst_are_the_rare_the_idle_and_the_big() {
         let lfu = LfuParameters::default();
-        let (rare, often) = (Counts { hits: 2, counter: 5 }, Counts { hits: 200, counter: 12 });
-        assert!(rare.lfu(0, lfu) > often.lfu(0, lfu));
-        assert!(rare.lfu(9, lfu) > rare.lfu(8, lfu));
-        assert!(rare.gdsf(10, 100) > often.gdsf(10, 100));
-        assert!(rare.gdsf(10, 200) > rare.gdsf(10, 100));
-        assert!(rare.gdsf(11, 100) > rare.gdsf(10, 100));
+        assert!(lfu.badness(5, 0) > lfu.badness(12, 0));
+        assert!(lfu.badness(5, 90_000) > lfu.badness(5, 80_000));
+        let ticks = 1_000_000;
+        assert!(gdsf(2, ticks, 100) > gdsf(200, ticks, 100));
+        assert!(gdsf(2, ticks, 200) > gdsf(2, ticks, 100));
+        assert!(gdsf(2, ticks + 100_000, 100) > gdsf(2, ticks, 100));
+        assert_eq!(used(Kept::Hits, u16::MAX, 0, lfu, 0), u16::MAX);
     }
 }

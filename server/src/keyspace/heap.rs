@@ -5,6 +5,7 @@ use super::chunk::{self, Parts, Shape, Window};
 use super::collections::Large;
 use super::outside::{Body, Outside, Outsides};
 use super::prefetch::prefetch;
+use super::recency::Uses;
 use super::store::is_due;
 use super::table::Hashes;
 use super::{HashSeed, ItemRef, ValueRef, collections};
@@ -20,6 +21,8 @@ pub(super) struct Heap {
     pub(super) outsides: Outsides,
     /// The deadlines that are told in four bytes.
     pub(super) window: Window,
+    /// How uses are told.
+    pub(super) uses: Uses,
     hasher: SipHasher13,
 }
 
@@ -40,6 +43,7 @@ impl Heap {
             arena: Arena::new(),
             outsides: Outsides::default(),
             window: Window::default(),
+            uses: Uses::new(),
             hasher: SipHasher13::new_with_key(&seed.0),
         }
     }
@@ -76,11 +80,6 @@ impl Heap {
     pub(super) fn deadline(&self, at: Ref) -> Option<UnixMs> {
         let (chunk, parts) = self.parts(at);
         parts.deadline(chunk, self.window)
-    }
-
-    /// The deadline of an item that has one, for the index of those.
-    pub(super) fn deadline_of(&self, at: Ref) -> UnixMs {
-        self.deadline(at).unwrap_or(UnixMs::MAX)
     }
 
     /// When the first of an item's fields is due, if it is a hash of which some field has a deadline.
@@ -128,15 +127,21 @@ impl Heap {
         }
     }
 
+    /// Says when an item was used last, and how often, where that is counted.
+    #[inline]
+    pub(super) fn write_use(&mut self, at: Ref, tick: Tick, count: u16) {
+        self.uses.write(self.arena.chunk_mut(at), tick, count);
+    }
+
     pub(super) fn last_access(&self, at: Ref) -> Tick {
-        chunk::last_access(self.arena.chunk(at))
+        self.uses.last_access(self.arena.chunk(at))
     }
 
     #[inline]
     pub(super) fn item(&self, at: Ref) -> ItemRef<'_> {
         let (chunk, parts) = self.parts(at);
         let value = if parts.is_plain() { ValueRef::String(parts.value(chunk)) } else { self.uncommon(chunk, parts) };
-        ItemRef { value, deadline: parts.deadline(chunk, self.window), last_access: chunk::last_access(chunk) }
+        ItemRef { value, deadline: parts.deadline(chunk, self.window), last_access: self.uses.last_access(chunk) }
     }
 
     /// A value that is outside, or a collection.
@@ -187,7 +192,7 @@ impl Heap {
         self.arena.chunk(at).len() + outside
     }
 
-    /// Allocates a chunk and fills in all but links and last access.
+    /// Allocates a chunk and fills in all but its use.
     pub(super) fn create(
         &mut self,
         shape: &Shape,

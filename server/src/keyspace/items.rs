@@ -4,18 +4,17 @@
 //! only good until the next change.
 
 use super::HashSeed;
-#[cfg(any(test, fuzzing))]
-use super::arena::NIL;
-use super::arena::{Arena, CHUNK_BYTES_MAX, Ref};
+use super::arena::{Arena, CHUNK_BYTES_MAX, Mark, Ref};
 use super::chunk::{self, Parts, Shape, Window};
 use super::collections::Large;
 use super::deadlines::Deadlines;
-use super::frequency::{Counts, LfuParameters};
+use super::frequency::{self, LfuParameters};
 use super::heap::Heap;
 use super::item_deadlines::ItemDeadlines;
 use super::outside::{Body, Outsides};
 use super::prefetch::prefetch;
-use super::recency::{Kept, Recency, age};
+use super::order::{Ranked, Walk};
+use super::recency::{Kept, Recency};
 use super::store::mix;
 use super::table::{Place, Table};
 use crate::clock::{Tick, UnixMs};
@@ -66,8 +65,8 @@ impl Items {
         Self {
             heap: Heap::new(seed),
             table: Table::new(),
-            recency: Recency::new(false),
-            deadlines: ItemDeadlines::default(),
+            recency: Recency::new(),
+            deadlines: ItemDeadlines::new(),
             lfu: LfuParameters::default(),
             dice: 0,
             field_deadlines: Deadlines::default(),
@@ -108,15 +107,21 @@ impl Items {
         self.move_window(deadline);
         let shape = content.shape(key.len(), self.heap.window.bytes_of(deadline));
         let at = self.create(&shape, key, content, deadline);
-        chunk::write_last_access(self.heap.arena.chunk_mut(at), tick);
-        self.recency.settle(&mut self.heap.arena);
-        self.recency.push(&mut self.heap.arena, at, deadline.is_some());
-        if let Some(deadline) = deadline {
-            self.deadlines.insert(deadline, at, |at| self.heap.deadline_of(at));
-        }
+        self.heap.write_use(at, tick, frequency::new_count(self.heap.uses.kept()));
+        self.deadlines.change(None, deadline);
+        self.note(at, deadline);
         self.index_fields(at);
         let heap = &self.heap;
         self.table.insert(hash, at, heap);
+    }
+
+    /// Tells the orders of an item that is new where it is, or whose deadline changed: this is it.
+    #[inline]
+    fn note(&mut self, at: Ref, deadline: Option<UnixMs>) {
+        self.recency.note(&mut self.heap.arena, &self.heap.uses, at);
+        if let Some(deadline) = deadline {
+            self.deadlines.note(&mut self.heap.arena, at, deadline);
+        }
     }
 
     /// Moves the window of short deadlines on, if that lets it reach `deadline`: at most to the soonest deadline there is,
@@ -125,10 +130,9 @@ impl Items {
         /// How much earlier than the first deadline one may be.
         const BEFORE_MS: u64 = 1 << 30;
         let Some(deadline) = deadline.filter(|_| self.heap.window.bytes_of(deadline) != 4) else { return };
-        let soonest = self.soonest_first().next();
-        let start = match soonest {
+        let start = match self.soonest() {
             None => deadline.saturating_sub(BEFORE_MS),
-            Some((soonest, _)) => soonest.min(deadline).max(self.heap.window.start),
+            Some(soonest) => soonest.min(deadline).max(self.heap.window.start),
         };
         self.heap.window = Window { start };
     }
@@ -166,23 +170,33 @@ impl Items {
         }
     }
 
-    /// Makes an item the most recent one.
+    /// Counts a use at `tick`.
     #[inline]
     pub(super) fn touch(&mut self, at: Ref, tick: Tick) {
-        match self.recency.kept() {
-            Kept::Counts => return self.count_use(at, tick),
-            Kept::Order => self.recency.touch(&mut self.heap.arena, at),
-            Kept::Nothing => {}
+        let kept = self.heap.uses.kept();
+        if kept.counts() {
+            return self.count_use(at, tick);
         }
-        chunk::write_last_access(self.heap.arena.chunk_mut(at), tick);
+        self.heap.write_use(at, tick, 0);
+        if kept == Kept::Order {
+            self.recency.note(&mut self.heap.arena, &self.heap.uses, at);
+        }
     }
 
     fn count_use(&mut self, at: Ref, tick: Tick) {
         let dice = self.roll();
-        let chunk = self.heap.arena.chunk_mut(at);
-        let idle = age(tick, chunk::last_access(chunk));
-        Counts::of(chunk).used(idle, self.lfu, dice).write(chunk);
-        chunk::write_last_access(chunk, tick);
+        let chunk = self.heap.arena.chunk(at);
+        let idle = tick.saturating_sub(self.heap.uses.last_access(chunk));
+        let uses = &self.heap.uses;
+        let count = frequency::used(uses.kept(), uses.count(chunk), idle, self.lfu, dice);
+        self.heap.write_use(at, tick, count);
+    }
+
+    /// Says when an item was used last; not a use.
+    pub(super) fn set_last_access(&mut self, at: Ref, tick: Tick) {
+        let count = self.heap.uses.count(self.heap.arena.chunk(at));
+        self.heap.write_use(at, tick, count);
+        self.recency.note(&mut self.heap.arena, &self.heap.uses, at);
     }
 
     /// A random number. Copies may differ in it: what it decides, which item is looked at, is the leader's alone.
@@ -196,32 +210,14 @@ impl Items {
         ((u128::from(self.roll()) * end as u128) >> 64) as usize
     }
 
-    /// Keeps lists, split or not, counts of use, or neither. A change to lists or counts visits every item; lists that were
-    /// not kept until now go by the last access, then by hash.
-    pub(super) fn set_order(&mut self, kept: Kept, split: bool, now: Tick) {
-        match (self.recency.kept(), kept) {
-            (Kept::Order, Kept::Order) => self.split_recency(split, now),
-            (before, after) if before == after => {}
-            (_, Kept::Order) => {
-                let age = |at: Ref| age(now, self.heap.last_access(at));
-                let mut items: Vec<_> =
-                    self.table.items().map(|at| (u32::MAX - age(at), self.heap.hash_at(at), at)).collect();
-                items.sort_unstable();
-                let order: Vec<_> = items.into_iter().map(|(.., at)| (at, self.heap.deadline(at).is_some())).collect();
-                self.recency.list_anew(&mut self.heap.arena, split, order.into_iter());
-            }
-            (_, Kept::Counts) => {
-                self.recency.give_up_order(kept);
-                for at in self.table.items() {
-                    Counts::NEW.write(self.heap.arena.chunk_mut(at));
-                }
-            }
-            (_, Kept::Nothing) => self.recency.give_up_order(kept),
-        }
+    /// Keeps the order of recency, of all items or of those with a deadline, counts of use, or neither. A change visits every
+    /// item.
+    pub(super) fn keep(&mut self, kept: Kept, volatile: bool) {
+        let count = frequency::new_count(kept);
+        self.recency.keep(&mut self.heap.arena, &mut self.heap.uses, kept, volatile, count);
     }
 
-    /// Changes value and deadline of an item; then lets `edit` change the value's bytes, and touches the item. One that
-    /// changes lists, because it gained or lost its deadline, becomes the most recent of its new list.
+    /// Changes value and deadline of an item; then lets `edit` change the value's bytes, and touches the item.
     pub(super) fn write(
         &mut self,
         (place, at): (Place, Ref),
@@ -239,9 +235,7 @@ impl Items {
         self.unindex_fields(at);
         let old_shape = self.heap.shape(at);
         let old_deadline = self.heap.deadline(at);
-        if old_deadline != deadline {
-            self.change_deadline(at, old_deadline, deadline);
-        }
+        self.deadlines.change(old_deadline, deadline);
         let room = self.heap.arena.chunk(at).len();
         let at = if shape.same_but_value(&old_shape) && Arena::rounded(shape.bytes()) == room {
             self.write_in_place(at, &shape, content, deadline);
@@ -254,20 +248,8 @@ impl Items {
         if let Some(tick) = touch {
             self.touch(at, tick);
         }
-    }
-
-    /// Brings index and lists up to date; the chunk is not written.
-    fn change_deadline(&mut self, at: Ref, old: Option<UnixMs>, new: Option<UnixMs>) {
-        if let Some(old) = old {
-            self.deadlines.remove(old, at, |at| self.heap.deadline_of(at));
-        }
-        if let Some(new) = new {
-            self.deadlines.insert(new, at, |at| self.heap.deadline_of(at));
-        }
-        if self.recency.is_split() && old.is_some() != new.is_some() {
-            self.recency.settle(&mut self.heap.arena);
-            self.recency.unlink(&mut self.heap.arena, at, old.is_some());
-            self.recency.push(&mut self.heap.arena, at, new.is_some());
+        if old_deadline != deadline {
+            self.note(at, deadline);
         }
     }
 
@@ -325,9 +307,6 @@ impl Items {
         content: Content<'_>,
         deadline: Option<UnixMs>,
     ) -> Ref {
-        self.recency.settle(&mut self.heap.arena);
-        let links = chunk::links(self.heap.arena.chunk(at));
-        let last_access = self.heap.last_access(at);
         let old_outside = self.heap.take_outside(at);
         let resized = match content {
             Content::Resized(length) => Some(length),
@@ -337,7 +316,7 @@ impl Items {
                 if let Some(old) = old_outside {
                     old.body.drop_lazily();
                 }
-                return self.take_place((place, at), new, links, last_access, deadline);
+                return self.take_place((place, at), new, deadline);
             }
         };
         let new = match old_outside.map(|outside| outside.body) {
@@ -368,26 +347,14 @@ impl Items {
                 }
             }
         };
-        self.take_place((place, at), new, links, last_access, deadline)
+        self.take_place((place, at), new, deadline)
     }
 
     /// Lets the chunk `new` take the place of the chunk `at`, which is freed; returns where the item is afterwards.
-    fn take_place(
-        &mut self,
-        (place, at): (Place, Ref),
-        new: Ref,
-        links: chunk::Links,
-        last_access: Tick,
-        deadline: Option<UnixMs>,
-    ) -> Ref {
-        let chunk = self.heap.arena.chunk_mut(new);
-        chunk::write_newer(chunk, links.newer);
-        chunk::write_older(chunk, links.older);
-        chunk::write_last_access(chunk, last_access);
-        self.recency.moved(&mut self.heap.arena, at, new, deadline.is_some());
-        if let Some(deadline) = deadline {
-            self.deadlines.moved(deadline, at, new, |at| self.heap.deadline_of(at));
-        }
+    fn take_place(&mut self, (place, at): (Place, Ref), new: Ref, deadline: Option<UnixMs>) -> Ref {
+        let used = chunk::use_of(self.heap.arena.chunk(at));
+        chunk::write_use(self.heap.arena.chunk_mut(new), used);
+        self.note(new, deadline);
         self.table.replace(place, new);
         // Freeing may move the very chunk that was just filled.
         if self.free_chunk(at) == Some(new) { at } else { new }
@@ -406,10 +373,7 @@ impl Items {
         let (place, _) =
             self.table.find(self.heap.hash_at(at), |other| other == moved).expect("items are in the table");
         self.table.replace(place, at);
-        self.recency.moved(&mut self.heap.arena, moved, at, deadline.is_some());
-        if let Some(deadline) = deadline {
-            self.deadlines.moved(deadline, moved, at, |at| self.heap.deadline_of(at));
-        }
+        self.note(at, deadline);
         // An item that is being written is not in the index.
         if self.field_deadlines.len() > 0
             && let Some(deadline) = self.heap.field_deadline(at)
@@ -420,35 +384,57 @@ impl Items {
         Some(moved)
     }
 
-    /// Items that have a deadline, soonest first.
-    pub(super) fn soonest_first(&self) -> impl Iterator<Item = (UnixMs, Ref)> {
-        self.deadlines.soonest_first(|at| self.heap.deadline_of(at))
+    /// The soonest deadline of an item.
+    pub(super) fn soonest(&mut self) -> Option<UnixMs> {
+        let first = self.deadlines.first(&mut self.heap.arena, self.heap.window)?;
+        self.heap.deadline(first)
+    }
+
+    /// The next item of a walk in an order: from the soonest deadline on, or from what was used least recently on. Ends with
+    /// [`Items::end`].
+    pub(super) fn next(&mut self, by: Mark, walk: &mut Walk) -> Option<Ranked> {
+        let Heap { arena, window, uses, .. } = &mut self.heap;
+        match by {
+            Mark::Deadline => self.deadlines.next(walk, arena, *window),
+            Mark::Use => self.recency.next(walk, arena, uses),
+        }
+    }
+
+    /// Ends a walk.
+    pub(super) fn end(&mut self, by: Mark, walk: Walk) {
+        match by {
+            Mark::Deadline => self.deadlines.end(walk),
+            Mark::Use => self.recency.end(walk),
+        }
+    }
+
+    /// An item with a deadline that `random` chooses; none where it has no luck.
+    pub(super) fn sample_volatile(&self, random: u64) -> Option<Ref> {
+        let any = self.table.sample(random).filter(|at| self.heap.deadline(*at).is_some());
+        any.or_else(|| self.deadlines.sample(&self.heap.arena, mix(random)))
+    }
+
+    /// Visits items in an order until `visit` answers false or none is left.
+    pub(super) fn walk(&mut self, by: Mark, mut visit: impl FnMut(&Heap, Ranked) -> bool) {
+        let mut walk = Walk::default();
+        while let Some(item) = self.next(by, &mut walk)
+            && visit(&self.heap, item)
+        {}
+        self.end(by, walk);
     }
 
     /// Removes an item.
     pub(super) fn remove(&mut self, hash: u64, (place, at): (Place, Ref)) {
-        self.recency.settle(&mut self.heap.arena);
         self.unindex_fields(at);
-        let deadline = self.heap.deadline(at);
+        self.deadlines.change(self.heap.deadline(at), None);
         let heap = &self.heap;
         self.table.remove(hash, place, heap);
-        self.recency.unlink(&mut self.heap.arena, at, deadline.is_some());
-        if let Some(deadline) = deadline {
-            self.deadlines.remove(deadline, at, |at| self.heap.deadline_of(at));
-        }
         if let Some(outside) = self.heap.take_outside(at) {
             outside.body.drop_lazily();
         }
         self.free_chunk(at);
-    }
-
-    /// Splits or merges the lists of recency.
-    fn split_recency(&mut self, split: bool, now: Tick) {
-        let volatile = |arena: &Arena, at: Ref| {
-            let chunk = arena.chunk(at);
-            Parts::of(chunk).has_deadline()
-        };
-        self.recency.set_split(&mut self.heap.arena, now, split, volatile);
+        self.recency.tidy(&self.heap.arena);
+        self.deadlines.tidy(&self.heap.arena);
     }
 
     /// The items of a range of hashes that begins at `from`, in the order of hashes (and of keys, where those are
@@ -468,36 +454,16 @@ impl Items {
 impl Items {
     /// Checks that all structures agree, and returns the bytes that they hold, added up anew.
     pub(super) fn check(&mut self) -> usize {
-        self.recency.settle(&mut self.heap.arena);
         let table = self.table.check(|at| self.heap.hash_at(at));
         let (arena, chunks) = self.heap.arena.recount();
         assert_eq!(chunks, self.table.len());
-        self.deadlines.check(|at| self.heap.deadline_of(at));
+        self.deadlines.check(&self.heap.arena, self.heap.window);
+        self.recency.check(&self.heap.arena, &self.heap.uses);
         let (outsides, owners) = self.heap.outsides.recount();
         for (name, owner) in owners.iter().enumerate() {
             let (chunk, parts) = self.heap.parts(*owner);
             assert!(parts.is_outside() && parts.outside(chunk) as usize == name);
         }
-        let mut listed = std::collections::HashSet::new();
-        if self.recency.kept() != Kept::Order {
-            listed.extend(self.table.items());
-        }
-        for volatile in [false, true] {
-            let mut newer = Vec::new();
-            for at in self.recency.oldest_first(&self.heap.arena, volatile) {
-                assert!(listed.insert(at), "a list has a loop");
-                assert!(!self.recency.is_split() || self.heap.deadline(at).is_some() == volatile);
-                assert!(newer.last().is_none_or(|older| chunk::links(self.heap.arena.chunk(at)).older == *older));
-                newer.push(at);
-            }
-            assert!(newer.first().is_none_or(|oldest| chunk::links(self.heap.arena.chunk(*oldest)).older == NIL));
-        }
-        assert!(self.table.items().all(|at| listed.contains(&at)));
-        assert_eq!(listed.len(), self.table.len());
-        let mut expected: Vec<_> =
-            self.table.items().filter_map(|at| self.heap.deadline(at).map(|deadline| (deadline, at))).collect();
-        expected.sort_unstable();
-        assert!(self.soonest_first().eq(expected));
         self.field_deadlines.check();
         let mut expected: Vec<_> =
             self.table.items().filter_map(|at| self.heap.field_deadline(at).map(|deadline| (deadline, at))).collect();

@@ -40,7 +40,7 @@ fn measure() {
                     writeln!(report, "  {what:24} {ns:6.0} ns").unwrap();
                 };
             line("set, new", &mut keyspace, KEYS, &mut |keyspace| {
-                (0..KEYS).for_each(|n| keyspace.set_string(&key(n), &value, deadline, Some(n as u32)));
+                (0..KEYS).for_each(|n| keyspace.set_string(&key(n), &value, deadline, Some(n)));
             });
             line("get, untouched", &mut keyspace, 2 * KEYS, &mut |keyspace| {
                 keys.iter().for_each(|key| assert!(black_box(keyspace.get(key, 0, None)).is_some()));

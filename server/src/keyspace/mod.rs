@@ -4,9 +4,9 @@
 //! nothing here happens by itself, so copies that apply the same mutations hold the same items.
 //!
 //! ```text
-//! hash of the key --table--> chunk: links, last access, deadline, key, value    --> outside: what is too big for it,
-//!                                                                                   large collections
-//!                            ^ recency: lists through the chunks    ^ deadlines: chunks in the order of theirs
+//! hash of the key --table--> chunk: last access, deadline, key, value    --> outside: what is too big for it,
+//!                                                                            large collections
+//!                            ^ recency, deadlines: orders of the pages that chunks lie on
 //! ```
 //! Each database has such structures of its own (`databases`); commands work on the one that is selected.
 //! `store` is the interface; `items` keeps the structures in step; each of the others is one structure that knows
@@ -168,14 +168,10 @@ impl EvictionPolicy {
     fn kept(self) -> Kept {
         match self.order() {
             Some(EvictionOrder::Recency) => Kept::Order,
-            _ if self.counts_uses() => Kept::Counts,
+            Some(EvictionOrder::Frequency) => Kept::Counter,
+            Some(EvictionOrder::SizeAndFrequency) => Kept::Hits,
             _ => Kept::Nothing,
         }
-    }
-
-    /// Whether it needs items with a deadline in an order of their own.
-    fn splits(self) -> bool {
-        self == Self::VolatileLru
     }
 
     /// Whether it evicts only items with a deadline.
@@ -218,6 +214,7 @@ mod items;
 mod measure;
 #[cfg(test)]
 mod model;
+mod order;
 mod outside;
 mod piece;
 mod prefetch;

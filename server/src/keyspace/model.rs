@@ -1,6 +1,6 @@
 //! A naive keyspace with the same contract: what the real one is compared with.
 
-use super::recency::{Kept, age};
+use super::recency::COARSE;
 use super::store::{item_digest, mix};
 use super::{Deadline, EvictionPolicy, HashSeed, ItemRef, Keyspace, ValueRef, WatchToken};
 use crate::clock::{Tick, UnixMs};
@@ -15,8 +15,6 @@ pub(super) struct ModelItem {
     pub(super) value: Vec<u8>,
     pub(super) deadline: Option<UnixMs>,
     pub(super) last_access: Tick,
-    /// Greater is more recent.
-    order: u64,
 }
 
 impl ModelItem {
@@ -32,8 +30,7 @@ type Contents = BTreeMap<(u64, Vec<u8>), ModelItem>;
 pub(super) struct Model {
     seed: HashSeed,
     pub(super) items: Contents,
-    order: u64,
-    tick: Tick,
+    pub(super) tick: Tick,
     policy: EvictionPolicy,
     watches: HashMap<Vec<u8>, Vec<WatchToken>>,
     /// What was there when the view was opened.
@@ -51,56 +48,57 @@ impl Model {
         (hasher.finish(), key.to_vec())
     }
 
-    fn next_order(&mut self) -> u64 {
-        self.order += 1;
-        self.order
+    fn use_at(&mut self, touch: Option<Tick>) -> Tick {
+        self.tick = (self.tick + 1).max(touch.unwrap_or(0));
+        self.tick
+    }
+
+    /// What is told of a tick.
+    fn told(&self, tick: Tick) -> Tick {
+        if self.policy.kept().counts() { tick / COARSE * COARSE } else { tick }
     }
 
     pub(super) fn get(&mut self, key: &[u8], now: UnixMs, touch: Option<Tick>) -> Option<ModelItem> {
         let item = self.items.get(&self.id(key)).filter(|item| item.deadline.is_none_or(|at| at > now))?.clone();
-        if let Some(tick) = touch {
-            self.renew(key, tick);
+        if touch.is_some() {
+            let tick = self.use_at(touch);
+            self.set_last_access(key, tick);
         }
         Some(item)
     }
 
     pub(super) fn set_string(&mut self, key: &[u8], value: &[u8], deadline: Deadline, touch: Option<Tick>) {
         self.signal(key);
-        self.tick = touch.unwrap_or(self.tick);
+        let tick = self.use_at(touch);
+        self.store(key, value, deadline, touch.map(|_| tick));
+    }
+
+    fn store(&mut self, key: &[u8], value: &[u8], deadline: Deadline, touch: Option<Tick>) {
         let id = self.id(key);
-        let order = self.next_order();
         let old = self.items.get(&id);
         let deadline = match deadline {
             Deadline::Keep => old.and_then(|item| item.deadline),
             Deadline::Clear => None,
             Deadline::At(at) => Some(at),
         };
-        let (last_access, order) = match (touch, old) {
-            (None, Some(old)) if self.changes_lists(old.deadline, deadline) => (old.last_access, order),
-            (None, Some(old)) => (old.last_access, old.order),
-            _ => (self.tick, order),
-        };
-        self.items.insert(id, ModelItem { value: value.to_vec(), deadline, last_access, order });
-    }
-
-    fn changes_lists(&self, old: Option<UnixMs>, new: Option<UnixMs>) -> bool {
-        self.policy == EvictionPolicy::VolatileLru && old.is_some() != new.is_some()
+        let kept = old.filter(|_| touch.is_none()).map(|old| old.last_access);
+        let last_access = kept.unwrap_or(self.told(self.tick));
+        self.items.insert(id, ModelItem { value: value.to_vec(), deadline, last_access });
     }
 
     pub(super) fn edit_string(&mut self, key: &[u8], length: usize, touch: Option<Tick>, edit: impl FnOnce(&mut [u8])) {
         let mut value = self.items[&self.id(key)].value.clone();
         value.resize(length, 0);
         edit(&mut value);
-        self.set_string(key, &value, Deadline::Keep, touch);
+        self.signal(key);
+        let touch = touch.map(|tick| self.use_at(Some(tick)));
+        self.store(key, &value, Deadline::Keep, touch);
     }
 
     pub(super) fn set_deadline(&mut self, key: &[u8], deadline: Option<UnixMs>) -> bool {
         let id = self.id(key);
-        let Some(old) = self.items.get(&id).map(|item| item.deadline) else { return false };
-        let order = self.changes_lists(old, deadline).then(|| self.next_order());
-        let item = self.items.get_mut(&id).expect("it was there");
+        let Some(item) = self.items.get_mut(&id) else { return false };
         item.deadline = deadline;
-        item.order = order.unwrap_or(item.order);
         self.signal(key);
         true
     }
@@ -155,76 +153,39 @@ impl Model {
         deadlines
     }
 
+    pub(super) fn last_access(&self, key: &[u8]) -> Option<Tick> {
+        Some(self.items.get(&self.id(key))?.last_access)
+    }
+
     pub(super) fn deadline(&self, key: &[u8]) -> Option<UnixMs> {
         self.items.get(&self.id(key))?.deadline
     }
 
     pub(super) fn set_policy(&mut self, policy: EvictionPolicy) {
-        let was_split = self.policy == EvictionPolicy::VolatileLru;
-        let before = std::mem::replace(&mut self.policy, policy);
-        if before.kept() != Kept::Order && policy.kept() == Kept::Order {
-            // By age, then by hash.
-            let mut ids: Vec<_> = self.items.keys().cloned().collect();
-            ids.sort_by_key(|id| (u32::MAX - age(self.tick, self.items[id].last_access), id.0));
-            for id in ids {
-                let order = self.next_order();
-                self.items.get_mut(&id).expect("listed").order = order;
-            }
-        }
-        if was_split && policy.kept() == Kept::Order && !policy.splits() {
-            // Merges two lists by age, keeping the order within each.
-            let mut lists = [self.ids_by_order(Some(false)), self.ids_by_order(Some(true))];
-            lists.iter_mut().for_each(|list| list.reverse());
-            loop {
-                let ages: Vec<_> =
-                    lists.iter().map(|list| list.last().map(|id| age(self.tick, self.items[id].last_access))).collect();
-                let list = match (ages[0], ages[1]) {
-                    (None, None) => return,
-                    (Some(persistent), Some(volatile)) => usize::from(volatile > persistent),
-                    (None, _) => 1,
-                    (_, None) => 0,
-                };
-                let id = lists[list].pop().expect("it has a last one");
-                let order = self.next_order();
-                self.items.get_mut(&id).expect("listed").order = order;
-            }
-        }
+        self.policy = policy;
+        let all: Vec<_> = self.items.iter().map(|((_, key), item)| (key.clone(), item.last_access)).collect();
+        all.iter().for_each(|(key, last_access)| self.set_last_access(key, *last_access));
     }
 
-    fn ids_by_order(&self, volatile: Option<bool>) -> Vec<(u64, Vec<u8>)> {
-        let chosen = self.items.iter().filter(|(_, item)| volatile.is_none_or(|v| item.deadline.is_some() == v));
-        let mut ids: Vec<_> = chosen.map(|(id, item)| (item.order, id.clone())).collect();
-        ids.sort_unstable();
-        ids.into_iter().map(|(_, id)| id).collect()
+    /// Keys with their last access, least recently used first; of the volatile ones where asked for.
+    pub(super) fn recency_order(&self, volatile: bool) -> Vec<(Vec<u8>, Tick)> {
+        let chosen = self.items.iter().filter(|(_, item)| !volatile || item.deadline.is_some());
+        let mut order: Vec<_> = chosen.map(|((_, key), item)| (key.clone(), item.last_access)).collect();
+        sort_recency(&mut order);
+        order
     }
 
-    /// Keys with their last access, least recently used first; of the volatile ones or the others where asked for.
-    pub(super) fn recency_order(&self, volatile: Option<bool>) -> Vec<(Vec<u8>, Tick)> {
-        let ids = self.ids_by_order(volatile).into_iter();
-        ids.map(|id| (id.1.clone(), self.items[&id].last_access)).collect()
-    }
-
-    pub(super) fn sort_recency(&mut self, now: Tick) {
-        let mut ids = self.ids_by_order(None);
-        ids.sort_by_key(|id| u32::MAX - age(now, self.items[id].last_access));
-        for id in ids {
-            let order = self.next_order();
-            self.items.get_mut(&id).expect("listed").order = order;
-        }
-    }
-
-    fn renew(&mut self, key: &[u8], tick: Tick) {
-        let (id, order) = (self.id(key), self.next_order());
+    pub(super) fn set_last_access(&mut self, key: &[u8], tick: Tick) {
+        let (id, told) = (self.id(key), self.told(tick.min(self.tick)));
         if let Some(item) = self.items.get_mut(&id) {
-            self.tick = tick;
-            (item.last_access, item.order) = (tick, order);
+            item.last_access = told;
         }
     }
 
     pub(super) fn touch(&mut self, key: &[u8], tick: Tick) {
-        let old = self.items.get(&self.id(key)).map(|item| item.last_access);
-        if old.is_some_and(|old| (tick.wrapping_sub(old) as i32) >= 0) {
-            self.renew(key, tick);
+        if self.items.get(&self.id(key)).is_some_and(|item| item.last_access <= tick) {
+            self.tick = self.tick.max(tick);
+            self.set_last_access(key, tick);
         }
     }
 
@@ -251,6 +212,11 @@ impl Model {
     pub(super) fn open_view(&mut self) {
         self.view = Some(self.items.clone());
     }
+}
+
+/// Sorts by last access; of those with the same, any order is as good: here by key.
+pub(super) fn sort_recency(order: &mut [(Vec<u8>, Tick)]) {
+    order.sort_by(|(key, tick), (other_key, other)| (tick, key).cmp(&(other, other_key)));
 }
 
 /// The digest of some items.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! piece:  version (1 byte), [database (varint)], items: all of one database
-//! item:   kind (1 byte: type, and whether a deadline follows), last access (u32), [deadline (varint)],
+//! item:   kind (1 byte: type, and whether a deadline follows), last access (u64), [deadline (varint)],
 //!         key length (varint), value length (varint), key, value: a string, or a collection as `encoding` has it
 //! ```
 //! Integers are little-endian; varints are LEB128. Version 1 means database 0, version 2 says which.
@@ -50,7 +50,7 @@ pub(super) fn write_item(out: &mut impl BufMut, key: &[u8], item: ItemRef<'_>) {
         }
     };
     out.put_u8(kind | if item.deadline.is_some() { WITH_DEADLINE } else { 0 });
-    out.put_u32_le(item.last_access);
+    out.put_u64_le(item.last_access);
     if let Some(deadline) = item.deadline {
         write_varint(out, deadline);
     }
@@ -128,8 +128,7 @@ impl<'a> PieceReader<'a> {
             KIND_COLLECTION => true,
             _ => return Err(MalformedPiece),
         };
-        let tick = self.bytes(4)?;
-        let last_access = Tick::from_le_bytes([tick[0], tick[1], tick[2], tick[3]]);
+        let last_access = self.bytes(8)?.try_into().map(Tick::from_le_bytes).map_err(|_| MalformedPiece)?;
         let deadline = if kind & WITH_DEADLINE == 0 { None } else { Some(self.varint()?) };
         let (key, value) = (self.varint()?, self.varint()?);
         Ok(PieceItem { key: self.bytes(key)?, value: self.bytes(value)?, collection, deadline, last_access })
@@ -159,7 +158,7 @@ mod tests {
     proptest! {
         #[test]
         fn items_read_back(
-            items in prop::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>(), any::<Option<u64>>(), any::<u32>()), 0..8),
+            items in prop::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>(), any::<Option<u64>>(), any::<u64>()), 0..8),
             database in any::<u16>(),
         ) {
             let mut piece = Vec::new();

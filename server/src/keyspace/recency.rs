@@ -1,72 +1,44 @@
-//! Exact recency: doubly linked lists through the chunks, where the policy goes by it.
-//!
-//! One list holds every item. Under a policy that evicts by recency only items with a deadline, those are in a list of
-//! their own, so that the next victim is always the last of a list.
-//!
-//! Moving an item to the front of its list touches its neighbours, which are anywhere in memory. So accesses are noted
-//! first, and carried out many at a time, when the neighbours of all can be asked for at once. Whoever looks at the
-//! order, moves a chunk or frees one brings the lists up to date before ([`Recency::settle`]): nothing that can be
-//! observed is ever approximate.
+//! When items were used last, or how often: what chunks say of it, and the order by it.
 
-use super::arena::{Arena, NIL, Ref};
-use super::chunk::{self, Links, Parts};
-use super::frequency::Counts;
-use super::prefetch::prefetch_line;
-use crate::clock::Tick;
+use super::arena::{Arena, Mark, Ref};
+use super::chunk::{self, Parts, USE_BITS};
+use super::order::{Order, Rank, Ranked, Walk};
+use crate::clock::{TICKS_PER_MS, Tick};
 
-#[derive(Clone, Copy)]
-struct List {
-    newest: Ref,
-    oldest: Ref,
-}
-
-/// Accesses that are carried out together.
-const NOTED_MAX: usize = 64;
-
-const EMPTY: List = List { newest: NIL, oldest: NIL };
-
-/// How long ago `tick` was at `now`. A tick that is a little after `now` (clocks of several nodes) counts as now; half of the
-/// range would make items that were idle for eight months the newest ones.
-pub(super) fn age(now: Tick, tick: Tick) -> u32 {
-    const AHEAD_MAX: u32 = 1 << 28;
-    let age = now.wrapping_sub(tick);
-    if age > u32::MAX - AHEAD_MAX { 0 } else { age }
-}
-
-/// The lists' ends.
-pub(super) struct Recency {
-    lists: [List; 2],
-    split: bool,
-    /// Items that were used and are not at the front of their list yet, in the order of use; often more than once.
-    noted: Vec<Ref>,
-    /// The newest item of the evicted list of which the followers were told; what is newer they were not. NIL: of none.
-    told: Ref,
-    kept: Kept,
-}
-
-/// What is kept of how items were used, besides the instant of the last access.
+/// What is kept of how items were used: what a chunk's [`Use`](chunk::Use) holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
-    /// Their order, in lists.
+    /// The tick of the last access, and the order by it.
     Order,
-    /// How often: counts stand where the links of lists would.
-    Counts,
-    /// Nothing: the policy has no use for it.
+    /// The last access to 10 ms (32 bits), and LFU's counter.
+    Counter,
+    /// The last access to 10 ms (32 bits), and how many times it was used (16 bits).
+    Hits,
+    /// The tick of the last access.
     Nothing,
 }
 
-impl Recency {
-    pub(super) fn new(split: bool) -> Self {
-        Self { lists: [EMPTY; 2], split, noted: Vec::new(), told: NIL, kept: Kept::Order }
+impl Kept {
+    /// Whether the last access shares its room with a count.
+    pub(super) fn counts(self) -> bool {
+        matches!(self, Self::Counter | Self::Hits)
     }
+}
 
-    /// Whether items with a deadline are in a list of their own.
-    pub(super) fn is_split(&self) -> bool {
-        self.split
-    }
+/// Ticks of the unit in which the last access is told beside a count.
+pub(super) const COARSE: Tick = 10 * TICKS_PER_MS;
+const USE_MASK: u64 = (1 << USE_BITS) - 1;
 
-    fn list(&mut self, volatile: bool) -> &mut List {
-        &mut self.lists[usize::from(self.split && volatile)]
+/// How the uses that chunks tell are read and written.
+pub(super) struct Uses {
+    kept: Kept,
+    /// No item was used later. What is told in so few bits is told as the time before this.
+    newest: Tick,
+}
+
+impl Uses {
+    pub(super) fn new() -> Self {
+        Self { kept: Kept::Nothing, newest: 0 }
     }
 
     /// What is kept.
@@ -75,220 +47,168 @@ impl Recency {
         self.kept
     }
 
-    /// Gives the lists up, if there are any. For [`Kept::Counts`] the caller writes counts into all links.
-    pub(super) fn give_up_order(&mut self, kept: Kept) {
-        *self = Self { kept, ..Self::new(false) };
+    /// When an item was used last. One that is idle for longer than can be told (10 months; 16 where uses are counted) seems
+    /// to be idle for as long as is left.
+    #[inline]
+    pub(super) fn last_access(&self, chunk: &[u8]) -> Tick {
+        let said = chunk::use_of(chunk);
+        if self.kept.counts() {
+            let units = ((self.newest / COARSE) as u32).wrapping_sub(said as u32);
+            (self.newest / COARSE).saturating_sub(u64::from(units)) * COARSE
+        } else {
+            self.newest.saturating_sub(self.newest.wrapping_sub(said) & USE_MASK)
+        }
     }
 
-    /// Makes lists of all items, which come oldest first.
-    pub(super) fn list_anew(
-        &mut self,
-        arena: &mut Arena,
-        split: bool,
-        oldest_first: impl Iterator<Item = (Ref, bool)>,
-    ) {
-        *self = Self::new(split);
-        oldest_first.for_each(|(at, volatile)| self.push(arena, at, volatile));
-        self.tell_from_here(arena);
+    /// How often an item was used, where that is counted.
+    pub(super) fn count(&self, chunk: &[u8]) -> u16 {
+        if self.kept.counts() { (chunk::use_of(chunk) >> 32) as u16 } else { 0 }
     }
 
-    /// Puts an item that is in no list before all others of its list.
-    pub(super) fn push(&mut self, arena: &mut Arena, at: Ref, volatile: bool) {
-        match self.kept {
-            Kept::Order => {}
-            Kept::Counts => return Counts::NEW.write(arena.chunk_mut(at)),
-            Kept::Nothing => return,
-        }
-        let list = self.list(volatile);
-        let second = list.newest;
-        list.newest = at;
-        if second == NIL {
-            list.oldest = at;
+    /// Says when an item was used last, and how often, where that is counted.
+    #[inline]
+    pub(super) fn write(&mut self, chunk: &mut [u8], tick: Tick, count: u16) {
+        self.newest = self.newest.max(tick);
+        let told = if self.kept.counts() {
+            u64::from((self.oldest_told(32, COARSE).max(tick) / COARSE) as u32) | u64::from(count) << 32
         } else {
-            chunk::write_newer(arena.chunk_mut(second), at);
-        }
-        let chunk = arena.chunk_mut(at);
-        chunk::write_newer(chunk, NIL);
-        chunk::write_older(chunk, second);
+            self.oldest_told(USE_BITS, 1).max(tick) & USE_MASK
+        };
+        chunk::write_use(chunk, told);
     }
 
-    /// Takes an item out of its list.
-    pub(super) fn unlink(&mut self, arena: &mut Arena, at: Ref, volatile: bool) {
-        if self.kept != Kept::Order {
-            return;
-        }
-        let Links { newer, older } = chunk::links(arena.chunk(at));
-        if at == self.told {
-            self.told = older;
-        }
-        let list = self.list(volatile);
-        if newer == NIL {
-            list.newest = older;
-        } else {
-            chunk::write_older(arena.chunk_mut(newer), older);
-        }
-        if older == NIL {
-            list.oldest = newer;
-        } else {
-            chunk::write_newer(arena.chunk_mut(older), newer);
-        }
+    /// The longest idle time that can be told in so many bits of `unit` ticks.
+    fn oldest_told(&self, bits: u32, unit: u64) -> Tick {
+        self.newest.saturating_sub(((1 << bits) - 1) * unit)
+    }
+}
+
+/// The order of items by their last access, where the policy goes by it.
+pub(super) struct Recency {
+    order: Order,
+    /// Whether only items with a deadline are in it.
+    volatile: bool,
+    told: Option<Told>,
+}
+
+/// What the followers know of the order.
+struct Told {
+    /// An item that was used last before this, and is read now, is to be told. One that was written after it is known to be
+    /// about as recent.
+    since: Tick,
+    /// The hashes of the keys that were read, in the order of the first time.
+    read: Vec<u64>,
+    /// Those of before, which are being told, the last one first.
+    telling: Vec<u64>,
+}
+
+/// Reads of which followers are not told yet; what is read beyond is never told of.
+const UNTOLD_MAX: usize = 1 << 15;
+
+impl Recency {
+    pub(super) fn new() -> Self {
+        Self { order: Order::new(Mark::Use), volatile: false, told: None }
     }
 
     /// Bytes held besides itself.
     pub(super) fn bytes(&self) -> usize {
-        self.noted.capacity() * size_of::<Ref>()
+        let told = self.told.as_ref().map_or(0, |told| told.read.capacity() + told.telling.capacity());
+        self.order.bytes() + told * size_of::<u64>()
     }
 
-    /// Makes an item the most recent of its list, as far as anybody can see.
+    fn rank_of(uses: &Uses, volatile: bool) -> impl Fn(&[u8]) -> Option<Rank> {
+        move |chunk| (!volatile || Parts::of(chunk).has_deadline()).then(|| uses.last_access(chunk))
+    }
+
+    /// The item at `at` is new there, was used, or gained a deadline.
     #[inline]
-    pub(super) fn touch(&mut self, arena: &mut Arena, at: Ref) {
-        debug_assert!(self.kept == Kept::Order);
-        if self.noted.last() == Some(&at) {
+    pub(super) fn note(&mut self, arena: &mut Arena, uses: &Uses, at: Ref) {
+        let rank = Self::rank_of(uses, self.volatile)(arena.chunk(at));
+        if uses.kept == Kept::Order
+            && let Some(rank) = rank
+        {
+            self.order.note(arena, at, rank);
+        }
+    }
+
+    /// Keeps what a policy needs from now on; the items say when they were used last, and all counts are `count` (where
+    /// something else is counted than before).
+    pub(super) fn keep(&mut self, arena: &mut Arena, uses: &mut Uses, kept: Kept, volatile: bool, count: u16) {
+        if uses.kept == kept && self.volatile == volatile {
             return;
         }
-        if self.noted.len() == NOTED_MAX {
-            self.settle(arena);
+        if uses.kept.counts() != kept.counts() || (kept.counts() && uses.kept != kept) {
+            let mut after = Uses { kept, newest: uses.newest };
+            let chunks: Vec<Ref> = arena.pages().collect();
+            for page in chunks {
+                arena.change_page(page, |chunk| after.write(chunk, uses.last_access(chunk), count));
+            }
         }
-        if self.noted.capacity() == 0 {
-            self.noted.reserve_exact(NOTED_MAX);
+        uses.kept = kept;
+        *self = Self { volatile, told: self.told.take(), ..Self::new() };
+        match kept {
+            Kept::Order => self.order.rebuild(arena, Self::rank_of(uses, volatile)),
+            _ => self.order.clear(arena),
         }
-        self.noted.push(at);
     }
 
-    /// Brings the lists up to date.
+    /// To be called where items went.
     #[inline]
-    pub(super) fn settle(&mut self, arena: &mut Arena) {
-        if !self.noted.is_empty() {
-            self.carry_out(arena);
-        }
+    pub(super) fn tidy(&mut self, arena: &Arena) {
+        self.order.tidy(arena);
     }
 
-    fn carry_out(&mut self, arena: &mut Arena) {
-        let mut noted = std::mem::take(&mut self.noted);
-        for at in &noted {
-            let Links { newer, older } = chunk::links(arena.chunk(*at));
-            for neighbour in [newer, older] {
-                if neighbour != NIL {
-                    prefetch_line(&arena.chunk(neighbour)[0]);
-                }
-            }
-        }
-        for at in noted.drain(..) {
-            let volatile = self.split && {
-                let chunk = arena.chunk(at);
-                Parts::of(chunk).has_deadline()
-            };
-            if self.list(volatile).newest != at {
-                self.unlink(arena, at, volatile);
-                self.push(arena, at, volatile);
-            }
-        }
-        self.noted = noted;
+    /// The next item of a walk from the one that was used least recently on; ends with [`Recency::end`].
+    pub(super) fn next(&mut self, walk: &mut Walk, arena: &mut Arena, uses: &Uses) -> Option<Ranked> {
+        self.order.next(walk, arena, Self::rank_of(uses, self.volatile))
     }
 
-    /// Tells the neighbours of a chunk that was moved where it is now.
-    pub(super) fn moved(&mut self, arena: &mut Arena, from: Ref, to: Ref, volatile: bool) {
-        if self.kept != Kept::Order {
-            return;
-        }
-        if from == self.told {
-            self.told = to;
-        }
-        let Links { newer, older } = chunk::links(arena.chunk(to));
-        if newer == NIL {
-            self.list(volatile).newest = to;
-        } else {
-            chunk::write_older(arena.chunk_mut(newer), to);
-        }
-        if older == NIL {
-            self.list(volatile).oldest = to;
-        } else {
-            chunk::write_newer(arena.chunk_mut(older), to);
-        }
+    /// Ends a walk.
+    pub(super) fn end(&mut self, walk: Walk) {
+        self.order.end(walk);
     }
 
-    /// Items of one list, oldest first; the second list is empty unless split.
-    pub(super) fn oldest_first<'a>(&self, arena: &'a Arena, volatile: bool) -> impl Iterator<Item = Ref> + 'a {
-        debug_assert!(self.noted.is_empty(), "the lists are out of date");
-        let mut at = self.lists[usize::from(volatile)].oldest;
-        std::iter::from_fn(move || {
-            let this = (at != NIL).then_some(at)?;
-            at = chunk::links(arena.chunk(at)).newer;
-            Some(this)
-        })
-    }
-
-    /// The list whose items the policy evicts.
-    fn evicted(&self) -> List {
-        self.lists[usize::from(self.split)]
+    /// An item whose key has this hash was read; it was used at `before` the last time.
+    #[inline]
+    pub(super) fn read(&mut self, hash: u64, before: Tick) {
+        if let Some(told) = &mut self.told
+            && before < told.since
+            && told.read.len() < UNTOLD_MAX
+        {
+            told.read.push(hash);
+        }
     }
 
     /// Takes the order as it is now for one that the followers know.
-    pub(super) fn tell_from_here(&mut self, arena: &mut Arena) {
-        self.settle(arena);
-        self.told = self.evicted().newest;
+    pub(super) fn tell_from_here(&mut self, uses: &Uses) {
+        self.told = Some(Told { since: uses.newest + 1, read: Vec::new(), telling: Vec::new() });
     }
 
-    /// Offers the items that moved to the front since they were last told of, each once, in the order of the list, until
-    /// `take` answers false (that item is then not told) or none is left.
-    pub(super) fn tell(&mut self, arena: &Arena, mut take: impl FnMut(Ref) -> bool) {
-        debug_assert!(self.noted.is_empty(), "the lists are out of date");
-        loop {
-            let next =
-                if self.told == NIL { self.evicted().oldest } else { chunk::links(arena.chunk(self.told)).newer };
-            if next == NIL || !take(next) {
+    /// Offers the hashes of items that were read since they were last told of, until `take` answers false (that
+    /// one is then not told) or none is left.
+    pub(super) fn tell(&mut self, uses: &Uses, mut take: impl FnMut(u64) -> bool) {
+        let Some(told) = &mut self.told else { return self.tell_from_here(uses) };
+        if told.telling.is_empty() {
+            told.since = uses.newest + 1;
+            std::mem::swap(&mut told.read, &mut told.telling);
+            told.telling.reverse();
+        }
+        while let Some(hash) = told.telling.last() {
+            if !take(*hash) {
                 return;
             }
-            self.told = next;
+            told.telling.pop();
         }
+        told.telling.shrink_to(told.read.capacity());
     }
+}
 
-    /// Splits the list in two or merges the two into one. The merge goes by the last access; of two with the same one,
-    /// that without a deadline counts as the older.
-    pub(super) fn set_split(
-        &mut self,
-        arena: &mut Arena,
-        now: Tick,
-        split: bool,
-        volatile: impl Fn(&Arena, Ref) -> bool,
-    ) {
-        if self.split == split {
-            return;
+#[cfg(any(test, fuzzing))]
+impl Recency {
+    /// Checks that nothing can be missed.
+    pub(super) fn check(&self, arena: &Arena, uses: &Uses) {
+        if uses.kept == Kept::Order {
+            self.order.check(arena, Self::rank_of(uses, self.volatile));
         }
-        self.settle(arena);
-        let mut at = [self.lists[0].oldest, self.lists[1].oldest];
-        self.lists = [EMPTY; 2];
-        self.split = split;
-        loop {
-            let ages = at.map(|at| (at != NIL).then(|| age(now, chunk::last_access(arena.chunk(at)))));
-            let list = match ages {
-                [None, None] => return self.tell_from_here(arena),
-                [Some(persistent), Some(volatile)] => usize::from(volatile > persistent),
-                [None, Some(_)] => 1,
-                [Some(_), None] => 0,
-            };
-            let this = at[list];
-            at[list] = chunk::links(arena.chunk(this)).newer;
-            let volatile = volatile(arena, this);
-            self.push(arena, this, volatile);
-        }
-    }
-
-    /// Sorts by last access. Items of the same tick keep their order.
-    pub(super) fn sort(&mut self, arena: &mut Arena, now: Tick) {
-        if self.kept != Kept::Order {
-            return;
-        }
-        self.settle(arena);
-        for volatile in [false, true] {
-            let mut items: Vec<(u32, Ref)> = self
-                .oldest_first(arena, volatile)
-                .map(|at| (u32::MAX - age(now, chunk::last_access(arena.chunk(at))), at))
-                .collect();
-            items.sort_by_key(|(order, _)| *order);
-            self.lists[usize::from(volatile)] = EMPTY;
-            items.into_iter().for_each(|(_, at)| self.push(arena, at, volatile));
-        }
-        self.tell_from_here(arena);
     }
 }

@@ -1,15 +1,13 @@
 //! The keyspace: items, watches, a view, and the policy that orders victims.
 
-use super::arena::Ref;
-use super::chunk;
+use super::arena::{Mark, Ref};
 use super::collections::limits::Limits;
 use super::databases::Others;
 use super::deadlines::Deadlines;
-use super::frequency::{Counts, SAMPLES};
+use super::frequency::{self, SAMPLES};
 use super::heap::Heap;
-use super::item_deadlines::ItemDeadlines;
 use super::items::{Content, Items};
-use super::recency::{Kept, age};
+use super::recency::Kept;
 use super::table::Table;
 use super::view::View;
 use super::watch::Watches;
@@ -34,7 +32,7 @@ pub struct Keyspace {
     /// Whether a view is open.
     pub(super) is_viewed: bool,
     pub(super) policy: EvictionPolicy,
-    /// The tick that was brought last.
+    /// The tick of the last use.
     pub(super) tick: Tick,
     /// Up to which sizes collections are small.
     pub(super) limits: Limits,
@@ -107,9 +105,8 @@ impl Keyspace {
 
     fn bytes_at(&self, at: Ref) -> usize {
         let heap = &self.items.heap;
-        let index = if heap.deadline(at).is_some() { ItemDeadlines::ENTRY_BYTES } else { 0 };
         let fields = if heap.field_deadline(at).is_some() { Deadlines::ENTRY_BYTES } else { 0 };
-        heap.item_bytes(at) + Table::ITEM_BYTES + index + fields
+        heap.item_bytes(at) + Table::ITEM_BYTES + fields
     }
 
     /// Asks for the memory where a lookup of this hash begins. Changes nothing.
@@ -142,10 +139,19 @@ impl Keyspace {
         if let Some(tick) = touch
             && !planted(Bug::ReadDoesNotTouch)
         {
-            self.tick = tick;
+            let tick = self.use_at(Some(tick));
+            self.items.recency.read(hash, last_access);
             self.items.touch(at, tick);
         }
         Some(ItemRef { last_access, ..self.items.heap.item_at(at, now) })
+    }
+
+    /// The tick of a use that comes next, at `touch` by the clock: so that uses are in the order of their ticks even where
+    /// several come within one, or the clock was set back.
+    #[inline]
+    pub(super) fn use_at(&mut self, touch: Option<Tick>) -> Tick {
+        self.tick = (self.tick + 1).max(touch.unwrap_or(0));
+        self.tick
     }
 
     /// Whether an item that is due at `now` (and so hidden) is stored at `key`.
@@ -155,7 +161,7 @@ impl Keyspace {
 
     /// Stores a string, whatever was there. The caller has dealt with an item that was due: with [`Deadline::Keep`] the
     /// deadline that is stored stays, even a past one. `touch: None` keeps the recency of an item that exists; a new
-    /// one becomes the most recent, with the tick that was brought last.
+    /// one becomes the most recent.
     pub fn set_string(&mut self, key: &[u8], value: &[u8], deadline: Deadline, touch: Option<Tick>) {
         self.set_string_hashed(self.hash(key), key, value, deadline, touch);
     }
@@ -163,8 +169,7 @@ impl Keyspace {
     /// [`Keyspace::set_string`] with the key's hash, where that is known already.
     pub fn set_string_hashed(&mut self, hash: u64, key: &[u8], value: &[u8], deadline: Deadline, touch: Option<Tick>) {
         self.watches.signal(key);
-        let tick = touch.unwrap_or(self.tick);
-        self.tick = tick;
+        let tick = self.use_at(touch);
         let Some((place, at)) = self.items.find(hash, key) else {
             let deadline = if let Deadline::At(at) = deadline { Some(at) } else { None };
             if let Some(view) = &mut self.view {
@@ -179,7 +184,7 @@ impl Keyspace {
             Deadline::Clear => None,
             Deadline::At(at) => Some(at),
         };
-        self.items.write((place, at), key, Content::Value(value), deadline, touch, |_| {});
+        self.items.write((place, at), key, Content::Value(value), deadline, touch.map(|_| tick), |_| {});
     }
 
     /// Changes the string at `key` in place: makes it `length` bytes long (cut, or padded with zeros), then hands it to
@@ -191,15 +196,13 @@ impl Keyspace {
         let hash = self.hash(key);
         let (place, at) = self.items.find(hash, key).expect("the caller has looked the key up");
         self.watches.signal(key);
-        self.tick = touch.unwrap_or(self.tick);
+        let touch = touch.map(|tick| self.use_at(Some(tick)));
         self.preserve(hash, at);
         let deadline = self.items.heap.deadline(at);
         self.items.write((place, at), key, Content::Resized(length), deadline, touch, edit);
     }
 
-    /// Sets or removes the deadline of an item; false where there is no such item. Recency stays, but under
-    /// [`EvictionPolicy::VolatileLru`] an item that gains or loses a deadline becomes the most recent of those that
-    /// have one, or of those that have none: callers touch it anyway, as Redis does.
+    /// Sets or removes the deadline of an item; false where there is no such item. Recency stays.
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<UnixMs>) -> bool {
         let hash = self.hash(key);
         let Some((place, at)) = self.items.find(hash, key) else { return false };
@@ -209,10 +212,10 @@ impl Keyspace {
         true
     }
 
-    /// Says when an item was last touched; its place in the order of recency stays.
+    /// Says when an item was used last, no later than now (RESTORE's IDLETIME).
     pub fn set_last_access(&mut self, key: &[u8], tick: Tick) {
         if let Some((_, at)) = self.items.find(self.hash(key), key) {
-            chunk::write_last_access(self.items.heap.arena.chunk_mut(at), tick);
+            self.items.set_last_access(at, tick.min(self.tick));
         }
     }
 
@@ -324,17 +327,16 @@ impl Keyspace {
     pub const SCAN_BITS: u32 = 49;
 
     /// Selects what [`Keyspace::victims`] offers. Switching to a policy that goes by recency, or counts uses, or between
-    /// the two that go by recency visits every item once; recency that was not kept until now is that of the last access.
-    /// Exact afterwards, as far as the policy is.
+    /// the two that go by recency visits every item once. Exact afterwards, as far as the policy is.
     pub fn set_policy(&mut self, policy: EvictionPolicy) {
         self.policy = policy;
-        self.each_database(|keyspace| keyspace.items.set_order(policy.kept(), policy.splits(), keyspace.tick));
+        self.each_database(|keyspace| keyspace.items.keep(policy.kept(), policy.is_volatile()));
     }
 
     /// Items of a database that has none.
     pub(super) fn empty_items(&self) -> Items {
         let mut items = Items::new(self.seed);
-        items.set_order(self.policy.kept(), self.policy.splits(), self.tick);
+        items.keep(self.policy.kept(), self.policy.is_volatile());
         items.lfu = self.items.lfu;
         items
     }
@@ -364,20 +366,21 @@ impl Keyspace {
 
     /// Sets LFU's counter of an item, where uses are counted (RESTORE's FREQ).
     pub fn set_frequency(&mut self, key: &[u8], counter: u8) {
-        if self.items.recency.kept() == Kept::Counts
+        if self.items.heap.uses.kept() == Kept::Counter
             && let Some((_, at)) = self.items.find(self.hash(key), key)
         {
-            let chunk = self.items.heap.arena.chunk_mut(at);
-            Counts::of(chunk).with_counter(counter).write(chunk);
+            let last_access = self.items.heap.last_access(at);
+            self.items.heap.write_use(at, last_access, u16::from(counter));
         }
     }
 
     /// LFU's counter of an item as it is at `now`, where the policy goes by it. Does not count as a use.
     pub fn frequency(&self, key: &[u8], now: Tick) -> Option<u8> {
         let (_, at) = self.items.find(self.hash(key), key)?;
-        let chunk = self.items.heap.arena.chunk(at);
-        let counted = self.policy.order() == Some(EvictionOrder::Frequency);
-        counted.then(|| Counts::of(chunk).counter(age(now, self.items.heap.last_access(at)), self.items.lfu))
+        let Heap { arena, uses, .. } = &self.items.heap;
+        let chunk = arena.chunk(at);
+        let idle = now.saturating_sub(uses.last_access(chunk));
+        (uses.kept() == Kept::Counter).then(|| self.items.lfu.counter(uses.count(chunk), idle))
     }
 
     /// The policy in force.
@@ -385,16 +388,9 @@ impl Keyspace {
         self.policy
     }
 
-    /// Orders items by their last access, as seen at `now`; those of one tick keep their order. Visits every item: once, after the
-    /// last piece of another keyspace's view was loaded.
-    pub fn sort_recency(&mut self, now: Tick) {
-        self.each_database(|keyspace| keyspace.items.recency.sort(&mut keyspace.items.heap.arena, now));
-    }
-
     /// Offers victims, of all databases, in the order in which the policy evicts them, until `take` answers false or none
-    /// is left. Between databases the order by recency is that of ticks.
+    /// is left.
     pub fn victims(&mut self, take: &mut dyn FnMut(Victim<'_>) -> bool) {
-        self.items.recency.settle(&mut self.items.heap.arena);
         let Some(order) = self.policy.order() else { return };
         let volatile = self.policy.is_volatile();
         if !self.others.is_empty() {
@@ -412,13 +408,7 @@ impl Keyspace {
             }
             return;
         }
-        let heap = &self.items.heap;
-        let mut offer = |at: Ref| take(victim(database, heap, at));
-        if order == EvictionOrder::Deadline {
-            self.items.soonest_first().all(|(_, at)| offer(at));
-        } else {
-            self.items.recency.oldest_first(&heap.arena, volatile).all(offer);
-        }
+        self.items.walk(mark_of(order), |heap, (_, at)| take(victim(database, heap, at)));
     }
 
     /// The item of a sample that is to be evicted first, and is not among those `offered`. Of few items all are looked at.
@@ -427,24 +417,33 @@ impl Keyspace {
         let mut sample = SmallVec::<[Ref; SAMPLES]>::new();
         let population = if volatile { self.expires() } else { self.len() };
         if population > 2 * (offered.len() + wanted) {
-            while sample.len() < wanted {
+            /// Tries for each item, where few have a deadline.
+            const TRIES: usize = 16;
+            for _ in 0..TRIES * wanted {
                 let random = self.items.roll();
-                let at = if volatile { self.items.deadlines.sample(random) } else { self.items.table.sample(random) };
+                let at = if volatile { self.items.sample_volatile(random) } else { self.items.table.sample(random) };
                 sample.extend(at.filter(|at| !offered.contains(at) && !sample.contains(at)));
+                if sample.len() == wanted {
+                    break;
+                }
             }
-        } else if volatile {
-            let rest = self.items.soonest_first().map(|(_, at)| at).filter(|at| !offered.contains(at));
-            sample.extend(rest);
-        } else {
+        }
+        if sample.is_empty() && volatile {
+            self.items.walk(Mark::Deadline, |_, (_, at)| {
+                sample.extend(Some(at).filter(|at| !offered.contains(at)));
+                population <= 2 * (offered.len() + wanted) || sample.len() < wanted
+            });
+        } else if sample.is_empty() {
             sample.extend(self.items.table.items().filter(|at| !offered.contains(at)));
         }
         let items = &self.items;
         let badness = |at: Ref| {
-            let chunk = items.heap.arena.chunk(at);
-            let idle = age(self.tick, chunk::last_access(chunk));
+            let Heap { arena, uses, .. } = &items.heap;
+            let (last_access, count) = (uses.last_access(arena.chunk(at)), uses.count(arena.chunk(at)));
+            let idle = self.tick.saturating_sub(last_access);
             match order {
-                EvictionOrder::Frequency => Counts::of(chunk).lfu(idle, items.lfu),
-                EvictionOrder::SizeAndFrequency => Counts::of(chunk).gdsf(idle, self.bytes_at(at)),
+                EvictionOrder::Frequency => items.lfu.badness(count, idle),
+                EvictionOrder::SizeAndFrequency => frequency::gdsf(count, idle, self.bytes_at(at)),
                 _ => 0.0,
             }
         };
@@ -459,27 +458,30 @@ impl Keyspace {
     pub fn touch(&mut self, database: DatabaseNo, key: &[u8], tick: Tick) {
         self.select(database);
         if let Some((_, at)) = self.items.find(self.hash(key), key)
-            && (tick.wrapping_sub(self.items.heap.last_access(at)) as i32) >= 0
+            && tick >= self.items.heap.last_access(at)
         {
-            self.tick = tick;
+            self.tick = self.tick.max(tick);
             self.items.touch(at, tick);
         }
     }
 
     /// Takes the order of victims as it is now for one that the followers know; [`Keyspace::untold`] begins there.
     pub fn tell_from_here(&mut self) {
-        self.each_database(|keyspace| keyspace.items.recency.tell_from_here(&mut keyspace.items.heap.arena));
+        self.each_database(|keyspace| keyspace.items.recency.tell_from_here(&keyspace.items.heap.uses));
     }
 
-    /// Offers the items that were used since they were last told of, with their last access: each once, in the order in
-    /// which [`Keyspace::touch`] on a follower makes its order of victims this one. Ends where `take` answers false, and
-    /// begins with that item the next time. Costs nothing until it is called: what waits is the newer end of the list.
+    /// Offers the items that were read since they were last told of, with their last access, for
+    /// [`Keyspace::touch`] on a follower; what is written its followers know, but not that it was read soon after. Ends where `take` answers false, and begins with
+    /// that item the next time. Nothing is noted before the first call. Of more than some ten thousand items that are read
+    /// between two calls, the rest is not told of.
     pub fn untold(&mut self, mut take: impl FnMut(DatabaseNo, &[u8], Tick) -> bool) {
         self.each_database(|keyspace| {
             let database = keyspace.database;
-            let Items { heap, recency, .. } = &mut keyspace.items;
-            recency.settle(&mut heap.arena);
-            recency.tell(&heap.arena, |at| take(database, heap.key(at), heap.last_access(at)));
+            let Items { heap, recency, table, .. } = &mut keyspace.items;
+            recency.tell(&heap.uses, |hash| {
+                let found = table.find(hash, |at| heap.hash_at(at) == hash);
+                found.is_none_or(|(_, at)| take(database, heap.key(at), heap.last_access(at)))
+            });
         });
     }
 
@@ -507,6 +509,11 @@ impl Keyspace {
     pub fn abandon_watches(&mut self) {
         self.each_database(|keyspace| keyspace.watches.signal_all(|_| true));
     }
+}
+
+/// The order of items in which a policy that has one evicts.
+pub(super) fn mark_of(order: EvictionOrder) -> Mark {
+    if order == EvictionOrder::Deadline { Mark::Deadline } else { Mark::Use }
 }
 
 pub(super) fn victim(database: DatabaseNo, heap: &Heap, at: Ref) -> Victim<'_> {
@@ -554,11 +561,14 @@ impl Keyspace {
         assert_eq!(self.memory_bytes(), size_of::<Self>() + bytes + self.others.own_bytes());
     }
 
-    /// Keys with their last access, least recently used first: of items that may be evicted and have a deadline, or of
-    /// the others, where the policy tells them apart.
-    pub(super) fn recency_order(&mut self, volatile: bool) -> Vec<(Vec<u8>, Tick)> {
-        self.items.recency.settle(&mut self.items.heap.arena);
-        let order = self.items.recency.oldest_first(&self.items.heap.arena, volatile);
-        order.map(|at| (self.items.heap.key(at).to_vec(), self.items.heap.last_access(at))).collect()
+    /// Keys with their last access, least recently used first, of items that may be evicted; none where the policy does not
+    /// go by that.
+    pub(super) fn recency_order(&mut self) -> Vec<(Vec<u8>, Tick)> {
+        let mut order = Vec::new();
+        self.items.walk(Mark::Use, |heap, (_, at)| {
+            order.push((heap.key(at).to_vec(), heap.last_access(at)));
+            true
+        });
+        order
     }
 }

@@ -2,7 +2,6 @@
 
 use super::collections::encoding;
 use super::piece::{self, PieceReader};
-use super::recency::age;
 use super::store::Keyspace;
 use super::view::View;
 use super::{Built, Deadline};
@@ -59,7 +58,7 @@ impl Keyspace {
     }
 
     /// Stores the items of one piece of a view that another keyspace (of the same seed) wrote, all or none. They come with
-    /// their last access, none later than `tick`, but in no order: [`Keyspace::sort_recency`] makes that good.
+    /// their last access, none later than `tick`.
     ///
     /// # Errors
     /// Where the bytes are not such a piece. Never panics, whatever they are; never takes more memory than a small
@@ -75,16 +74,16 @@ impl Keyspace {
         let mut collections = collections.into_iter();
         let reader = PieceReader::new(piece)?;
         self.select(reader.database);
+        self.tick = self.tick.max(tick);
         for item in reader {
             let item = item?;
             let deadline = item.deadline.map_or(Deadline::Clear, Deadline::At);
-            let last_access = tick.wrapping_sub(age(tick, item.last_access));
             match item.collection.then(|| collections.next()).flatten() {
-                Some(built) => self.store_collection(item.key, built, deadline, Some(last_access)),
-                None => self.set_string(item.key, item.value, deadline, Some(last_access)),
+                Some(built) => self.store_collection(item.key, built, deadline, None),
+                None => self.set_string(item.key, item.value, deadline, None),
             }
+            self.set_last_access(item.key, item.last_access.min(tick));
         }
-        self.tick = tick;
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use super::partition::{Partition, PartitionState};
 use super::share::Replies;
 use super::types::{Applied, Entry, GroupTypes, LogId, Mutations, Payload, SnapshotMeta, StoredMembership};
 use crate::clock::{self, Tick, UnixMs};
-use crate::commands::block::{BlockError, BlockReader};
+use crate::commands::block::{BlockCommand, BlockError, BlockReader};
 use crate::commands::{CommandError, Handler};
 use crate::keyspace::Keyspace;
 use crate::keyspace::collections::limits::Limits;
@@ -78,16 +78,16 @@ impl Drop for View {
 #[derive(Clone)]
 pub struct Machine {
     partition: Arc<Partition>,
-    /// The wall clock: for the recency of what a snapshot brings, which copies need not agree on.
-    wall: fn() -> UnixMs,
+    /// The wall clock: for recency, which copies need not agree on.
+    tick: fn() -> Tick,
     /// Lives as long as any clone does: tells when openraft has let go of the last one.
     alive: Arc<()>,
 }
 
 impl Machine {
     /// The state machine that applies to `partition`.
-    pub fn new(partition: Arc<Partition>, wall: fn() -> UnixMs) -> Self {
-        Self { partition, wall, alive: Arc::default() }
+    pub fn new(partition: Arc<Partition>, tick: fn() -> Tick) -> Self {
+        Self { partition, tick, alive: Arc::default() }
     }
 
     /// Dead once no clone of this machine can apply anything any more.
@@ -125,9 +125,10 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
         while let Some((entry, responder)) = entries.try_next().await? {
             if planted(Bug::DeadlineByOwnClock) {
                 let mut state = self.partition.lock();
-                state.clock = state.clock.max((self.wall)());
+                state.clock = state.clock.max(clock::ms_of((self.tick)()));
             }
-            let applied = self.partition.apply(&entry, responder.is_some()).map_err(|error| {
+            let reply = responder.as_ref().map(|_| (self.tick)());
+            let applied = self.partition.apply(&entry, reply).map_err(|error| {
                 tracing::error!(partition = self.partition.id().0, index = entry.log_id.index, %error, "entry cannot be applied");
                 io::Error::new(io::ErrorKind::InvalidData, error)
             })?;
@@ -146,7 +147,7 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
         let SnapshotData::Staged(keyspace, clock) = snapshot else {
             return Err(io::Error::other("only a received snapshot can be installed"));
         };
-        let old = self.partition.install(meta, *keyspace, clock, clock::tick_of((self.wall)()));
+        let old = self.partition.install(meta, *keyspace, clock);
         // A big keyspace takes long to drop: not on the reactor.
         std::thread::spawn(move || drop(old));
         Ok(())
@@ -176,8 +177,8 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
 }
 
 impl Partition {
-    /// Applies one entry; with `reply`, collects what each share is answered.
-    fn apply(&self, entry: &Entry, reply: bool) -> Result<Applied, BlockError> {
+    /// Applies one entry; with `reply`, the instant, collects what each share is answered.
+    fn apply(&self, entry: &Entry, reply: Option<Tick>) -> Result<Applied, BlockError> {
         let mut state = self.lock();
         let before = state.applied.replace(entry.log_id);
         match &entry.payload {
@@ -204,14 +205,13 @@ impl Partition {
             if entry.log_id.index != next {
                 return Ok(false);
             }
-            self.apply(entry, false)?;
+            self.apply(entry, None)?;
         }
         Ok(true)
     }
 
     /// Takes over a received snapshot and returns the keyspace that it replaces.
-    fn install(&self, meta: &SnapshotMeta, mut keyspace: Keyspace, clock: UnixMs, now: Tick) -> Keyspace {
-        keyspace.sort_recency(now);
+    fn install(&self, meta: &SnapshotMeta, mut keyspace: Keyspace, clock: UnixMs) -> Keyspace {
         let mut state = self.lock();
         keyspace.succeed(&state.keyspace);
         state.applied = meta.last_log_id;
@@ -231,9 +231,12 @@ impl PartitionState {
         &mut self,
         mutations: &Mutations,
         before: Option<LogId>,
-        reply: bool,
+        reply: Option<Tick>,
     ) -> Result<Applied, BlockError> {
         self.clock = self.clock.max(mutations.clock);
+        // Where it is answered, an access is as recent as its answer; elsewhere, as the entry.
+        let tick = reply.unwrap_or_else(|| clock::tick_of(mutations.clock));
+        let reply = reply.is_some();
         if mutations.expects.is_some() && mutations.expects != before {
             return Ok(Applied(mutations.blocks.iter().map(|_| None).collect()));
         }
@@ -254,7 +257,7 @@ impl PartitionState {
                 else {
                     if reply {
                         out.bound(REPLY_BYTES_MAX.saturating_sub(out.len() - start));
-                        self.read_in_entry(&command, mix(mutations.seed.wrapping_add(number)), &mut out);
+                        self.read_in_entry(&command, tick, mix(mutations.seed.wrapping_add(number)), &mut out);
                         share.push((out.len() - start) as u32);
                     }
                     continue;
@@ -262,7 +265,7 @@ impl PartitionState {
                 out.set_version(command.options.version);
                 let length = out.len();
                 let seed = mix(mutations.seed.wrapping_add(number));
-                let mut context = self.context(self.clock, command.options, seed);
+                let mut context = self.context_at(self.clock, tick, command.options, seed);
                 context.key_hash = key_hash;
                 out.bound(REPLY_BYTES_MAX.saturating_sub(length - start));
                 let mut result = run(&mut context, command.args, &mut out);
@@ -295,17 +298,16 @@ impl PartitionState {
     }
 
     /// A read that travels in an entry since it follows a write of its connection. Only the copy that answers runs it.
-    fn read_in_entry(&mut self, command: &crate::commands::block::BlockCommand<'_>, seed: u64, out: &mut ReplyBuffer) {
+    fn read_in_entry(&mut self, command: &BlockCommand<'_>, tick: Tick, seed: u64, out: &mut ReplyBuffer) {
         out.set_version(command.options.version);
         let length = out.len();
-        let now = self.clock;
         let (Handler::Read(run) | Handler::ReadFanout(run, _) | Handler::ReadAll(run, _) | Handler::Scan(run)) =
             &command.spec.handler
         else {
             out.error("ERR this command cannot be part of a log entry");
             return;
         };
-        let mut context = self.context(now, command.options, seed);
+        let mut context = self.context_at(self.clock, tick, command.options, seed);
         let mut result = run(&mut context, command.args, out);
         if out.unbound() && result.is_ok() {
             result = Err(CommandError::ReplyTooLong);

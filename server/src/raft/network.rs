@@ -10,7 +10,7 @@ use super::machine::{Machine, SnapshotData, View};
 use super::partition::Partition;
 use super::stream_append;
 use super::types::{GroupTypes, LeaderId, SnapshotMeta, Vote};
-use crate::clock::UnixMs;
+use crate::clock::{Tick, UnixMs};
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use crate::planted::{Bug, planted};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -402,7 +402,7 @@ impl Receiver {
         &mut self,
         from: CopyId,
         reader: &mut Reader,
-        tick: u32,
+        tick: Tick,
         now_ns: u64,
     ) -> Result<bool, Malformed> {
         let transfer = reader.u64()?;

@@ -4,7 +4,7 @@ use super::proposer::Inbox;
 use super::share::{Refusal, Share, ShareOutcome};
 use super::types::{LogId, StoredMembership};
 use super::waiters::{Surroundings, Waiters};
-use crate::clock::{self, UnixMs};
+use crate::clock::{self, Tick, UnixMs};
 use crate::commands::Context;
 use crate::commands::block::CommandOptions;
 use crate::ids::{NodeNo, PartitionId};
@@ -310,14 +310,19 @@ impl Partition {
 }
 
 impl PartitionState {
-    /// A context for a read, or for a write of a solo partition, at wall-clock `now`: its database is selected.
-    pub fn context(&mut self, now: UnixMs, options: CommandOptions, seed: u64) -> Context<'_> {
-        let now = now.max(self.clock);
+    /// A context for a read, or for a write of a solo partition, at the wall-clock instant `tick`: its database is selected.
+    pub fn context(&mut self, tick: Tick, options: CommandOptions, seed: u64) -> Context<'_> {
+        let now = clock::ms_of(tick).max(self.clock);
+        self.context_at(now, tick, options, seed)
+    }
+
+    /// A context at `now` of the partition's clock, for what is as recent as `tick` says.
+    pub(super) fn context_at(&mut self, now: UnixMs, tick: Tick, options: CommandOptions, seed: u64) -> Context<'_> {
         self.keyspace.select(options.database);
         Context {
             keyspace: &mut self.keyspace,
             now,
-            touch: (!options.no_touch).then(|| clock::tick_of(now)),
+            touch: (!options.no_touch).then_some(tick),
             databases: options.databases,
             seed,
             key_hash: None,

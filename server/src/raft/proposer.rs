@@ -11,7 +11,7 @@ use super::partition::Partition;
 use super::room::Room;
 use super::share::{ANY_TERM, Refusal, Share, ShareOutcome};
 use super::types::{self, GroupTypes, Mutations, ShareResponder, Waiting};
-use crate::clock::UnixMs;
+use crate::clock::{Tick, UnixMs, ms_of};
 use crate::keyspace::collections::limits::Limits;
 use crate::planted::{Bug, planted};
 use crossbeam::queue::SegQueue;
@@ -123,7 +123,7 @@ pub(super) struct Proposer<RT: AsyncRuntime> {
     pub partition: Arc<Partition>,
     pub inbox: Arc<Inbox>,
     pub room: Arc<Room>,
-    pub wall: fn() -> UnixMs,
+    pub tick: fn() -> Tick,
     pub boot_ns: fn() -> u64,
     pub seed: u64,
 }
@@ -213,7 +213,7 @@ fn answer_too_early(block: &[u8]) -> Option<super::share::Replies> {
 
 /// Proposes until the inbox is closed.
 pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
-    let Proposer { raft, partition, inbox, room, wall, boot_ns, seed } = proposer;
+    let Proposer { raft, partition, inbox, room, tick, boot_ns, seed } = proposer;
     let mut clock = EntryClock { last: 0, at: RT::Instant::now() };
     let mut number = 0u64;
     let mut waiting = VecDeque::new();
@@ -275,7 +275,7 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
                     }
                 }
             }
-            let clock = clock.next(applied_clock, wall());
+            let clock = clock.next(applied_clock, ms_of(tick()));
             let mutations = Mutations { clock, seed: seed ^ number, expects, limits, blocks };
             let finished = {
                 let (inbox, room) = (Arc::clone(&inbox), Arc::clone(&room));

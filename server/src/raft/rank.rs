@@ -1,14 +1,14 @@
 //! The order of eviction over the partitions of a node, led here or elsewhere.
 
 use super::partition::PartitionGuard;
-use crate::clock::{TICK_MS, Tick, UnixMs};
+use crate::clock::{Tick, UnixMs, tick_of};
 use crate::keyspace::EvictionPolicy;
 use parking_lot::Mutex;
 
-/// How soon an item is evicted: the smaller the sooner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How soon an item is evicted: the smaller the sooner. Those of one policy are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
-    /// By recency; ticks wrap.
+    /// By recency.
     Access(Tick),
     /// By deadline.
     Deadline(UnixMs),
@@ -22,25 +22,12 @@ impl Rank {
         }
     }
 
-    pub(super) fn before(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Access(a), Self::Access(b)) => (a.wrapping_sub(b) as i32) < 0,
-            (Self::Deadline(a), Self::Deadline(b)) => a < b,
-            _ => false,
-        }
-    }
-
     /// The rank that is later by so much.
     pub(super) fn after_ms(self, ms: u64) -> Self {
         match self {
-            Self::Access(tick) => Self::Access(tick.wrapping_add((ms / TICK_MS) as Tick)),
+            Self::Access(tick) => Self::Access(tick.saturating_add(tick_of(ms))),
             Self::Deadline(deadline) => Self::Deadline(deadline.saturating_add(ms)),
         }
-    }
-
-    /// The earlier of two.
-    pub(super) fn earlier(self, other: Option<Self>) -> Self {
-        other.filter(|other| other.before(self)).unwrap_or(self)
     }
 }
 
@@ -87,40 +74,57 @@ impl InFlight {
 /// What a look at all partitions of a node found.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// The partition that this node may evict from whose first item goes before all others.
-    pub(super) best: Option<(Rank, usize)>,
-    /// The first item of the next one.
-    second: Option<Rank>,
-    /// The first item of those that this node may not evict from, or not now.
+    /// The first items of partitions that this node may evict from: their ranks, the partitions, bytes that each frees.
+    first: Vec<(Rank, usize, usize)>,
+    /// The first of their items that were not looked at.
+    rest: Option<Rank>,
+    /// The first item of partitions that this node may not evict from, or not now.
     elsewhere: Option<Rank>,
 }
 
+/// What one partition is to evict.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// The partition.
+    pub(super) index: usize,
+    /// How many of its items.
+    pub(super) keys: usize,
+    /// None after this one.
+    pub(super) until: Rank,
+}
+
 impl Survey {
-    pub(super) fn candidate(&mut self, index: usize, rank: Rank) {
-        match self.best {
-            Some((first, _)) if !rank.before(first) => self.second = Some(rank.earlier(self.second)),
-            _ => {
-                self.second = self.best.map(|(rank, _)| rank);
-                self.best = Some((rank, index));
-            }
-        }
+    /// An item that this node may evict, which frees so many bytes; those of a partition come in their order.
+    pub(super) fn candidate(&mut self, index: usize, rank: Rank, bytes: usize) {
+        self.first.push((rank, index, bytes));
+    }
+
+    /// The first item after a partition's candidates.
+    pub(super) fn rest(&mut self, rank: Rank) {
+        self.rest = Some(self.rest.map_or(rank, |rest| rest.min(rank)));
     }
 
     pub(super) fn elsewhere(&mut self, rank: Option<Rank>) {
-        if let Some(rank) = rank {
-            self.elsewhere = Some(rank.earlier(self.elsewhere));
-        }
+        self.elsewhere = [self.elsewhere, rank].into_iter().flatten().min();
     }
 
-    /// Up to which rank the best partition may be evicted from; `Err` where what is elsewhere goes first. The order between
-    /// partitions that answer for themselves is known to `slack_ms` only.
-    pub(super) fn until(&self, slack_ms: u64) -> Result<Option<Rank>, ()> {
-        let elsewhere = self.elsewhere.map(|rank| rank.after_ms(slack_ms));
-        match (elsewhere, self.best) {
-            (Some(elsewhere), Some((best, _))) if elsewhere.before(best) => Err(()),
-            (Some(elsewhere), _) => Ok(Some(elsewhere.earlier(self.second))),
-            (None, _) => Ok(self.second),
+    /// What is to be evicted to free so many bytes, in the order over all partitions; `None` where what is elsewhere goes
+    /// first. The order between partitions that answer for themselves is known to `slack_ms` only.
+    pub(super) fn turns(mut self, bytes: usize, slack_ms: u64) -> Option<Vec<Turn>> {
+        let end = [self.elsewhere.map(|rank| rank.after_ms(slack_ms)), self.rest].into_iter().flatten().min();
+        self.first.sort_unstable();
+        let (mut turns, mut freed): (Vec<Turn>, usize) = (Vec::new(), 0);
+        for (rank, index, frees) in &self.first {
+            if freed >= bytes || end.is_some_and(|end| end < *rank) {
+                break;
+            }
+            freed += frees;
+            match turns.iter_mut().find(|turn| turn.index == *index) {
+                Some(turn) => (turn.keys, turn.until) = (turn.keys + 1, *rank),
+                None => turns.push(Turn { index: *index, keys: 1, until: *rank }),
+            }
         }
+        (!turns.is_empty() || self.first.is_empty()).then_some(turns)
     }
 }
 
@@ -128,26 +132,40 @@ impl Survey {
 mod tests {
     use super::*;
 
+    fn survey() -> Survey {
+        let mut survey = Survey::default();
+        for (index, ms) in [(0, 500), (0, 520), (1, 400), (1, 510), (2, 450)] {
+            survey.candidate(index, Rank::Access(tick_of(ms)), 10);
+        }
+        survey
+    }
+
+    fn turn(index: usize, keys: usize, until_ms: u64) -> Turn {
+        Turn { index, keys, until: Rank::Access(tick_of(until_ms)) }
+    }
+
+    #[test]
+    fn items_go_in_their_order_over_all_partitions() {
+        assert_eq!(survey().turns(10, 0), Some(vec![turn(1, 1, 400)]));
+        assert_eq!(survey().turns(35, 0), Some(vec![turn(1, 2, 510), turn(2, 1, 450), turn(0, 1, 500)]));
+        assert_eq!(survey().turns(1000, 0), Some(vec![turn(1, 2, 510), turn(2, 1, 450), turn(0, 2, 520)]));
+        // Partition 2 has one that was not looked at.
+        let mut partly = survey();
+        partly.rest(Rank::Access(tick_of(505)));
+        assert_eq!(partly.turns(1000, 0), Some(vec![turn(1, 1, 400), turn(2, 1, 450), turn(0, 1, 500)]));
+        assert_eq!(Survey::default().turns(10, 0), Some(Vec::new()));
+    }
+
     #[test]
     fn what_is_elsewhere_goes_first_but_for_the_slack() {
-        let mut survey = Survey::default();
-        for (index, tick) in [50, 40, 45].into_iter().enumerate() {
-            survey.candidate(index, Rank::Access(tick));
-        }
-        assert_eq!(survey.best, Some((Rank::Access(40), 1)));
-        assert_eq!(survey.until(100), Ok(Some(Rank::Access(45))));
-        survey.elsewhere(None);
-        survey.elsewhere(Some(Rank::Access(32)));
-        assert_eq!(survey.until(100), Ok(Some(Rank::Access(42))));
-        survey.elsewhere(Some(Rank::Access(29)));
-        survey.elsewhere(Some(Rank::Access(60)));
-        assert_eq!(survey.until(100), Err(()));
-        // Ticks wrap.
-        let mut survey = Survey::default();
-        survey.candidate(0, Rank::Access(3));
-        survey.elsewhere(Some(Rank::Access(u32::MAX - 2)));
-        assert_eq!(survey.until(50), Err(()));
-        assert_eq!(survey.until(60), Ok(Some(Rank::Access(3))));
+        let mut seen = survey();
+        seen.elsewhere(None);
+        seen.elsewhere(Some(Rank::Access(tick_of(360))));
+        seen.elsewhere(Some(Rank::Access(tick_of(600))));
+        assert_eq!(seen.turns(1000, 100), Some(vec![turn(1, 1, 400), turn(2, 1, 450)]));
+        let mut seen = survey();
+        seen.elsewhere(Some(Rank::Access(tick_of(290))));
+        assert_eq!(seen.turns(1000, 100), None);
     }
 
     #[test]

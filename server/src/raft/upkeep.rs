@@ -3,8 +3,8 @@
 //! Neither is ever a copy's own decision: a solo partition is changed under its lock, a replicated one by entries
 //! (REAP, EVICT) that its leader proposes, so copies stay alike.
 
-use super::partition::{Partition, Role};
-use super::rank::{InFlight, Rank, Survey, first_rank};
+use super::partition::{Partition, PartitionState, Role};
+use super::rank::{InFlight, Rank, Survey, Turn, first_rank};
 use super::room::Room;
 use super::share::{Share, ShareOutcome};
 use crate::clock::Clocks;
@@ -29,6 +29,9 @@ use tokio::sync::oneshot;
 const SLICE_ITEMS: usize = 64;
 /// Items that one entry evicts: a partition has one such entry in flight, so this many a round trip.
 const ENTRY_EVICTIONS_MAX: usize = 256;
+
+/// Bytes that are freed at least where some are wanted, so that not all partitions are looked at for every item.
+const EVICTED_MIN_BYTES: usize = 2048;
 
 /// How well the order of items is known between partitions that are evicted from by another node, or by an entry in flight.
 /// (What another node's clients read comes with the hints, which leave every 100 ms.)
@@ -205,8 +208,7 @@ impl Upkeep {
             }
             let elsewhere = {
                 let state = self.partitions[index].lock();
-                let average = state.keyspace.memory_bytes() / state.keyspace.total_len().max(1);
-                (!evicts_here(state.role)).then_some(average.max(1) * SLICE_ITEMS)
+                (!evicts_here(state.role)).then_some(average_bytes(&state).max(1) * SLICE_ITEMS)
             };
             match elsewhere {
                 Some(slice) if !urgent => {
@@ -215,7 +217,7 @@ impl Upkeep {
                 }
                 Some(_) => weights[index] = 0,
                 None => {
-                    let Evicted { keys, in_flight } = self.evict_from(index, policy, None, short);
+                    let Evicted { keys, in_flight } = self.evict_from(index, policy, (usize::MAX, short), None);
                     pending |= in_flight > 0;
                     expected += in_flight;
                     if keys == 0 {
@@ -238,6 +240,7 @@ impl Upkeep {
                 return pending;
             }
             let urgent = self.room.urgent_bytes(now_ns) > proposed;
+            let wanted = short.max(EVICTED_MIN_BYTES);
             let mut survey = Survey::default();
             for (index, partition) in self.partitions.iter().enumerate() {
                 if self.is_busy(index) {
@@ -247,23 +250,31 @@ impl Upkeep {
                 }
                 let mut state = partition.lock();
                 if evicts_here(state.role) {
-                    if let Some(rank) = first_rank(&mut state, policy) {
-                        survey.candidate(index, rank);
-                    }
+                    look_at(&mut survey, index, &mut state, policy, wanted);
                 } else if !urgent {
                     survey.elsewhere(first_rank(&mut state, policy));
                 }
             }
-            let Ok(until) = survey.until(ORDER_SLACK_MS) else { return true };
-            let Some((_, index)) = survey.best else { return pending };
-            let Evicted { in_flight, .. } = self.evict_from(index, policy, until, short);
-            pending |= in_flight > 0;
-            proposed += in_flight;
+            let Some(turns) = survey.turns(wanted, ORDER_SLACK_MS) else { return true };
+            if turns.is_empty() {
+                return pending;
+            }
+            for Turn { index, keys, until } in turns {
+                let Evicted { in_flight, .. } = self.evict_from(index, policy, (keys, usize::MAX), Some(until));
+                pending |= in_flight > 0;
+                proposed += in_flight;
+            }
         }
     }
 
-    /// Evicts from one partition up to `excess` bytes, while its items are not newer than `until`.
-    fn evict_from(&self, index: usize, policy: EvictionPolicy, until: Option<Rank>, excess: usize) -> Evicted {
+    /// Evicts from one partition up to so many keys, until so many bytes are free, while its items are not after `until`.
+    fn evict_from(
+        &self,
+        index: usize,
+        policy: EvictionPolicy,
+        (keys_max, bytes_max): (usize, usize),
+        until: Option<Rank>,
+    ) -> Evicted {
         let partition = &self.partitions[index];
         let mut state = partition.lock();
         if !evicts_here(state.role) {
@@ -271,13 +282,11 @@ impl Upkeep {
         }
         let mut keys: Vec<(DatabaseNo, Vec<u8>)> = Vec::new();
         let (mut bytes, mut next) = (0, None);
-        let keys_max = if state.role == Role::Leader { ENTRY_EVICTIONS_MAX } else { SLICE_ITEMS };
-        // A victim's own size is not known here: the average will do.
-        let average = state.keyspace.memory_bytes() / state.keyspace.total_len().max(1);
+        let keys_max = keys_max.min(slice_items(state.role));
+        let average = average_bytes(&state);
         state.keyspace.victims(&mut |victim| {
             let rank = Rank::of(policy, victim.last_access, victim.deadline);
-            let stop = keys.len() >= keys_max || bytes >= excess || until.is_some_and(|until| until.before(rank));
-            if stop && !keys.is_empty() {
+            if keys.len() >= keys_max || bytes >= bytes_max || until.is_some_and(|until| until < rank) {
                 next = Some(rank);
                 return false;
             }
@@ -408,7 +417,7 @@ impl Upkeep {
 
     /// Reaps a slice of every partition; true where more is due.
     fn reap(&self) -> bool {
-        let now = (self.clocks.unix_ms)();
+        let now = self.clocks.unix_ms();
         let mut more = false;
         for (index, partition) in self.partitions.iter().enumerate() {
             if self.is_busy(index) {
@@ -447,6 +456,33 @@ impl Upkeep {
 /// Whether this node evicts from a copy in that role.
 fn evicts_here(role: Role) -> bool {
     matches!(role, Role::Solo | Role::Leader) || planted(Bug::FollowerEvicts) && matches!(role, Role::Follower(_))
+}
+
+/// Items of a partition that are evicted at once.
+fn slice_items(role: Role) -> usize {
+    if role == Role::Leader { ENTRY_EVICTIONS_MAX } else { SLICE_ITEMS }
+}
+
+/// Bytes of an item, on average: a victim's own size is not looked up.
+fn average_bytes(state: &PartitionState) -> usize {
+    state.keyspace.memory_bytes() / state.keyspace.total_len().max(1)
+}
+
+/// Notes what a partition evicts first, as much as frees `wanted` bytes or goes at once.
+fn look_at(survey: &mut Survey, index: usize, state: &mut PartitionState, policy: EvictionPolicy, wanted: usize) {
+    let (average, items_max) = (average_bytes(state), slice_items(state.role));
+    let (mut items, mut bytes) = (0, 0);
+    state.keyspace.victims(&mut |victim| {
+        let rank = Rank::of(policy, victim.last_access, victim.deadline);
+        if items >= items_max || bytes >= wanted {
+            survey.rest(rank);
+            return false;
+        }
+        let frees = average.max(victim.key.len() + 32);
+        survey.candidate(index, rank, frees);
+        (items, bytes) = (items + 1, bytes + frees);
+        true
+    });
 }
 
 /// What one look at a partition led to.

@@ -27,12 +27,17 @@ pub struct Sim;
 
 /// The clocks of whichever process asks.
 pub fn clocks() -> Clocks {
-    Clocks { unix_ms: wall_ms, boot_ns }
+    Clocks { tick, boot_ns }
 }
 
 /// The wall clock of whichever process asks.
 pub fn wall_ms() -> u64 {
     current().clock(MachineClock::wall_ms)
+}
+
+/// The same in ticks, to the millisecond.
+pub fn tick() -> u64 {
+    larder::clock::tick_of(wall_ms())
 }
 
 /// Boot time of whichever process asks.

@@ -120,9 +120,8 @@ fn idletime(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) 
     if context.keyspace.policy().order() == Some(EvictionOrder::Frequency) {
         return Err(NO_IDLE_TIME);
     }
-    // A leader whose clock is behind the last one's may see an access in its future: half the circle is the past.
-    let idle = now.wrapping_sub(last_access);
-    let idle_ms = if idle.cast_signed() < 0 { 0 } else { clock::ticks_between_ms(now, last_access) };
+    // A leader whose clock is behind the last one's may see an access in its future.
+    let idle_ms = clock::ms_of(now.saturating_sub(last_access));
     reply.integer((idle_ms / 1000) as i64);
     Ok(())
 }

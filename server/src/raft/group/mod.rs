@@ -21,7 +21,7 @@ use super::partition::{Followers, Partition, Role};
 use super::proposer::{self, Inbox, Proposer};
 use super::room::Room;
 use super::types::{GroupTypes, LeaderId, LogId, Membership, StoredMembership, Vote};
-use crate::clock::{self, UnixMs};
+use crate::clock::Tick;
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use bytes::{BufMut, Bytes, BytesMut};
 use openraft::async_runtime::watch::WatchReceiver;
@@ -65,8 +65,8 @@ pub struct GroupHost {
     pub timing: Timing,
     /// One incoming snapshot a node at a time.
     pub snapshot_permits: Arc<Semaphore>,
-    /// The wall clock.
-    pub wall: fn() -> UnixMs,
+    /// The wall clock, finely.
+    pub tick: fn() -> Tick,
     /// Boot time, in nanoseconds: as for the leases.
     pub boot_ns: fn() -> u64,
     /// How long a loop waits that looks at something every so often ([`crate::clock::until_beat`]).
@@ -131,7 +131,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             Start::Empty => MemoryLog::new(partition.log_account()),
             Start::Alone => Self::begin_alone(&partition, me).await,
         };
-        let machine = Machine::new(Arc::clone(&partition), host.wall);
+        let machine = Machine::new(Arc::clone(&partition), host.tick);
         let life = machine.life();
         let network = Network::<RT>::new(Arc::clone(&host), Arc::clone(&partition), generation, me);
         let config = config(partition.id(), host.timing)?;
@@ -156,13 +156,13 @@ impl<RT: AsyncRuntime> Group<RT> {
         let followers: Weak<dyn Followers> = Arc::<Self>::downgrade(&group);
         group.partition.set_followers(followers);
         // Dropping a handle does not end its task: they live as long as the group.
-        let seed = u64::from(generation) << 32 ^ me.pack() ^ (group.host.wall)();
+        let seed = u64::from(generation) << 32 ^ me.pack() ^ (group.host.tick)();
         let proposer = Proposer {
             raft: group.raft.clone(),
             partition: Arc::clone(&group.partition),
             inbox: Arc::clone(&group.inbox),
             room: Arc::clone(&group.host.room),
-            wall: group.host.wall,
+            tick: group.host.tick,
             boot_ns: group.host.boot_ns,
             seed,
         };
@@ -397,7 +397,7 @@ impl<RT: AsyncRuntime> Group<RT> {
                 return if begun { Ok(()) } else { Err(None) };
             }
             Kind::SnapshotPiece => {
-                let tick = clock::tick_of((self.host.wall)());
+                let tick = (self.host.tick)();
                 let taken = self.receiver.lock().piece(from, body, tick, (self.host.boot_ns)())?;
                 return if taken { Ok(()) } else { Err(None) };
             }

@@ -63,7 +63,7 @@ impl<RT: AsyncRuntime> Group<RT> {
         count
     }
 
-    /// For each database that something was used of: `database: u16, count: u32`, then `tick: u32, length: u32, key` of
+    /// For each database that something was used of: `database: u16, count: u32`, then `tick: u64, length: u32, key` of
     /// each item.
     fn slice(&self, items: usize) -> Option<(usize, Bytes)> {
         let mut out = BytesMut::new();
@@ -88,7 +88,7 @@ impl<RT: AsyncRuntime> Group<RT> {
                     section = Some((database, 0, out.len()));
                     out.put_u32_le(0);
                 }
-                out.put_u32_le(tick);
+                out.put_u64_le(tick);
                 out.put_bytes_value(key);
                 section = section.map(|(database, count, at)| (database, count + 1, at));
                 told += 1;
@@ -106,8 +106,8 @@ impl<RT: AsyncRuntime> Group<RT> {
         let follows = matches!(state.role, Role::Follower(_));
         while !body.0.is_empty() {
             let database = DatabaseNo(body.u16()?);
-            for _ in 0..body.count(8)? {
-                let (tick, key) = (body.u32()?, body.bytes()?);
+            for _ in 0..body.count(12)? {
+                let (tick, key) = (body.u64()?, body.bytes()?);
                 if follows {
                     state.keyspace.touch(database, &key, tick);
                 }

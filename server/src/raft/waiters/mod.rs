@@ -112,7 +112,7 @@ impl Wanted {
         let mut reader = BlockReader::new(&self.block);
         let Ok(Some(command)) = reader.next_command() else { return };
         let options = CommandOptions { no_touch: true, ..command.options };
-        let meant = settle(&mut state.context(now, options, 0), command.args);
+        let meant = settle(&mut state.context(clock::tick_of(now), options, 0), command.args);
         self.put(&meant);
     }
 
@@ -172,7 +172,7 @@ impl Wanted {
         let Ok(Some(command)) = reader.next_command() else { return Bytes::new() };
         out.set_version(command.options.version);
         let (Handler::Read(run) | Handler::Write(run)) = &command.spec.handler else { return Bytes::new() };
-        let mut context: Context<'_> = state.context(now, command.options, seed);
+        let mut context: Context<'_> = state.context(clock::tick_of(now), command.options, seed);
         if let Err(error) = run(&mut context, command.args, &mut out) {
             out.truncate(0);
             out.error(&error.to_string());
@@ -329,7 +329,7 @@ impl PartitionState {
     /// Serves those whose keys were touched, and those whose keys that touches, until nothing is touched any more.
     fn serve_alone(&mut self) {
         while self.keyspace.has_touched() {
-            let now = (self.waiters.surroundings.clocks.unix_ms)().max(self.clock);
+            let now = self.waiters.surroundings.clocks.unix_ms().max(self.clock);
             for awaited in self.keyspace.take_touched() {
                 for worth in self.waiters.lines(&awaited) {
                     self.serve_line(&awaited, worth, now);

@@ -69,7 +69,7 @@ impl PartitionState {
             return Step::Rest;
         }
         let clocks = self.waiters.surroundings.clocks;
-        let now = (clocks.unix_ms)().max(self.clock);
+        let now = clocks.unix_ms().max(self.clock);
         let mut chosen: BTreeSet<u64> = BTreeSet::new();
         let pending: Vec<u64> = self.waiters.pending().collect();
         let mut touched = self.keyspace.take_touched();
