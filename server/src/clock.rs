@@ -40,7 +40,8 @@ impl Judgement {
 
     /// The same in ticks.
     fn wall(self, system: Tick, boot_ns: u64) -> Tick {
-        let limit = |ahead_ms: u64| (boot_ns / NS_PER_TICK).saturating_add(tick_of(ahead_ms.saturating_add(UNJUDGED_MS)));
+        let limit =
+            |ahead_ms: u64| (boot_ns / NS_PER_TICK).saturating_add(tick_of(ahead_ms.saturating_add(UNJUDGED_MS)));
         let followed = self.ahead_of_boot_ms.map_or(system, |ahead_ms| system.min(limit(ahead_ms)));
         followed.saturating_sub(tick_of(self.held_back_ms))
     }
@@ -71,7 +72,9 @@ pub fn system_ms() -> UnixMs {
 }
 
 fn system_tick() -> Tick {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| (elapsed.as_nanos() / u128::from(NS_PER_TICK)) as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| (elapsed.as_nanos() / u128::from(NS_PER_TICK)) as u64)
 }
 
 /// By how much the wall clock is held back now.

@@ -6,7 +6,7 @@
 use super::directory::Directory;
 use super::network::{Network, NoAnswer, Service};
 use super::port::Port;
-use super::runtime::{MachineClock, Pid, Sim, boot_ns, clocks, current, ms, sleep, spawn, spawn_on, wall_ms};
+use super::runtime::{MachineClock, Pid, Sim, boot_ns, clocks, current, ms, sleep, spawn, spawn_on, tick, wall_ms};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use larder::cluster::copies::{Assignment, Copies};
@@ -157,7 +157,7 @@ fn build(
         rpc: Arc::new(link),
         timing: Timing::default(),
         snapshot_permits: Arc::new(Semaphore::new(1)),
-        tick: runtime::tick,
+        tick,
         boot_ns,
         until_beat: |period| period,
         room: Arc::clone(&room),

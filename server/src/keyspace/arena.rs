@@ -158,7 +158,7 @@ impl Class {
             Some(last) if !parts.is_multiple_of(PARTS) => {
                 let length = last.bytes.len();
                 resize(&mut last.bytes, length + bytes);
-            },
+            }
             _ => self.pages.push(Page { bytes: vec![0; bytes].into_boxed_slice(), marks: [NO_MARK; 2] }),
         }
         self.set_bounds(parts + step);
@@ -354,7 +354,8 @@ impl Arena {
         for class in &self.classes {
             let (held, needed) = (class.parts(), class.parts_for(class.count));
             assert!(held >= needed && held <= if needed == 0 { 0 } else { needed + 3 * step(held) });
-            let (last, whole) = class.pages.split_last().map_or((0, &[][..]), |(last, whole)| (last.bytes.len(), whole));
+            let (last, whole) =
+                class.pages.split_last().map_or((0, &[][..]), |(last, whole)| (last.bytes.len(), whole));
             assert!(whole.iter().all(|page| page.bytes.len() == page_bytes(class.chunk_bytes)));
             assert_eq!(whole.len() * PARTS * class.part_bytes() + last, held * class.part_bytes());
             assert_eq!(class.room, class.room_in(held));
