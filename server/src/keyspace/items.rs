@@ -414,6 +414,11 @@ impl Items {
         any.or_else(|| self.deadlines.sample(&self.heap.arena, mix(random)))
     }
 
+    /// Ends a walk whose items are going to be removed, but for this one.
+    pub(super) fn put_back(&mut self, by: Mark, item: Ranked) {
+        self.end(by, Walk::of(item));
+    }
+
     /// Visits items in an order until `visit` answers false or none is left.
     pub(super) fn walk(&mut self, by: Mark, mut visit: impl FnMut(&Heap, Ranked) -> bool) {
         let mut walk = Walk::default();

@@ -31,6 +31,8 @@ pub(super) struct Order {
     pages: BinaryHeap<Reverse<Ranked>>,
     /// Items that no mark stands for.
     found: BinaryHeap<Reverse<Ranked>>,
+    /// More of them: those that were visited, the last one first. Whoever looks at the first items takes them soon.
+    seen: Vec<Ranked>,
 }
 
 /// Items that were visited: they are not found again until they are put back.
@@ -41,6 +43,11 @@ pub(super) struct Walk {
 }
 
 impl Walk {
+    /// A walk that has visited one item.
+    pub(super) fn of(item: Ranked) -> Self {
+        Self { visited: vec![item] }
+    }
+
     /// Counts an item as visited; false where it is already.
     fn add(&mut self, item: Ranked) -> bool {
         match self.visited.last() {
@@ -63,12 +70,12 @@ impl Walk {
 impl Order {
     /// An order of no items that has the `mark`s of pages to itself.
     pub(super) fn new(mark: Mark) -> Self {
-        Self { mark, pages: BinaryHeap::new(), found: BinaryHeap::new() }
+        Self { mark, pages: BinaryHeap::new(), found: BinaryHeap::new(), seen: Vec::new() }
     }
 
     /// Bytes held, marks aside.
     pub(super) fn bytes(&self) -> usize {
-        (self.pages.capacity() + self.found.capacity()) * size_of::<Ranked>()
+        (self.pages.capacity() + self.found.capacity() + self.seen.capacity()) * size_of::<Ranked>()
     }
 
     /// Forgets everything.
@@ -121,6 +128,10 @@ impl Order {
             self.found.retain(|Reverse((_, at))| arena.live(*at).is_some());
             self.found.shrink_to_fit();
         }
+        if self.seen.len() > arena.page_count() * FOUND + 64 {
+            self.seen.retain(|(_, at)| arena.live(*at).is_some());
+            self.seen.shrink_to_fit();
+        }
     }
 
     #[inline(never)]
@@ -157,9 +168,13 @@ impl Order {
     ) -> Option<Ranked> {
         loop {
             let page = self.pages.peek().map(|Reverse(page)| *page);
-            match self.found.peek().map(|Reverse(item)| *item) {
+            match self.first_found() {
                 Some(item) if page.is_none_or(|(mark, _)| item.0 <= mark) => {
-                    self.found.pop();
+                    if self.seen.last() == Some(&item) {
+                        self.seen.pop();
+                    } else {
+                        self.found.pop();
+                    }
                     // It may have been found twice.
                     if arena.live(item.1).is_some_and(|chunk| rank_of(chunk) == Some(item.0)) && walk.add(item) {
                         return Some(item);
@@ -178,10 +193,20 @@ impl Order {
 
     /// Ends a walk: what it visited can be found again.
     pub(super) fn end(&mut self, walk: Walk) {
-        self.found.extend(walk.visited.into_iter().map(Reverse));
+        // What is left of those that were seen before comes after what was visited.
+        self.seen.extend(walk.visited.into_iter().rev());
+        if self.seen.len() * 4 < self.seen.capacity() {
+            self.seen.shrink_to(self.seen.len() * 2);
+        }
         if self.found.len() * 4 < self.found.capacity() {
             self.found.shrink_to(self.found.len() * 2);
         }
+    }
+
+    fn first_found(&self) -> Option<Ranked> {
+        let found = self.found.peek().map(|Reverse(item)| *item);
+        let seen = self.seen.last().copied();
+        if found.is_some() && seen.is_some() { found.min(seen) } else { found.or(seen) }
     }
 
     /// Finds the first items of a page, of those that were not visited.
@@ -208,7 +233,10 @@ impl Order {
 impl Order {
     /// Checks that nothing can be missed.
     pub(super) fn check(&self, arena: &Arena, rank_of: impl Fn(&[u8]) -> Option<Rank>) {
-        let found: std::collections::HashSet<Ranked> = self.found.iter().map(|Reverse(item)| *item).collect();
+        assert!(self.seen.iter().rev().is_sorted());
+        let seen = self.seen.iter().copied();
+        let found: std::collections::HashSet<Ranked> =
+            self.found.iter().map(|Reverse(item)| *item).chain(seen).collect();
         let pages: std::collections::HashSet<Ranked> = self.pages.iter().map(|Reverse(page)| *page).collect();
         for page in arena.pages() {
             let mark = arena.mark(self.mark, page);

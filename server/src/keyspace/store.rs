@@ -7,6 +7,7 @@ use super::deadlines::Deadlines;
 use super::frequency::{self, SAMPLES};
 use super::heap::Heap;
 use super::items::{Content, Items};
+use super::order::Walk;
 use super::recency::Kept;
 use super::table::Table;
 use super::view::View;
@@ -409,6 +410,36 @@ impl Keyspace {
             return;
         }
         self.items.walk(mark_of(order), |heap, (_, at)| take(victim(database, heap, at)));
+    }
+
+    /// Removes the victims that [`Keyspace::victims`] offers and `take` takes; how many.
+    pub fn remove_victims(&mut self, take: &mut dyn FnMut(Victim<'_>) -> bool) -> usize {
+        let mut keys: Vec<(DatabaseNo, Vec<u8>)> = Vec::new();
+        let mut note = |victim: Victim<'_>| {
+            let key = (victim.database, victim.key.to_vec());
+            let taken = take(victim);
+            keys.extend(taken.then_some(key));
+            taken
+        };
+        match self.policy.order() {
+            Some(order @ (EvictionOrder::Recency | EvictionOrder::Deadline)) if self.others.is_empty() => {
+                let (mark, database) = (mark_of(order), self.database);
+                let mut walk = Walk::default();
+                while let Some(item) = self.items.next(mark, &mut walk) {
+                    if !note(victim(database, &self.items.heap, item.1)) {
+                        // The others need not be found again.
+                        self.items.put_back(mark, item);
+                        break;
+                    }
+                }
+            }
+            _ => self.victims(&mut note),
+        }
+        for (database, key) in &keys {
+            self.select(*database);
+            self.remove(key);
+        }
+        keys.len()
     }
 
     /// The item of a sample that is to be evicted first, and is not among those `offered`. Of few items all are looked at.

@@ -12,7 +12,7 @@ use crate::commands::block::{self, CommandOptions};
 use crate::commands::maintenance;
 use crate::commands::spec::CommandSpec;
 use crate::ids::DatabaseNo;
-use crate::keyspace::{EvictionOrder, EvictionPolicy, LfuParameters, Reaped};
+use crate::keyspace::{EvictionOrder, EvictionPolicy, LfuParameters, Reaped, Victim};
 use crate::planted::{Bug, planted};
 use crate::raft::ANY_TERM;
 use crate::telemetry::Stats;
@@ -241,6 +241,8 @@ impl Upkeep {
             }
             let urgent = self.room.urgent_bytes(now_ns) > proposed;
             let wanted = short.max(EVICTED_MIN_BYTES);
+            // Of what is wanted, a partition's part and as much again: those of more are looked at once more.
+            let part = (2 * wanted / self.partitions.len().max(1)).max(1);
             let mut survey = Survey::default();
             for (index, partition) in self.partitions.iter().enumerate() {
                 if self.is_busy(index) {
@@ -250,7 +252,7 @@ impl Upkeep {
                 }
                 let mut state = partition.lock();
                 if evicts_here(state.role) {
-                    look_at(&mut survey, index, &mut state, policy, wanted);
+                    look_at(&mut survey, index, &mut state, policy, part);
                 } else if !urgent {
                     survey.elsewhere(first_rank(&mut state, policy));
                 }
@@ -281,38 +283,36 @@ impl Upkeep {
             return Evicted::default();
         }
         let mut keys: Vec<(DatabaseNo, Vec<u8>)> = Vec::new();
-        let (mut bytes, mut next) = (0, None);
+        let (mut count, mut bytes, mut next) = (0, 0, None);
+        // A follower only where that fault is planted.
+        let at_once = matches!(state.role, Role::Solo | Role::Follower(_));
         let keys_max = keys_max.min(slice_items(state.role));
         let average = average_bytes(&state);
-        state.keyspace.victims(&mut |victim| {
+        let mut take = |victim: Victim<'_>| {
             let rank = Rank::of(policy, victim.last_access, victim.deadline);
-            if keys.len() >= keys_max || bytes >= bytes_max || until.is_some_and(|until| until < rank) {
+            if count >= keys_max || bytes >= bytes_max || until.is_some_and(|until| until < rank) {
                 next = Some(rank);
                 return false;
             }
-            bytes += average.max(victim.key.len() + 32);
-            keys.push((victim.database, victim.key.to_vec()));
+            (count, bytes) = (count + 1, bytes + average.max(victim.key.len() + 32));
+            if !at_once {
+                keys.push((victim.database, victim.key.to_vec()));
+            }
             true
-        });
-        match state.role {
-            // A follower only where that fault is planted.
-            Role::Solo | Role::Follower(_) => {
-                let mut remove = |(database, key): &(DatabaseNo, Vec<u8>)| {
-                    state.keyspace.select(*database);
-                    state.keyspace.remove(key)
-                };
-                let removed = keys.iter().filter(|key| remove(key)).count();
-                self.stats.evicted_keys.fetch_add(removed as u64, Ordering::Relaxed);
-                Evicted { keys: removed, in_flight: 0 }
-            }
-            _ if keys.is_empty() => Evicted::default(),
-            _ => {
-                drop(state);
-                let evicted = Evicted { keys: keys.len(), in_flight: bytes };
-                self.propose(index, &maintenance::evict::EVICT, keys, next);
-                evicted
-            }
+        };
+        if at_once {
+            let removed = state.keyspace.remove_victims(&mut take);
+            self.stats.evicted_keys.fetch_add(removed as u64, Ordering::Relaxed);
+            return Evicted { keys: removed, in_flight: 0 };
         }
+        state.keyspace.victims(&mut take);
+        drop(state);
+        if keys.is_empty() {
+            return Evicted::default();
+        }
+        let evicted = Evicted { keys: keys.len(), in_flight: bytes };
+        self.propose(index, &maintenance::evict::EVICT, keys, next);
+        evicted
     }
 
     /// Whether something is on its way to a partition, or will be after a rest.
