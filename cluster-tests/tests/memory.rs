@@ -68,6 +68,60 @@ fn write_through_all(cluster: &Cluster) -> (Vec<u64>, Vec<String>) {
     })
 }
 
+/// Keys of a node by itself, over all its partitions; some are read again, over several connections, one by one and in
+/// pipelines. What makes room for new ones is exactly what was used least recently.
+#[test]
+fn a_node_evicts_in_the_order_of_use_over_all_partitions() {
+    const KEYS: usize = 3000;
+    let cluster = Cluster::start(1, &[]);
+    let mut clients: Vec<Client> = (0..4).map(|_| cluster[0].connect().unwrap()).collect();
+    let mut uses: Vec<usize> = Vec::new();
+    let call = |client: &mut Client, commands: &[String]| {
+        commands.iter().for_each(|command| client.queue(&command.split(' ').map(str::as_bytes).collect::<Vec<_>>()));
+        client.flush().unwrap();
+        commands.iter().map(|_| client.read().unwrap()).collect::<Vec<_>>()
+    };
+    let value = "v".repeat(100);
+    for key in 0..KEYS {
+        call(&mut clients[key % 4], &[format!("SET {key} {value}")]);
+        uses.push(key);
+    }
+    let (mut dice, mut read) = (12345u64, 0);
+    for round in 0..120 {
+        let pipeline = [1, 7, 50][round % 3];
+        let keys: Vec<usize> = (0..pipeline)
+            .map(|_| {
+                dice = dice.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                (dice >> 33) as usize % KEYS
+            })
+            .collect();
+        let commands: Vec<String> = keys.iter().map(|key| format!("GET {key}")).collect();
+        call(&mut clients[round % 4], &commands);
+        read += keys.len();
+        uses.extend(keys);
+    }
+    assert!(read > 2000);
+    // Each key at its last use.
+    let mut order: Vec<usize> = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    order.extend(uses.iter().rev().copied().filter(|key| seen.insert(*key)));
+    order.reverse();
+
+    let client = &mut clients[0];
+    let limit = info(client, "used_memory") + 20_000;
+    assert_eq!(client.words("CONFIG SET maxmemory-policy allkeys-lru").unwrap().text(), "OK");
+    assert_eq!(client.words(&format!("CONFIG SET maxmemory {limit}")).unwrap().text(), "OK");
+    for new in 0..1000 {
+        call(&mut clients[new % 4], &[format!("SET new:{new} {value}")]);
+    }
+    let there = |client: &mut Client, key: &usize| client.words(&format!("EXISTS {key}")).unwrap().integer() == 1;
+    let there: Vec<bool> = order.iter().map(|key| there(&mut clients[0], key)).collect();
+    let gone = there.iter().filter(|there| !**there).count();
+    assert!((500..2500).contains(&gone), "{gone} keys went");
+    let wrong = there.iter().enumerate().filter(|(place, there)| **there == (*place < gone)).count();
+    assert_eq!(wrong, 0, "of {gone} that went");
+}
+
 /// Leaders whose own node has no limit, and no policy, make room for their copies at a node that has one.
 #[test]
 fn the_smallest_limit_of_three_is_kept_by_all() {
