@@ -94,7 +94,6 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("pfselftest", "Stops at 100,000 elements."),
     ("randomkey", "Picks a partition by its number of keys, then a key."),
     ("readonly", "Until followers answer reads, such a connection is answered MOVED like any other."),
-    ("restore", "IDLETIME is what OBJECT IDLETIME then shows; in the order of eviction the key counts as just used."),
     ("role", "Always `master`, offset 0, no replicas: copies belong to partitions, not to nodes."),
     ("scan", "The cursor names a place in the order of the keys' hashes: it holds while nodes come and go."),
     ("select", "On the cluster port, too, as in Valkey 9: the slot follows from the key alone."),
