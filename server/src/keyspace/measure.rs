@@ -6,6 +6,7 @@ use super::collections::list::{End, ListMut};
 use super::collections::set::SetMut;
 use super::collections::sorted_set::SortedSetMut;
 use super::collections::stream::{StreamId, StreamMut};
+use super::view::Sizes;
 use super::{Deadline, HashSeed, Keyspace};
 use bytes::BytesMut;
 use std::fmt::Write;
@@ -115,7 +116,11 @@ fn views() {
         let mut keyspace = Keyspace::new(HashSeed([3; 16]));
         (0..KEYS).for_each(|n| change(&mut keyspace, n));
         let (mut longest, mut total, mut pieces, mut longest_piece) = (Duration::ZERO, Duration::ZERO, 0, 0);
-        keyspace.open_view();
+        let open = |keyspace: &mut Keyspace| {
+            keyspace.open_view();
+            keyspace.view.as_mut().expect("it is open").sizes = Sizes::SERVED;
+        };
+        open(&mut keyspace);
         loop {
             let mut piece = BytesMut::with_capacity(PIECE_BYTES + 4096);
             let begin = Instant::now();
@@ -128,7 +133,7 @@ fn views() {
             }
         }
         drop(keyspace.close_view());
-        keyspace.open_view();
+        open(&mut keyspace);
         let begin = Instant::now();
         change(&mut keyspace, KEYS);
         let first_change = begin.elapsed();
