@@ -2,7 +2,7 @@
 
 use crate::clock::{Tick, UnixMs};
 use crate::ids::DatabaseNo;
-use crate::keyspace::{Deadline, EvictionPolicy, HashSeed, ItemRef, Keyspace, ValueRef, WatchToken};
+use crate::keyspace::{Arriving, Deadline, EvictionPolicy, HashSeed, ItemRef, Keyspace, ValueRef, WatchToken};
 use bytes::BytesMut;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -253,8 +253,9 @@ impl World {
         if more {
             return;
         }
-        let mut copy = Keyspace::new(SEED);
-        pieces.iter().for_each(|piece| copy.load_piece(piece, self.tick).unwrap());
+        let mut copy = Arriving::new(SEED);
+        pieces.iter().for_each(|piece| copy.load(piece, self.tick).unwrap());
+        let mut copy = copy.finish().unwrap();
         copy.check_invariants();
         let mut found = Contents::new();
         for number in 0..DATABASES {

@@ -2,7 +2,7 @@
 
 use super::arena::{CHUNK_BYTES_MAX, Ref};
 use super::collections::hash::HashMut;
-use super::collections::{CollectionKind, Edit, Stored, compact_ref, encoding, kind_of, large_ref};
+use super::collections::{CollectionKind, Edit, Stored, compact_ref, decoding, kind_of, large_ref};
 use super::items::{Content, Items};
 use super::outside::Body;
 use super::store::{Keyspace, is_due};
@@ -198,7 +198,7 @@ impl Keyspace {
         let (_, at) = self.items.find(self.hash(key), key)?;
         self.items.kind(at)?;
         let item = self.items.heap.item(at);
-        let stored = encoding::decode(&item.value.encoded(), self.seed()).expect("it was encoded here");
+        let stored = decoding::decode(&item.value.encoded(), self.seed()).expect("it was encoded here");
         Some((Built(stored), item.deadline))
     }
 
@@ -254,7 +254,7 @@ impl Items {
     }
 
     /// Puts back what an item had outside.
-    fn give_back(&mut self, at: Ref, stored: Stored) {
+    pub(super) fn give_back(&mut self, at: Ref, stored: Stored) {
         let (chunk, parts) = self.heap.parts(at);
         let name = parts.outside(chunk);
         self.heap.outsides.change(name, |body| {
@@ -283,7 +283,7 @@ impl ValueRef<'_> {
             ValueRef::Set(SetRef::Large(set)) => set.check(),
             ValueRef::SortedSet(SortedSetRef::Large(set)) => set.check(),
             ValueRef::Stream(stream) => stream.check(),
-            _ => assert!(encoding::is_sound(&self.encoded())),
+            _ => assert!(decoding::is_sound(&self.encoded())),
         }
     }
 }

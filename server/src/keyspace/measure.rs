@@ -1,9 +1,17 @@
 //! Figures, not checks: `cargo test --release -p larder keyspace::measure -- --ignored --nocapture`.
 
+use super::collections::CollectionKind;
+use super::collections::hash::HashMut;
+use super::collections::list::{End, ListMut};
+use super::collections::set::SetMut;
+use super::collections::sorted_set::SortedSetMut;
+use super::collections::stream::{StreamId, StreamMut};
+use super::view::Sizes;
 use super::{Deadline, HashSeed, Keyspace};
+use bytes::BytesMut;
 use std::fmt::Write;
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const KEYS: u64 = 1_000_000;
 
@@ -73,4 +81,66 @@ fn measure() {
         .unwrap();
     }
     std::io::Write::write_all(&mut std::io::stderr(), report.as_bytes()).unwrap();
+}
+
+/// Answers: how long is the lock held while a snapshot reads out a large collection, and by the change that makes it write
+/// what is left of one?
+#[test]
+#[ignore = "measures"]
+fn views() {
+    const PIECE_BYTES: usize = 256 * 1024;
+    type Change = fn(&mut Keyspace, u64);
+    macro_rules! edit {
+        ($kind:ident, |$edit:ident, $n:ident| $body:expr) => {
+            |keyspace, $n| {
+                let edited = keyspace.edit_collection(b"large", 0, CollectionKind::$kind, true, None, |$edit| {
+                    $body;
+                });
+                assert!(edited.is_ok());
+            }
+        };
+    }
+    let changes: [(&str, Change); 6] = [
+        ("set", edit!(Set, |edit, n| SetMut(edit).add(&key(n)))),
+        ("hash", edit!(Hash, |edit, n| HashMut(edit).set(&key(n), &key(n)))),
+        ("sorted set", edit!(SortedSet, |edit, n| SortedSetMut(edit).set(&key(n), (n * 7919 % KEYS) as f64))),
+        ("list", edit!(List, |edit, n| ListMut(edit).push(End::Right, &key(n)))),
+        ("stream", edit!(Stream, |edit, n| StreamMut(edit).push(StreamId::new(n + 1, 0), &[(b"field", &key(n))]))),
+        ("string of 512 MB", |keyspace, n| match n {
+            0 => keyspace.set_string(b"large", &vec![b'v'; 512 << 20], Deadline::Clear, None),
+            KEYS => keyspace.edit_string(b"large", 512 << 20, None, |value| value[0] = b'w'),
+            _ => {}
+        }),
+    ];
+    for (what, change) in changes {
+        let mut keyspace = Keyspace::new(HashSeed([3; 16]));
+        (0..KEYS).for_each(|n| change(&mut keyspace, n));
+        let (mut longest, mut total, mut pieces, mut longest_piece) = (Duration::ZERO, Duration::ZERO, 0, 0);
+        let open = |keyspace: &mut Keyspace| {
+            keyspace.open_view();
+            keyspace.view.as_mut().expect("it is open").sizes = Sizes::SERVED;
+        };
+        open(&mut keyspace);
+        loop {
+            let mut piece = BytesMut::with_capacity(PIECE_BYTES + 4096);
+            let begin = Instant::now();
+            let more = keyspace.read_view(PIECE_BYTES, &mut piece);
+            let took = begin.elapsed();
+            (longest, total, pieces) = (longest.max(took), total + took, pieces + 1);
+            longest_piece = longest_piece.max(piece.len());
+            if !more {
+                break;
+            }
+        }
+        drop(keyspace.close_view());
+        open(&mut keyspace);
+        let begin = Instant::now();
+        change(&mut keyspace, KEYS);
+        let first_change = begin.elapsed();
+        drop(keyspace.close_view());
+        eprintln!(
+            "{what:16} {pieces:5} pieces of {longest_piece:9} bytes at most: the lock is held for {longest:8.1?} at most, \
+             {total:8.1?} in all; for {first_change:8.1?} by a first change"
+        );
+    }
 }

@@ -200,6 +200,7 @@ pub struct Victim<'a> {
 pub type WatchToken = Arc<AtomicBool>;
 
 mod arena;
+mod arriving;
 mod bucket;
 mod chunk;
 pub mod collections;
@@ -227,9 +228,9 @@ mod tests;
 mod view;
 mod views;
 mod watch;
+pub use arriving::{Arriving, MalformedPiece};
 pub use databases::DatabaseFigures;
 pub use edits::{Built, Reaped, WrongKind};
 pub use frequency::LfuParameters;
 use recency::Kept;
 pub use store::Keyspace;
-pub use views::MalformedPiece;

@@ -2,11 +2,17 @@
 //!
 //! ```text
 //! piece:  version (1 byte), [database (varint)], items: all of one database
-//! item:   kind (1 byte: type, and whether a deadline follows), last access (u64), [deadline (varint)],
-//!         key length (varint), value length (varint), key, value: a string, or a collection as `encoding` has it
+//! item:   kind (1 byte: type, whether a deadline follows, whether this is all of the value), last access (u64),
+//!         [deadline (varint)], key length (varint), value length (varint), key, value: a string, or a collection as
+//!         `encoding` has it
+//! part:   kind, key length, value length, key, the next bytes of the value
 //! ```
 //! Integers are little-endian; varints are LEB128. Version 1 means database 0, version 2 says which.
+//!
+//! A long value comes in parts: an item with its beginning, and one part or several, in order, the last of which says so.
+//! Other items, and the ends of pieces, may stand between them.
 
+use super::collections::encoding::{self, Position};
 use super::{ItemRef, MalformedPiece, ValueRef};
 use crate::clock::{Tick, UnixMs};
 use crate::ids::DatabaseNo;
@@ -20,6 +26,10 @@ const VERSION_DATABASE: u8 = 2;
 const KIND_STRING: u8 = 0;
 const KIND_COLLECTION: u8 = 1;
 const WITH_DEADLINE: u8 = 1 << 7;
+/// More of the value follows.
+const UNFINISHED: u8 = 1 << 6;
+/// Goes on with a value of which parts came before.
+const CONTINUED: u8 = 1 << 5;
 
 fn write_varint(out: &mut impl BufMut, mut number: u64) {
     while number >= 0x80 {
@@ -39,34 +49,49 @@ pub(super) fn write_header(out: &mut impl BufMut, database: DatabaseNo) {
     }
 }
 
-/// Appends an item.
-pub(super) fn write_item(out: &mut impl BufMut, key: &[u8], item: ItemRef<'_>) {
-    let encoded;
-    let (kind, value) = match item.value {
-        ValueRef::String(value) => (KIND_STRING, value),
-        collection => {
-            encoded = collection.encoded();
-            (KIND_COLLECTION, &encoded[..])
+/// Appends as much of an item, from `position` on, as there is room for in about `room` bytes, and moves `position` to
+/// where the rest begins. Whether there is a rest.
+pub(super) fn write_item(
+    out: &mut impl BufMut,
+    key: &[u8],
+    item: ItemRef<'_>,
+    position: &mut Position,
+    room: usize,
+) -> bool {
+    let is_continued = *position != Position::default();
+    let mut scratch = Vec::new();
+    let (value, more) = encoding::part(item.value, position, room, &mut scratch);
+    let mut kind = if matches!(item.value, ValueRef::String(_)) { KIND_STRING } else { KIND_COLLECTION };
+    if more {
+        kind |= UNFINISHED;
+    }
+    if is_continued {
+        out.put_u8(kind | CONTINUED);
+    } else {
+        out.put_u8(kind | if item.deadline.is_some() { WITH_DEADLINE } else { 0 });
+        out.put_u64_le(item.last_access);
+        if let Some(deadline) = item.deadline {
+            write_varint(out, deadline);
         }
-    };
-    out.put_u8(kind | if item.deadline.is_some() { WITH_DEADLINE } else { 0 });
-    out.put_u64_le(item.last_access);
-    if let Some(deadline) = item.deadline {
-        write_varint(out, deadline);
     }
     write_varint(out, key.len() as u64);
     write_varint(out, value.len() as u64);
     out.put_slice(key);
     out.put_slice(value);
+    more
 }
 
-/// An item that was read.
+/// An item that was read, or a part of one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PieceItem<'a> {
     pub(super) key: &'a [u8],
     pub(super) value: &'a [u8],
     /// Whether the value is a collection.
     pub(super) collection: bool,
+    /// Whether parts of it came before; it has neither deadline nor last access then.
+    pub(super) continued: bool,
+    /// Whether more of it follows.
+    pub(super) unfinished: bool,
     pub(super) deadline: Option<UnixMs>,
     pub(super) last_access: Tick,
 }
@@ -123,15 +148,22 @@ impl<'a> PieceReader<'a> {
 
     fn item(&mut self) -> Result<PieceItem<'a>, MalformedPiece> {
         let kind = self.byte()?;
-        let collection = match kind & !WITH_DEADLINE {
+        let (continued, unfinished) = (kind & CONTINUED != 0, kind & UNFINISHED != 0);
+        let collection = match kind & !WITH_DEADLINE & !CONTINUED & !UNFINISHED {
             KIND_STRING => false,
             KIND_COLLECTION => true,
             _ => return Err(MalformedPiece),
         };
-        let last_access = self.bytes(8)?.try_into().map(Tick::from_le_bytes).map_err(|_| MalformedPiece)?;
-        let deadline = if kind & WITH_DEADLINE == 0 { None } else { Some(self.varint()?) };
+        let (mut deadline, mut last_access) = (None, 0);
+        if !continued {
+            last_access = self.bytes(8)?.try_into().map(Tick::from_le_bytes).map_err(|_| MalformedPiece)?;
+            deadline = if kind & WITH_DEADLINE == 0 { None } else { Some(self.varint()?) };
+        } else if kind & WITH_DEADLINE != 0 {
+            return Err(MalformedPiece);
+        }
         let (key, value) = (self.varint()?, self.varint()?);
-        Ok(PieceItem { key: self.bytes(key)?, value: self.bytes(value)?, collection, deadline, last_access })
+        let (key, value) = (self.bytes(key)?, self.bytes(value)?);
+        Ok(PieceItem { key, value, collection, continued, unfinished, deadline, last_access })
     }
 }
 
@@ -165,12 +197,15 @@ mod tests {
             write_header(&mut piece, DatabaseNo(database));
             for (key, value, deadline, last_access) in &items {
                 let item = ItemRef { value: ValueRef::String(value), deadline: *deadline, last_access: *last_access };
-                write_item(&mut piece, key, item);
+                prop_assert!(!write_item(&mut piece, key, item, &mut Position::default(), usize::MAX));
             }
             prop_assert_eq!(PieceReader::new(&piece).unwrap().database, DatabaseNo(database));
             let read: Result<Vec<_>, _> = PieceReader::new(&piece).unwrap().collect();
             let expected: Vec<_> = items.iter().map(|(key, value, deadline, last_access)| {
-                PieceItem { key, value, collection: false, deadline: *deadline, last_access: *last_access }
+                PieceItem {
+                    key, value, collection: false, continued: false, unfinished: false,
+                    deadline: *deadline, last_access: *last_access
+                }
             }).collect();
             prop_assert_eq!(read.unwrap(), expected);
         }

@@ -1,11 +1,8 @@
-//! The interface of views, and loading what they wrote.
+//! The interface of views; `arriving` loads what they write.
 
-use super::collections::encoding;
-use super::piece::{self, PieceReader};
+use super::piece;
 use super::store::Keyspace;
 use super::view::View;
-use super::{Built, Deadline};
-use crate::clock::Tick;
 use crate::ids::DatabaseNo;
 
 /// Views: the items as they were at one instant, read out in pieces while the keyspace goes on changing.
@@ -24,8 +21,9 @@ impl Keyspace {
         self.each_database(|keyspace| keyspace.view = Some(Box::new(View::new(keyspace.database()))));
     }
 
-    /// Appends one piece to `out`: encoded items of the view, about `bytes` of them and at least one if there is any.
-    /// Says whether more follow. Pieces do not delimit themselves: each is handed to [`Keyspace::load_piece`] alone.
+    /// Appends one piece to `out`: encoded items of the view, and parts of long ones, about `bytes` of them and at least
+    /// one if there is any. Says whether more follow. Pieces do not delimit themselves: each is handed to
+    /// [`Arriving::load`](super::Arriving::load) alone, in this order.
     ///
     /// # Panics
     /// If no view is open.
@@ -56,39 +54,4 @@ impl Keyspace {
         self.each_database(|keyspace| held.extend(keyspace.view.take()));
         held
     }
-
-    /// Stores the items of one piece of a view that another keyspace (of the same seed) wrote, all or none. They come with
-    /// their last access, none later than `tick`.
-    ///
-    /// # Errors
-    /// Where the bytes are not such a piece. Never panics, whatever they are; never takes more memory than a small
-    /// multiple of their length (and, for each database, a page for every size of item).
-    pub fn load_piece(&mut self, piece: &[u8], tick: Tick) -> Result<(), MalformedPiece> {
-        let mut collections = Vec::new();
-        for item in PieceReader::new(piece)? {
-            let item = item?;
-            if item.collection {
-                collections.push(Built(encoding::decode(item.value, self.seed()).ok_or(MalformedPiece)?));
-            }
-        }
-        let mut collections = collections.into_iter();
-        let reader = PieceReader::new(piece)?;
-        self.select(reader.database);
-        self.tick = self.tick.max(tick);
-        for item in reader {
-            let item = item?;
-            let deadline = item.deadline.map_or(Deadline::Clear, Deadline::At);
-            match item.collection.then(|| collections.next()).flatten() {
-                Some(built) => self.store_collection(item.key, built, deadline, None),
-                None => self.set_string(item.key, item.value, deadline, None),
-            }
-            self.set_last_access(item.key, item.last_access.min(tick));
-        }
-        Ok(())
-    }
 }
-
-/// A piece of a view that does not decode.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("malformed snapshot piece")]
-pub struct MalformedPiece;

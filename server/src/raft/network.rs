@@ -12,6 +12,7 @@ use super::stream_append;
 use super::types::{GroupTypes, LeaderId, SnapshotMeta, Vote};
 use crate::clock::{Tick, UnixMs};
 use crate::ids::{CopyId, NodeNo, PartitionId};
+use crate::keyspace::{Arriving, HashSeed};
 use crate::planted::{Bug, planted};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::Stream;
@@ -351,8 +352,7 @@ pub(super) struct Receiver {
     incoming: Option<Incoming>,
 }
 
-/// So long a transfer of which nothing comes is waited for: by then its sender has given the piece up, however long that is
-/// (a collection is one piece, and gets time by its size).
+/// So long a transfer of which nothing comes is waited for: by then its sender has given the piece up, however long that is.
 const INCOMING_SILENCE_MAX_NS: u64 = 6 * PIECE_TIMEOUT.as_nanos() as u64;
 
 /// A snapshot that is arriving.
@@ -366,7 +366,7 @@ struct Incoming {
     next: u32,
     /// Boot time at which something of it came last.
     heard_ns: u64,
-    keyspace: Box<crate::keyspace::Keyspace>,
+    keyspace: Box<Arriving>,
     /// Held while it arrives: one incoming snapshot a node at a time.
     _permit: tokio::sync::OwnedSemaphorePermit,
 }
@@ -381,7 +381,7 @@ impl Receiver {
         &mut self,
         from: CopyId,
         reader: &mut Reader,
-        seed: crate::keyspace::HashSeed,
+        seed: HashSeed,
         permits: &Arc<tokio::sync::Semaphore>,
         now_ns: u64,
     ) -> Result<bool, Malformed> {
@@ -391,7 +391,7 @@ impl Receiver {
         let clock = reader.u64()?;
         self.incoming = None;
         let Ok(permit) = Arc::clone(permits).try_acquire_owned() else { return Ok(false) };
-        let keyspace = Box::new(crate::keyspace::Keyspace::new(seed));
+        let keyspace = Box::new(Arriving::new(seed));
         self.incoming =
             Some(Incoming { transfer, from, vote, meta, clock, next: 0, heard_ns: now_ns, keyspace, _permit: permit });
         Ok(true)
@@ -418,8 +418,11 @@ impl Receiver {
         }
         incoming.next += 1;
         incoming.heard_ns = now_ns;
-        incoming.keyspace.load_piece(&piece, tick).map_err(|_| Malformed)?;
-        Ok(true)
+        let loaded = incoming.keyspace.load(&piece, tick);
+        if loaded.is_err() {
+            self.incoming = None;
+        }
+        loaded.map(|()| true).map_err(|_| Malformed)
     }
 
     /// Ends a transfer and gives what arrived, if it is whole.
@@ -429,10 +432,10 @@ impl Receiver {
         let whole = self
             .incoming
             .take_if(|incoming| (incoming.transfer, incoming.from, incoming.next) == (transfer, from, pieces));
-        Ok(whole.map(|incoming| {
-            let snapshot = SnapshotData::Staged(incoming.keyspace, incoming.clock);
-            (incoming.vote, Snapshot { meta: incoming.meta, snapshot })
-        }))
+        let Some(incoming) = whole else { return Ok(None) };
+        let keyspace = Box::new(incoming.keyspace.finish().map_err(|_| Malformed)?);
+        let snapshot = SnapshotData::Staged(keyspace, incoming.clock);
+        Ok(Some((incoming.vote, Snapshot { meta: incoming.meta, snapshot })))
     }
 
     /// Forgets a transfer whose sender has given it up, or is gone: it would keep every other snapshot from this node.

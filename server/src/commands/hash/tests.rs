@@ -3,7 +3,7 @@
 use crate::clock::UnixMs;
 use crate::commands::maintenance::reap::REAP;
 use crate::commands::testing::Bench;
-use crate::keyspace::{HashSeed, Keyspace};
+use crate::keyspace::{Arriving, HashSeed, Keyspace};
 use bytes::BytesMut;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -244,9 +244,8 @@ impl World {
         self.copies.iter_mut().for_each(|copy| copy.keyspace.check_invariants());
         let [one, other] = &mut self.copies;
         assert_eq!(one.keyspace.digest(), other.keyspace.digest());
-        let mut loaded = Keyspace::new(HashSeed::default());
         one.keyspace.open_view();
-        read_view(&mut one.keyspace, &mut loaded);
+        let mut loaded = read_view(&mut one.keyspace);
         loaded.check_invariants();
         assert_eq!(loaded.digest(), one.keyspace.digest());
         assert_eq!(loaded.next_deadline(), one.keyspace.next_deadline());
@@ -258,23 +257,24 @@ impl World {
         self.copies[0].keyspace.open_view();
         (0..40).for_each(|_| self.step());
         self.reap();
-        let mut loaded = Keyspace::new(HashSeed::default());
-        read_view(&mut self.copies[0].keyspace, &mut loaded);
+        let loaded = read_view(&mut self.copies[0].keyspace);
         assert_eq!(loaded.digest(), digest);
     }
 }
 
 /// Loads what is left of the view that is open.
-fn read_view(from: &mut Keyspace, into: &mut Keyspace) {
+fn read_view(from: &mut Keyspace) -> Keyspace {
+    let mut into = Arriving::new(HashSeed::default());
     loop {
         let mut piece = BytesMut::new();
         let more = from.read_view(2000, &mut piece);
-        into.load_piece(&piece, 1).expect("a piece");
+        into.load(&piece, 1).expect("a piece");
         if !more {
             break;
         }
     }
     drop(from.close_view());
+    into.finish().expect("all parts")
 }
 
 proptest! {

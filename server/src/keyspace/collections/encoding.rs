@@ -1,7 +1,7 @@
-//! Collections as bytes: in pieces of views, and in digests.
+//! Values as bytes: in pieces of views, and in digests. `decoding` reads them.
 //!
 //! ```text
-//! small:         as it is held
+//! string, small: as it is held
 //! large:         form (1 byte), count (varint), then per element, in the order of places:
 //!   hash         field, value          (each: length (varint), bytes)
 //!   timed hash   field, value, deadline (varint; 0: none)
@@ -11,190 +11,194 @@
 //!   stream       see `stream::encoding`; the count above is that of the blocks
 //! ```
 //! Order and representation are part of it, so a copy that loads it chooses and walks as the one that wrote it.
+//!
+//! A long value goes out in parts, of as many bytes as one has room for: a [`Position`] says where the next one begins.
+//! It is good while the value does not change; the parts one after another are the value's bytes.
 
-use super::hash::{Body, LargeHash, timed};
-use super::list::{LargeList, ListRef};
-use super::listpack;
-use super::set::{LargeSet, SetRef, integers};
-use super::sorted_set::{LargeSortedSet, Scoring, SortedSetRef};
-use super::{Large, Stored, compact, form, sorted_set, stream};
-use crate::keyspace::{HashSeed, ValueRef};
+use super::hash::Body;
+use super::list::ListRef;
+use super::set::SetRef;
+use super::sorted_set::SortedSetRef;
+use super::{form, stream};
+use crate::keyspace::ValueRef;
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut number: usize) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
+/// How far a value was encoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::keyspace) struct Position {
+    step: Step,
+    /// Bytes of that step that are out already.
+    skip: usize,
+}
+
+/// What is encoded in one go, unless it is cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Step {
+    /// What stands before the elements; all of a value that is held as bytes.
+    #[default]
+    Head,
+    /// The element, or node, at a place.
+    Element(usize),
+    /// Of a stream.
+    Stream(stream::encoding::Step),
+}
+
+impl Step {
+    fn element(place: usize, length: usize) -> Option<Self> {
+        (place < length).then_some(Self::Element(place))
     }
-    out.push(number as u8);
 }
 
-pub(super) fn put(out: &mut Vec<u8>, bytes: &[u8]) {
-    put_varint(out, bytes.len());
-    out.extend_from_slice(bytes);
+/// Takes the bytes of one step after another: not those that are out already, and no more than there is room for.
+pub(super) struct Sink<'a> {
+    out: &'a mut Vec<u8>,
+    room: usize,
+    skip: usize,
+    /// Bytes of this step that are out.
+    taken: usize,
+    is_cut: bool,
 }
 
-/// Appends the bytes of a value; those of a string are itself.
-pub(in crate::keyspace) fn encode(value: ValueRef<'_>, out: &mut Vec<u8>) {
+impl Sink<'_> {
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        let skipped = self.skip.min(bytes.len());
+        self.skip -= skipped;
+        let bytes = &bytes[skipped..];
+        let fits = bytes.len().min(self.room);
+        self.out.extend_from_slice(&bytes[..fits]);
+        self.room -= fits;
+        self.taken += fits;
+        self.is_cut |= fits < bytes.len();
+    }
+
+    pub(super) fn varint(&mut self, mut number: usize) {
+        let (mut bytes, mut length) = ([0; 10], 0);
+        while number >= 0x80 {
+            bytes[length] = number as u8 | 0x80;
+            number >>= 7;
+            length += 1;
+        }
+        bytes[length] = number as u8;
+        self.raw(&bytes[..=length]);
+    }
+
+    /// Length and bytes.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.varint(bytes.len());
+        self.raw(bytes);
+    }
+}
+
+/// The bytes of a value that is held as they are: a string, a small collection.
+fn flat(value: ValueRef<'_>) -> Option<&[u8]> {
     match value {
         ValueRef::String(bytes)
         | ValueRef::List(ListRef::Compact(bytes))
         | ValueRef::Set(SetRef::Compact(bytes))
-        | ValueRef::SortedSet(SortedSetRef::Compact(bytes)) => out.extend_from_slice(bytes),
+        | ValueRef::SortedSet(SortedSetRef::Compact(bytes)) => Some(bytes),
         ValueRef::Hash(hash) => match hash.body() {
-            Body::Compact(bytes) | Body::Timed(bytes) => out.extend_from_slice(bytes),
-            Body::Large(large) => {
-                let timed = large.is_timed();
-                out.push(if timed { form::TIMED_HASH } else { form::HASH } | form::LARGE);
-                put_varint(out, large.len());
-                let (mut field_text, mut value_text) = Default::default();
-                // What is due too: it goes by an entry of its own.
-                for (field, value, deadline) in hash.at_instant(0).timed_pairs() {
-                    put(out, field.bytes(&mut field_text));
-                    put(out, value.bytes(&mut value_text));
-                    if timed {
-                        put_varint(out, deadline.unwrap_or(0) as usize);
-                    }
-                }
-            }
+            Body::Compact(bytes) | Body::Timed(bytes) => Some(bytes),
+            Body::Large(_) => None,
         },
-        ValueRef::Set(set @ SetRef::Large(_)) => {
-            out.push(form::SET | form::LARGE);
-            put_varint(out, set.len());
-            let mut text = Default::default();
-            set.members().for_each(|member| put(out, member.bytes(&mut text)));
-        }
-        ValueRef::SortedSet(SortedSetRef::Large(set)) => {
-            out.push(form::SORTED_SET | form::LARGE);
-            put_varint(out, set.len());
-            for (member, score) in set.places() {
-                put(out, member);
-                out.extend_from_slice(&score.to_bits().to_le_bytes());
-            }
-        }
-        ValueRef::Stream(stream) => {
-            out.push(form::STREAM | form::LARGE);
-            stream::encoding::encode(stream, out);
-        }
-        ValueRef::List(ListRef::Large(list)) => {
-            out.push(form::LIST | form::LARGE | if list.is_listpack() { form::LISTPACK } else { 0 });
-            put_varint(out, list.nodes().count());
-            for (count, entries) in list.nodes() {
-                put_varint(out, count);
-                put(out, entries);
-            }
-        }
+        _ => None,
     }
 }
 
-/// Reads what [`encode`] wrote of a collection. `None` where the bytes are something else; never panics, and takes no more
-/// memory than a small multiple of their length.
-pub(in crate::keyspace) fn decode(bytes: &[u8], seed: HashSeed) -> Option<Stored> {
-    let form = *bytes.first()?;
-    if form & form::LARGE == 0 {
-        return is_sound(bytes).then(|| Stored::Compact(bytes.to_vec()));
-    }
-    let mut reader = Reader(&bytes[1..]);
-    let count = reader.varint()?;
-    let large = match form & !form::LISTPACK & !form::LARGE {
-        form::HASH if form & form::LISTPACK == 0 => {
-            let mut hash = LargeHash::new(seed);
-            for _ in 0..count {
-                let (field, value) = (reader.bytes()?, reader.bytes()?);
-                if !hash.add(field, value, None) {
-                    return None;
-                }
-            }
-            Large::Hash(hash)
-        }
-        form::TIMED_HASH if form & form::LISTPACK == 0 => {
-            let mut hash = LargeHash::new(seed);
-            for _ in 0..count {
-                let (field, value, deadline) = (reader.bytes()?, reader.bytes()?, reader.varint()? as u64);
-                if !hash.add(field, value, Some(deadline).filter(|deadline| *deadline != 0)) {
-                    return None;
-                }
-            }
-            Large::Hash(hash)
-        }
-        form::SET if form & form::LISTPACK == 0 => {
-            let mut set = LargeSet::new(seed);
-            for _ in 0..count {
-                if !set.add(reader.bytes()?) {
-                    return None;
-                }
-            }
-            Large::Set(set)
-        }
-        form::SORTED_SET if form & form::LISTPACK == 0 => {
-            let mut set = LargeSortedSet::new(seed);
-            for _ in 0..count {
-                let member = reader.bytes()?;
-                let score = f64::from_bits(u64::from_le_bytes(reader.take(8)?.try_into().ok()?));
-                if score.is_nan() || set.set(member, score) != Scoring::Added {
-                    return None;
-                }
-            }
-            Large::SortedSet(set)
-        }
-        form::STREAM if form & form::LISTPACK == 0 => {
-            Large::Stream(Box::new(stream::encoding::decode(count, &mut reader)?))
-        }
-        form::LIST => {
-            let mut list = LargeList::new(form & form::LISTPACK != 0);
-            for _ in 0..count {
-                let (count, entries) = (reader.varint()?, reader.bytes()?);
-                if count == 0 || listpack::check(entries) != Some(count) {
-                    return None;
-                }
-                list.push_node(entries, count);
-            }
-            Large::List(list)
-        }
-        _ => return None,
+/// Appends the bytes of a value; those of a string are itself.
+pub(in crate::keyspace) fn encode(value: ValueRef<'_>, out: &mut Vec<u8>) {
+    encode_part(value, &mut Position::default(), usize::MAX, out);
+}
+
+/// The part of a value from `position` on that `room` bytes have room for; `position` is where the next one begins
+/// afterwards. Whether there is one. `scratch` is where a large collection is encoded.
+pub(in crate::keyspace) fn part<'a>(
+    value: ValueRef<'a>,
+    position: &mut Position,
+    room: usize,
+    scratch: &'a mut Vec<u8>,
+) -> (&'a [u8], bool) {
+    let Some(bytes) = flat(value) else {
+        let more = encode_part(value, position, room, scratch);
+        return (scratch, more);
     };
-    (reader.0.is_empty() && !large.is_empty()).then(|| Stored::Large(Box::new(large)))
+    let rest = bytes.get(position.skip..).unwrap_or_default();
+    let fits = rest.len().min(room);
+    position.skip += fits;
+    (&rest[..fits], fits < rest.len())
 }
 
-/// Whether bytes are a small collection that is not empty.
-pub(in crate::keyspace) fn is_sound(bytes: &[u8]) -> bool {
-    match bytes.first() {
-        Some(&form::INTEGERS) => bytes.len() > compact::HEAD && integers::is_sound(bytes),
-        Some(&(form::LIST | form::SET)) => compact::is_sound(bytes) && compact::count(bytes) > 0,
-        Some(&form::HASH) => {
-            compact::is_sound(bytes) && compact::count(bytes) > 0 && compact::count(bytes).is_multiple_of(2)
+fn encode_part(value: ValueRef<'_>, position: &mut Position, room: usize, out: &mut Vec<u8>) -> bool {
+    let mut sink = Sink { out, room, skip: position.skip, taken: position.skip, is_cut: false };
+    loop {
+        let next = write(value, position.step, &mut sink);
+        if sink.is_cut {
+            position.skip = sink.taken;
+            return true;
         }
-        Some(&form::TIMED_HASH) => compact::is_sound(bytes) && compact::count(bytes) > 0 && timed::is_sound(bytes),
-        Some(&form::SORTED_SET) => {
-            compact::is_sound(bytes) && compact::count(bytes) > 0 && sorted_set::are_scores(bytes)
+        let Some(next) = next else { return false };
+        *position = Position { step: next, skip: 0 };
+        if sink.room == 0 {
+            return true;
         }
-        _ => false,
+        (sink.skip, sink.taken) = (0, 0);
     }
 }
 
-pub(in crate::keyspace) struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    pub(super) fn varint(&mut self) -> Option<usize> {
-        let mut number = 0usize;
-        for shift in (0..56).step_by(7) {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            number |= usize::from(byte & 0x7F) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
+/// Writes one step of a value and says which one follows. One that is beyond the end is empty: somebody changed the value.
+fn write(value: ValueRef<'_>, step: Step, sink: &mut Sink<'_>) -> Option<Step> {
+    if let Some(bytes) = flat(value) {
+        sink.raw(bytes);
+        return None;
+    }
+    let mut head = |form: u8, count: usize, length: usize| {
+        sink.raw(&[form | form::LARGE]);
+        sink.varint(count);
+        Step::element(0, length)
+    };
+    match (value, step) {
+        (ValueRef::Hash(hash), step) => match (hash.body(), step) {
+            (Body::Large(hash), Step::Head) => {
+                let form = if hash.is_timed() { form::TIMED_HASH } else { form::HASH };
+                head(form, hash.len(), hash.len())
             }
+            (Body::Large(hash), Step::Element(place)) => {
+                // What is due too: it goes by an entry of its own.
+                let (field, value, deadline) = hash.element(place)?;
+                sink.bytes(field);
+                sink.bytes(value);
+                if hash.is_timed() {
+                    sink.varint(deadline.unwrap_or(0) as usize);
+                }
+                Step::element(place + 1, hash.len())
+            }
+            _ => None,
+        },
+        (ValueRef::Set(SetRef::Large(set)), Step::Head) => head(form::SET, set.len(), set.len()),
+        (ValueRef::Set(SetRef::Large(set)), Step::Element(place)) => {
+            sink.bytes(set.member(place)?);
+            Step::element(place + 1, set.len())
         }
-        None
-    }
-
-    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(bytes)
-    }
-
-    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
-        let length = self.varint()?;
-        self.take(length)
+        (ValueRef::SortedSet(SortedSetRef::Large(set)), Step::Head) => head(form::SORTED_SET, set.len(), set.len()),
+        (ValueRef::SortedSet(SortedSetRef::Large(set)), Step::Element(place)) => {
+            let (member, score) = set.member(place)?;
+            sink.bytes(member);
+            sink.raw(&score.to_bits().to_le_bytes());
+            Step::element(place + 1, set.len())
+        }
+        (ValueRef::List(ListRef::Large(list)), Step::Head) => {
+            let form = form::LIST | if list.is_listpack() { form::LISTPACK } else { 0 };
+            head(form, list.node_count(), list.node_count())
+        }
+        (ValueRef::List(ListRef::Large(list)), Step::Element(number)) => {
+            let (count, entries) = list.node(number)?;
+            sink.varint(count);
+            sink.bytes(entries);
+            Step::element(number + 1, list.node_count())
+        }
+        (ValueRef::Stream(stream), Step::Head) => {
+            head(form::STREAM, stream.blocks().0, 0);
+            Some(Step::Stream(stream::encoding::Step::first(stream)))
+        }
+        (ValueRef::Stream(stream), Step::Stream(step)) => stream::encoding::write(stream, step, sink).map(Step::Stream),
+        _ => None,
     }
 }

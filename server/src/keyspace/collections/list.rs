@@ -43,9 +43,13 @@ impl LargeList {
         self.nodes.iter().map(|node| node.entries().len()).sum()
     }
 
-    /// The entries of every node.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        self.nodes.iter().map(|node| (node.count(), node.entries()))
+    pub(super) fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// How many entries a node has, and these.
+    pub(super) fn node(&self, number: usize) -> Option<(usize, &[u8])> {
+        self.nodes.get(number).map(|node| (node.count(), node.entries()))
     }
 
     /// Appends a node as it was encoded.

@@ -14,6 +14,7 @@
 //! the same entries agree on both, and snapshots carry both.
 
 mod compact;
+pub mod decoding;
 pub mod dense;
 pub mod encoding;
 pub mod hash;

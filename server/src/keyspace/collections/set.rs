@@ -37,6 +37,11 @@ impl LargeSet {
         self.0.bytes()
     }
 
+    /// The member at a place.
+    pub(super) fn member(&self, place: usize) -> Option<&[u8]> {
+        (place < self.len()).then(|| self.0.at(place as u32).name())
+    }
+
     /// Adds a member; false where it is there.
     pub(super) fn add(&mut self, member: &[u8]) -> bool {
         let new = self.0.find(member).is_none();

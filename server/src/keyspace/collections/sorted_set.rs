@@ -82,9 +82,10 @@ impl LargeSortedSet {
         self.members.bytes() + self.order.bytes()
     }
 
-    /// Members in the order of their places, which is not that of their scores.
-    pub(super) fn places(&self) -> impl Iterator<Item = (&[u8], f64)> {
-        self.members.iter().map(|scored| (scored.member.bytes(), scored.score))
+    /// The member at a place, in an order which is not that of their scores.
+    pub(super) fn member(&self, place: usize) -> Option<(&[u8], f64)> {
+        let scored = (place < self.len()).then(|| self.members.at(place as u32))?;
+        Some((scored.member.bytes(), scored.score))
     }
 
     fn add(&mut self, member: &[u8], score: f64) {

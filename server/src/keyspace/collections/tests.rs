@@ -7,7 +7,7 @@ use super::listpack::Needle;
 use super::set::SetMut;
 use super::sorted_set::{Scoring, SortedSetMut};
 use super::stream::tests::StreamModel;
-use crate::keyspace::{Deadline, HashSeed, Keyspace, ValueRef};
+use crate::keyspace::{Arriving, Deadline, HashSeed, Keyspace, ValueRef};
 use bytes::BytesMut;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -304,8 +304,9 @@ pub(super) fn run<M: Model>(seed: u64, steps: usize, different: usize) {
         pieces.push(piece);
     }
     drop(keyspace.close_view());
-    let mut copy = Keyspace::new(HashSeed([5; 16]));
-    pieces.iter().for_each(|piece| copy.load_piece(piece, 9).expect("a sound piece"));
+    let mut copy = Arriving::new(HashSeed([5; 16]));
+    pieces.iter().for_each(|piece| copy.load(piece, 9).expect("a sound piece"));
+    let mut copy = copy.finish().expect("all parts are there");
     assert_eq!(copy.digest(), digest);
     copy.check_invariants();
     model.compare(keyspace.peek(KEY, 0).map(|item| item.value));
@@ -357,7 +358,7 @@ proptest! {
                 let at = index.index(bytes.len());
                 bytes[at] ^= byte;
             }
-            if let Some(stored) = super::encoding::decode(&bytes, HashSeed([5; 16])) {
+            if let Some(stored) = super::decoding::decode(&bytes, HashSeed([5; 16])) {
                 keyspace.store_collection(KEY, crate::keyspace::Built(stored), Deadline::Clear, None);
                 keyspace.check_invariants();
             }

@@ -65,6 +65,12 @@ impl LargeHash {
         self.deadlines.as_ref().and_then(|deadlines| deadlines.get(place))
     }
 
+    /// Field, value and deadline at a place.
+    pub(in crate::keyspace::collections) fn element(&self, place: usize) -> Option<(&[u8], &[u8], Option<UnixMs>)> {
+        let field = (place < self.len()).then(|| self.fields.at(place as u32))?;
+        Some((field.name.bytes(), field.value.bytes(), self.deadline(place as u32)))
+    }
+
     /// The soonest deadline of a field.
     pub(in crate::keyspace) fn first_deadline(&self) -> Option<UnixMs> {
         self.deadlines.as_ref().and_then(|deadlines| deadlines.first()).map(|(deadline, _)| deadline)

@@ -7,18 +7,105 @@
 //! consumer:  name, seen (i64), active (i64)                                        by name
 //! pending:   id, number of its consumer (varint), delivered (i64), deliveries (u64)
 //! ```
-//! An id is two `u64`. Integers are little-endian.
+//! An id is two `u64`. Integers are little-endian. A step is a block, what stands between two lists, or a consumer or
+//! pending entry.
 
 use super::block::Block;
 use super::group::{ConsumerRef, Group};
 use super::id::StreamId;
+use super::sequence::Keyed;
 use super::{LargeStream, StreamRef};
-use crate::keyspace::collections::encoding::{Reader, put, put_varint};
-use std::collections::HashMap;
+use crate::keyspace::collections::decoding::Reader;
+use crate::keyspace::collections::encoding::Sink;
 
-fn put_id(out: &mut Vec<u8>, id: StreamId) {
-    out.extend_from_slice(&id.ms.to_le_bytes());
-    out.extend_from_slice(&id.sequence.to_le_bytes());
+/// What is encoded in one go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::keyspace::collections) enum Step {
+    /// The first block from this id on.
+    Block(StreamId),
+    /// Ids, entries added, and how many groups there are.
+    Facts,
+    /// What a group has but for consumers and what is pending: the number of the group.
+    Group(usize),
+    /// A consumer: numbers of the group and of the consumer.
+    Consumer(usize, usize),
+    /// How much is pending in a group.
+    PendingCount(usize),
+    /// What is pending in a group first from this id on.
+    Pending(usize, StreamId),
+}
+
+impl Step {
+    /// The first step of a stream, behind the number of its blocks.
+    pub(in crate::keyspace::collections) fn first(StreamRef(stream): StreamRef<'_>) -> Self {
+        if stream.blocks.is_empty() { Self::Facts } else { Self::Block(StreamId::MIN) }
+    }
+}
+
+fn put_id(sink: &mut Sink<'_>, id: StreamId) {
+    sink.raw(&id.ms.to_le_bytes());
+    sink.raw(&id.sequence.to_le_bytes());
+}
+
+/// Writes one step of a stream and says which one follows.
+pub(in crate::keyspace::collections) fn write(
+    StreamRef(stream): StreamRef<'_>,
+    step: Step,
+    sink: &mut Sink<'_>,
+) -> Option<Step> {
+    let group_step = |number: usize| (number < stream.groups.len()).then_some(Step::Group(number));
+    match step {
+        Step::Block(from) => {
+            let place = stream.blocks.from(from)?;
+            let block = stream.blocks.at(place);
+            put_id(sink, block.id());
+            sink.bytes(block.bytes());
+            let next = stream.blocks.after(place).map(|next| Step::Block(stream.blocks.at(next).id()));
+            Some(next.unwrap_or(Step::Facts))
+        }
+        Step::Facts => {
+            put_id(sink, stream.last_id);
+            put_id(sink, stream.max_deleted_id);
+            sink.raw(&stream.entries_added.to_le_bytes());
+            sink.varint(stream.groups.len());
+            group_step(0)
+        }
+        Step::Group(number) => {
+            let group = stream.groups.get(number)?;
+            sink.bytes(group.name());
+            put_id(sink, group.last_id);
+            sink.raw(&group.entries_read.unwrap_or(-1).to_le_bytes());
+            sink.varint(group.consumers().len());
+            Some(if group.consumers().len() > 0 { Step::Consumer(number, 0) } else { Step::PendingCount(number) })
+        }
+        Step::Consumer(number, place) => {
+            let group = stream.groups.get(number)?;
+            let consumer = group.consumer_at(place)?;
+            sink.bytes(consumer.name());
+            sink.raw(&consumer.seen_ms.to_le_bytes());
+            sink.raw(&consumer.active_ms.to_le_bytes());
+            let is_last = place + 1 == group.consumers().len();
+            Some(if is_last { Step::PendingCount(number) } else { Step::Consumer(number, place + 1) })
+        }
+        Step::PendingCount(number) => {
+            let pending = stream.groups.get(number)?.pending_count();
+            sink.varint(pending);
+            if pending > 0 { Some(Step::Pending(number, StreamId::MIN)) } else { group_step(number + 1) }
+        }
+        Step::Pending(number, from) => {
+            let group = stream.groups.get(number)?;
+            let mut rest = group.pending_from(from);
+            let pending = rest.next()?;
+            put_id(sink, pending.id);
+            sink.varint(group.place_of(pending.consumer()));
+            sink.raw(&pending.delivered_ms.to_le_bytes());
+            sink.raw(&pending.deliveries.to_le_bytes());
+            match rest.next() {
+                Some(next) => Some(Step::Pending(number, next.id)),
+                None => group_step(number + 1),
+            }
+        }
+    }
 }
 
 fn number(reader: &mut Reader<'_>) -> Option<u64> {
@@ -29,72 +116,102 @@ fn id(reader: &mut Reader<'_>) -> Option<StreamId> {
     Some(StreamId::new(number(reader)?, number(reader)?))
 }
 
-/// Appends the bytes of a stream.
-pub(in crate::keyspace) fn encode(StreamRef(stream): StreamRef<'_>, out: &mut Vec<u8>) {
-    put_varint(out, stream.blocks.len());
-    for (id, bytes) in StreamRef(stream).packed() {
-        put_id(out, id);
-        put(out, bytes);
-    }
-    put_id(out, stream.last_id);
-    put_id(out, stream.max_deleted_id);
-    out.extend_from_slice(&stream.entries_added.to_le_bytes());
-    put_varint(out, stream.groups.len());
-    for group in &stream.groups {
-        put(out, group.name());
-        put_id(out, group.last_id);
-        out.extend_from_slice(&group.entries_read.unwrap_or(-1).to_le_bytes());
-        put_varint(out, group.consumers().len());
-        let mut numbers = HashMap::with_capacity(group.consumers().len());
-        for (number, (of, consumer)) in group.consumers().enumerate() {
-            numbers.insert(of, number);
-            put(out, consumer.name());
-            out.extend_from_slice(&consumer.seen_ms.to_le_bytes());
-            out.extend_from_slice(&consumer.active_ms.to_le_bytes());
-        }
-        put_varint(out, group.pending_count());
-        for pending in group.pending_from(StreamId::MIN) {
-            put_id(out, pending.id);
-            put_varint(out, numbers[&pending.consumer()]);
-            out.extend_from_slice(&pending.delivered_ms.to_le_bytes());
-            out.extend_from_slice(&pending.deliveries.to_le_bytes());
-        }
-    }
+/// A stream that is read one step after another.
+pub(in crate::keyspace) struct StreamDecoder {
+    builder: StreamBuilder,
+    next: Awaited,
+    /// Groups of which nothing has come.
+    groups_left: usize,
+    /// The place of the group that came last.
+    group: usize,
+    /// Its consumers.
+    consumers: Vec<ConsumerRef>,
 }
 
-/// Reads what [`encode`] wrote, the number of blocks already read. Never panics.
-pub(in crate::keyspace) fn decode(blocks: usize, reader: &mut Reader<'_>) -> Option<LargeStream> {
-    let mut builder = StreamBuilder::default();
-    for _ in 0..blocks {
-        let id = id(reader)?;
-        builder.block(id, reader.bytes()?)?;
+/// What comes next, and how many of them.
+enum Awaited {
+    Blocks(usize),
+    Facts,
+    Group,
+    Consumers(usize),
+    PendingCount,
+    Pending(usize),
+    Nothing,
+}
+
+impl StreamDecoder {
+    /// One of so many blocks.
+    pub(in crate::keyspace) fn new(blocks: usize) -> Self {
+        let next = if blocks > 0 { Awaited::Blocks(blocks) } else { Awaited::Facts };
+        Self { builder: StreamBuilder::default(), next, groups_left: 0, group: 0, consumers: Vec::new() }
     }
-    builder.last_id = id(reader)?;
-    builder.max_deleted_id = id(reader)?;
-    builder.entries_added = number(reader)?;
-    for _ in 0..reader.varint()? {
-        let (name, last_id) = (reader.bytes()?, id(reader)?);
-        let read = number(reader)?.cast_signed();
-        let group = builder.group(name, last_id, (read != -1).then_some(read))?;
-        let mut consumers: Vec<ConsumerRef> = Vec::new();
-        for _ in 0..reader.varint()? {
-            let name = reader.bytes()?;
-            let (seen_ms, active_ms) = (number(reader)?.cast_signed(), number(reader)?.cast_signed());
-            let of = group.create(name, seen_ms)?;
-            group.set_active(of, active_ms);
-            consumers.push(of);
-        }
-        for _ in 0..reader.varint()? {
-            let id = id(reader)?;
-            let of = *consumers.get(reader.varint()?)?;
-            let (delivered_ms, deliveries) = (number(reader)?.cast_signed(), number(reader)?);
-            if group.pending(id).is_some() {
-                return None;
+
+    /// Reads the next step, or changes nothing. Never panics.
+    pub(in crate::keyspace) fn element(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        self.next = match self.next {
+            Awaited::Blocks(left) => {
+                let id = id(reader)?;
+                self.builder.block(id, reader.bytes()?)?;
+                if left > 1 { Awaited::Blocks(left - 1) } else { Awaited::Facts }
             }
-            group.assign(id, of, delivered_ms, deliveries);
-        }
+            Awaited::Facts => {
+                let ids = (id(reader)?, id(reader)?);
+                let (entries_added, groups) = (number(reader)?, reader.varint()?);
+                (self.builder.last_id, self.builder.max_deleted_id) = ids;
+                (self.builder.entries_added, self.groups_left) = (entries_added, groups);
+                self.next_group()
+            }
+            Awaited::Group => {
+                let (name, last_id) = (reader.bytes()?, id(reader)?);
+                let read = number(reader)?.cast_signed();
+                let consumers = reader.varint()?;
+                self.group = self.builder.stream.place_of(name).err()?;
+                self.builder.group(name, last_id, (read != -1).then_some(read))?;
+                self.groups_left -= 1;
+                self.consumers.clear();
+                if consumers > 0 { Awaited::Consumers(consumers) } else { Awaited::PendingCount }
+            }
+            Awaited::Consumers(left) => {
+                let name = reader.bytes()?;
+                let (seen_ms, active_ms) = (number(reader)?.cast_signed(), number(reader)?.cast_signed());
+                let group = self.group();
+                let of = group.create(name, seen_ms)?;
+                group.set_active(of, active_ms);
+                self.consumers.push(of);
+                if left > 1 { Awaited::Consumers(left - 1) } else { Awaited::PendingCount }
+            }
+            Awaited::PendingCount => match reader.varint()? {
+                0 => self.next_group(),
+                count => Awaited::Pending(count),
+            },
+            Awaited::Pending(left) => {
+                let (id, consumer) = (id(reader)?, reader.varint()?);
+                let (delivered_ms, deliveries) = (number(reader)?.cast_signed(), number(reader)?);
+                let of = *self.consumers.get(consumer)?;
+                let group = self.group();
+                if group.pending(id).is_some() {
+                    return None;
+                }
+                group.assign(id, of, delivered_ms, deliveries);
+                if left > 1 { Awaited::Pending(left - 1) } else { self.next_group() }
+            }
+            Awaited::Nothing => return None,
+        };
+        Some(())
     }
-    builder.finish()
+
+    fn group(&mut self) -> &mut Group {
+        &mut self.builder.stream.groups[self.group]
+    }
+
+    fn next_group(&self) -> Awaited {
+        if self.groups_left > 0 { Awaited::Group } else { Awaited::Nothing }
+    }
+
+    /// The stream; `None` where that is not all of it, or it is none.
+    pub(in crate::keyspace) fn finish(self) -> Option<LargeStream> {
+        if matches!(self.next, Awaited::Nothing) { self.builder.finish() } else { None }
+    }
 }
 
 impl<'a> StreamRef<'a> {
@@ -105,7 +222,7 @@ impl<'a> StreamRef<'a> {
         (0..stream.blocks.len()).map(move |_| {
             let block = stream.blocks.at(place.expect("as many as there are"));
             place = place.and_then(|place| stream.blocks.after(place));
-            (super::sequence::Keyed::id(block), block.bytes())
+            (block.id(), block.bytes())
         })
     }
 }

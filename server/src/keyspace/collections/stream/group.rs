@@ -122,6 +122,16 @@ impl Group {
         self.by_name.iter().map(|number| (ConsumerRef(*number), self.of(*number)))
     }
 
+    /// The consumer at a place in the order of their names.
+    pub(super) fn consumer_at(&self, place: usize) -> Option<&Consumer> {
+        self.by_name.get(place).map(|number| self.of(*number))
+    }
+
+    /// A consumer's place in the order of their names.
+    pub(super) fn place_of(&self, of: ConsumerRef) -> usize {
+        self.place(self.of(of.0).name()).expect("it is there")
+    }
+
     /// The consumer with a name.
     pub fn find(&self, name: &[u8]) -> Option<ConsumerRef> {
         self.place(name).ok().map(|place| ConsumerRef(self.by_name[place]))
