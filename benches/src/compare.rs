@@ -93,6 +93,12 @@ struct Subject {
     resident_bytes_per_key: Option<f64>,
 }
 
+impl Subject {
+    fn of(target: &Target) -> Self {
+        Self { name: target.name.clone(), version: target.version.clone(), resident_bytes_per_key: None }
+    }
+}
+
 /// What came of one kind of run.
 #[derive(serde::Serialize)]
 struct Row {
@@ -123,9 +129,16 @@ pub fn compare(
         };
         eprintln!("{}: storing {} keys", target.name, effort.keys);
         fill(target, effort.keys, effort.value_bytes)?;
-        let (name, version) = (target.name.clone(), target.version.clone());
-        subjects.push(Subject { name, version, resident_bytes_per_key });
+        subjects.push(Subject { resident_bytes_per_key, ..Subject::of(target) });
     }
+    Ok(Report { targets: subjects, ..alternate(targets, kinds, effort)? })
+}
+
+/// Runs every kind against every target, turn by turn; they hold what is asked for.
+///
+/// # Errors
+/// Where a server cannot be measured.
+pub fn alternate(targets: &[Target], kinds: &[Kind], effort: Effort) -> io::Result<Report> {
     let mut runs: Vec<Vec<Vec<Run>>> = vec![vec![Vec::new(); targets.len()]; kinds.len()];
     for round in 0..effort.rounds {
         eprintln!("round {} of {}", round + 1, effort.rounds);
@@ -152,7 +165,7 @@ pub fn compare(
         .zip(runs)
         .map(|(kind, runs)| Row { kind: *kind, figures: runs.into_iter().map(Figures::of).collect() })
         .collect();
-    Ok(Report { machine: Machine::here(), effort, targets: subjects, rows })
+    Ok(Report { machine: Machine::here(), effort, targets: targets.iter().map(Subject::of).collect(), rows })
 }
 
 impl Report {
@@ -210,6 +223,27 @@ impl Report {
     }
 }
 
+/// A cluster beside other servers, and the ways into it beside each other.
+#[derive(serde::Serialize)]
+pub struct ClusterReport {
+    /// Load goes to the leaders.
+    #[serde(flatten)]
+    pub cluster: Report,
+    /// What one node leads, asked for at another one (`forwarded`) and at itself (`local`): server CPU is that of both nodes.
+    pub forwarding: Option<Report>,
+}
+
+impl fmt::Display for ClusterReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cluster)?;
+        if let Some(forwarding) = &self.forwarding {
+            writeln!(f, "\nWhat one node leads, asked for at another and at itself; server CPU of these two nodes:\n")?;
+            forwarding.table(f)?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Effort { keys, value_bytes, rounds, .. } = self.effort;
@@ -228,9 +262,17 @@ impl fmt::Display for Report {
             }
             writeln!(f)?;
         }
+        writeln!(f)?;
+        self.table(f)
+    }
+}
+
+impl Report {
+    fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.name_width();
         writeln!(
             f,
-            "\n{:<18}{:<width$}{:>16}{:>24}{:>15}{:>8}",
+            "{:<18}{:<width$}{:>16}{:>24}{:>15}{:>8}",
             "", "", "operations/s", "latency, us", "server CPU", "client"
         )?;
         write!(f, "{:<6}{:>5} {:>4}  {:<width$}{:>10} {:>5}", "", "conns", "pipe", "", "", "")?;

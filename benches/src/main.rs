@@ -2,7 +2,7 @@
 //! `-- scale`.
 #![allow(clippy::print_stdout, reason = "its results are what it prints")]
 
-use benches::compare::{self, Effort, Kind};
+use benches::compare::{self, ClusterReport, Effort, Kind};
 use benches::generator::Mix;
 use benches::hitratio::trace::{Synthetic, Trace};
 use benches::hitratio::{self, Contestant};
@@ -30,7 +30,8 @@ struct Arguments {
 enum Command {
     /// Runs GET, SET and 90:10 at pipeline 1, 16 and 64 against servers side by side
     Compare(Compare),
-    /// Runs SET and GET against the leaders of a cluster, one node alone, and redis-server with replicas
+    /// Runs SET and GET against the leaders of a cluster, one node alone, and redis-server with replicas; and where commands
+    /// are forwarded to the leader against where they are not
     Cluster(ClusterArguments),
     /// Replays a trace as a look-aside cache and prints hit ratios at equal resident memory
     Hitratio(HitRatio),
@@ -174,6 +175,9 @@ struct Compare {
     /// Another Larder with a limit that is not reached, which keeps the order in which to evict: HOST:PORT, `spawn`, `none`
     #[arg(long, value_name = "ADDR", default_value = "spawn")]
     limited: String,
+    /// And another one through its cluster port
+    #[arg(long)]
+    cluster_port: bool,
     /// Bytes of every value
     #[arg(long, value_name = "BYTES")]
     value: Option<usize>,
@@ -237,10 +241,15 @@ fn compare(arguments: &Compare) -> Result<(), Box<dyn Error>> {
     type Spawn = fn() -> io::Result<Target>;
     let mut targets = Vec::new();
     let mut spawned: Vec<Option<Spawn>> = Vec::new();
-    let nobody = "none".to_owned();
+    let (nobody, spawned_here) = ("none".to_owned(), "spawn".to_owned());
     for (name, place, spawn) in [
         ("larder", &arguments.larder, Target::spawn_larder as Spawn),
         ("larder, limited", if arguments.types { &nobody } else { &arguments.limited }, Target::spawn_limited_larder),
+        (
+            "larder, cluster port",
+            if arguments.cluster_port { &spawned_here } else { &nobody },
+            Target::spawn_larder_by_cluster_port,
+        ),
         ("redis-server", &arguments.redis, Target::spawn_redis),
     ] {
         match place.as_str() {
@@ -308,8 +317,13 @@ fn cluster(arguments: &ClusterArguments) -> Result<(), Box<dyn Error>> {
             Err(error) => return Err(format!("redis-server: {error}").into()),
         }
     }
-    let report = compare::compare(&targets, &|_| None, &arguments.rows.among(Kind::of_a_cluster())?, effort)?;
-    show(&report, arguments.json.as_deref())
+    let kinds = arguments.rows.among(Kind::of_a_cluster())?;
+    let cluster = compare::compare(&targets, &|_| None, &kinds, effort)?;
+    let forwarding = match targets[0].shards.len() {
+        0..=1 => None,
+        _ => Some(compare::alternate(&targets[0].forwarding()?, &kinds, effort)?),
+    };
+    show(&ClusterReport { cluster, forwarding }, arguments.json.as_deref())
 }
 
 fn hit_ratio(arguments: &HitRatio) -> Result<(), Box<dyn Error>> {

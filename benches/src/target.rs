@@ -77,6 +77,20 @@ impl Target {
         Ok(Self { name: "larder, limited".into(), ..target })
     }
 
+    /// Starts a Larder node that is asked through its cluster port, where cluster-aware clients go.
+    ///
+    /// # Errors
+    /// Where it does not say what it is.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn spawn_larder_by_cluster_port() -> io::Result<Self> {
+        let Self { address, keeper, .. } = Self::spawn_larder()?;
+        let Keeper::Larder { node, .. } = &keeper else { return Err(io::Error::other("no node of its own")) };
+        let address = SocketAddr::new(address.ip(), node.ports().cluster);
+        Self::new("larder, cluster port", address, keeper)
+    }
+
     /// Starts redis-server.
     ///
     /// # Errors
@@ -151,6 +165,27 @@ impl Target {
         Ok(target)
     }
 
+    /// Two ways to what one node of this cluster leads, both through client ports: another node, which forwards, and the
+    /// node itself. Their processes are those of these two nodes.
+    ///
+    /// # Errors
+    /// Where a node does not say where it listens, or there is but one.
+    pub fn forwarding(&self) -> io::Result<[Self; 2]> {
+        let [(leader, keys), (other, _), ..] = &self.shards[..] else {
+            return Err(io::Error::other("one node leads everything: nothing is forwarded"));
+        };
+        let pids: Vec<u32> = match leader.ip().is_loopback() && other.ip().is_loopback() {
+            true => [identify(*leader)?.1, identify(*other)?.1].into_iter().flatten().collect(),
+            false => Vec::new(),
+        };
+        let by = |name: &str, node: SocketAddr| -> io::Result<Self> {
+            let address = client_port(node)?;
+            let (name, version, pids) = (name.to_owned(), self.version.clone(), pids.clone());
+            Ok(Self { name, version, address, shards: vec![(address, keys.clone())], pids, keeper: Keeper::Nobody })
+        };
+        Ok([by("forwarded", *other)?, by("local", *leader)?])
+    }
+
     /// A server that runs.
     ///
     /// # Errors
@@ -170,6 +205,15 @@ impl Target {
         let pids = if address.ip().is_loopback() { pid.into_iter().collect() } else { Vec::new() };
         Ok(Self { name: name.into(), version, address, shards: vec![(address, None)], pids, keeper })
     }
+}
+
+/// The client port of a node that listens at `address`.
+fn client_port(address: SocketAddr) -> io::Result<SocketAddr> {
+    let info = Client::connect(address, REPLY_TIMEOUT)?.words("INFO server")?.text();
+    let listener = info.lines().find_map(|line| line.trim().strip_prefix("listener0:"));
+    let port = listener.and_then(|line| line.split(',').find_map(|field| field.strip_prefix("port=")?.parse().ok()));
+    let port = port.ok_or_else(|| io::Error::other(format!("{address} does not say where it listens")))?;
+    Ok(SocketAddr::new(address.ip(), port))
 }
 
 /// Version and process id, from INFO.

@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout)]
 
 use cluster_tests::simulation::Fault::{
-    self, ClockJump, Crash, CrashTwo, CutOff, CutOneWay, Join, Pause, Stop, Suspend, Transfer,
+    self, ClockJump, Crash, CrashTwo, CutOff, CutOneWay, Join, Pause, Slow, Stop, Suspend, Transfer,
 };
 use cluster_tests::simulation::runner;
 use larder::planted::Bug;
@@ -16,7 +16,7 @@ const TABLE: &[(Bug, &[Fault], u64)] = &[
     (Bug::LeaseIgnoresSuspension, &[Suspend], 50),
     (Bug::LeaseDuringTransfer, &[Transfer, CutOneWay, CutOff], 300),
     (Bug::LeaseByCachedClock, &[Pause], 200),
-    (Bug::LeaseBeforeOwnEntry, &[Transfer, CutOff, Crash], 900),
+    (Bug::LeaseBeforeOwnEntry, &[Transfer, CutOff, Crash], 1_500),
     (Bug::LeaseTooLong, &[CutOff], 300),
     (Bug::FollowerReads, &[], 20),
     (Bug::ApplyBeforeCommit, &[CutOff, CutOneWay], 50),
@@ -24,28 +24,34 @@ const TABLE: &[(Bug, &[Fault], u64)] = &[
     (Bug::LostIsAnsweredOk, &[CutOff], 300),
     (Bug::UncertainIsSentAgain, &[], 50),
     (Bug::ReroutedOvertakes, &[], 100),
+    (Bug::PopBeforeQuorum, &[], 50),
+    (Bug::WatchIsCheckedTooEarly, &[], 100),
+    (Bug::ExecInParts, &[], 60),
+    (Bug::LastWaiterFirst, &[], 50),
+    (Bug::WhoGaveUpIsServed, &[], 50),
+    (Bug::NullOvertakesAttempt, &[Slow], 50),
+    (Bug::EntryDiffersByCopy, &[], 20),
+    (Bug::RefusedVoteCounts, &[], 50),
     (Bug::RestartReusesId, &[Crash], 100),
     (Bug::SnapshotMissesPreImage, &[], 200),
     (Bug::SnapshotOfAnotherInstant, &[], 200),
-    (Bug::SnapshotWithoutClock, &[Crash, ClockJump], 100),
+    (Bug::SnapshotWithoutClock, &[Crash, ClockJump], 200),
     (Bug::FollowerEvicts, &[], 100),
     (Bug::DeadlineByOwnClock, &[], 20),
     (Bug::DueIsShown, &[], 50),
+    (Bug::FastClockIsFollowed, &[ClockJump], 20),
     (Bug::RoomIsNotGivenBack, &[], 50),
     (Bug::RefusedIsRetriedAtOnce, &[Pause, CutOff], 100),
     (Bug::ReadDoesNotTouch, &[], 50),
     (Bug::UnreachableIsDead, &[], 50),
+    (Bug::EpochStandsStill, &[], 20),
     (Bug::SecondStopPermit, &[Stop], 50),
     (Bug::PlanIsForgotten, &[Crash, CrashTwo, Join], 50),
 ];
 
-/// Not found by the simulation within 1,000 seeds: its clocks jump too seldom beside a deadline. The units of
-/// `cluster::skew` are what stands against it.
-const MISSED: &[Bug] = &[Bug::FastClockIsFollowed];
-
 #[test]
 fn every_planted_bug_is_found() {
-    assert_eq!(TABLE.len() + MISSED.len(), Bug::ALL.len(), "a row for every bug");
+    assert!(Bug::ALL.iter().all(|bug| TABLE.iter().any(|(other, ..)| other == bug)), "a row for every bug");
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let mut missed = Vec::new();
     for &(bug, faults, seeds_max) in TABLE {

@@ -47,6 +47,22 @@ bugs! {
     UncertainIsSentAgain: "uncertain-is-sent-again",
     /// Where a share is routed anew, its last command goes first.
     ReroutedOvertakes: "rerouted-overtakes",
+    /// A pop is answered when it is proposed.
+    PopBeforeQuorum: "pop-before-quorum",
+    /// What is watched is looked at when EXEC comes, and not when it is carried out.
+    WatchIsCheckedTooEarly: "watch-is-checked-too-early",
+    /// The commands of a transaction are entries of their own.
+    ExecInParts: "exec-in-parts",
+    /// Those who wait are served in the order in which they did not come.
+    LastWaiterFirst: "last-waiter-first",
+    /// A command that was answered since its time was over keeps its place in the queues.
+    WhoGaveUpIsServed: "who-gave-up-is-served",
+    /// One whose time is over is answered null while an attempt for it is under way.
+    NullOvertakesAttempt: "null-overtakes-attempt",
+    /// Shares of one entry are sent to some copies in another order.
+    EntryDiffersByCopy: "entry-differs-by-copy",
+    /// A vote that was refused is counted.
+    RefusedVoteCounts: "refused-vote-counts",
     /// A node that has lost its memory comes back under the id that it had.
     RestartReusesId: "restart-reuses-id",
     /// Items that change while a snapshot is sent are sent as they are then.
@@ -71,6 +87,8 @@ bugs! {
     ReadDoesNotTouch: "read-does-not-touch",
     /// A majority that cannot be reached counts as dead.
     UnreachableIsDead: "unreachable-is-dead",
+    /// The epoch stays what it is where the voters of a partition change.
+    EpochStandsStill: "epoch-stands-still",
     /// A second node gets leave to stop.
     SecondStopPermit: "second-stop-permit",
     /// A change of voters that was begun is not ended.

@@ -5,7 +5,7 @@
 
 use super::cluster::Cluster;
 use super::runtime::{Handle, Sim, current, ms, sleep};
-use super::{lasting, queues, transactions};
+use super::{lasting, line, queues, transactions};
 use crate::process::{Value, encode, read_value};
 use openraft::AsyncRuntime;
 use rand::rngs::SmallRng;
@@ -64,6 +64,11 @@ impl Extras {
         let queues = (1..=self.queues).map(|number| Sim::spawn(queues::run(Arc::clone(cluster), stream(2, number))));
         let lasting = (1..=self.lasting).map(|number| Sim::spawn(lasting::run(Arc::clone(cluster), stream(3, number))));
         transactions.chain(queues).chain(lasting).collect()
+    }
+
+    /// Has clients wait in line, at rest, after all else.
+    pub async fn wait_in_line(self, cluster: &Cluster) -> Result<(), String> {
+        if self.queues > 0 { line::check(cluster).await } else { Ok(()) }
     }
 
     /// Looks at what they left once more, at rest.

@@ -53,6 +53,8 @@ pub struct Evidence<'a> {
     pub pairs: &'a History<PairInput, PairOutput>,
     /// What was done to queues.
     pub queues: &'a History<QueueInput, QueueOutput>,
+    /// What was wrong with the order in which those in line were served, at the end.
+    pub line: Option<&'a str>,
     /// What the directory has decided.
     pub directory: &'a DirectoryState,
     /// The nodes that run.

@@ -17,6 +17,7 @@ mod faults;
 mod invariants;
 mod judge;
 mod lasting;
+mod line;
 mod network;
 mod node;
 mod port;

@@ -165,6 +165,10 @@ async fn run(seed: u64, judge: Arc<Judge>, counters: Arc<Counters>, focus: &[Fau
     let after = leaders(&cluster);
     let stable: BTreeSet<PartitionId> =
         before.iter().filter(|(id, leader)| after.get(id) == Some(leader)).map(|(id, _)| *id).collect();
+    let line = match &read {
+        Ok(_) if settled.is_ok() && !judge.is_broken() => extras.wait_in_line(&cluster).await,
+        _ => Ok(()),
+    };
     let commands = cluster.take_commands();
     let (pairs, queues) = cluster.take_histories();
     let directory = cluster.directory.truth();
@@ -173,6 +177,7 @@ async fn run(seed: u64, judge: Arc<Judge>, counters: Arc<Counters>, focus: &[Fau
         commands: &commands,
         pairs: &pairs,
         queues: &queues,
+        line: line.as_ref().err().map(String::as_str),
         directory: &directory,
         nodes: &nodes,
         unsettled: settled.as_ref().err().or(read.as_ref().err()).map(String::as_str),

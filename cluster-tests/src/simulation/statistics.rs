@@ -52,6 +52,8 @@ counters! {
     transaction: "transactions",
     /// Elements popped from queues.
     pop: "elements popped",
+    /// Clients that waited in line at the end.
+    line: "clients in line",
     /// Messages between nodes.
     messages: "messages",
     /// Lost on the way.

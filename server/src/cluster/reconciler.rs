@@ -19,6 +19,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(test)]
+mod tests;
+
 /// Between looks, unless the directory changes.
 const PERIOD: Duration = Duration::from_millis(100);
 /// Partitions that change their copies at once.
@@ -352,7 +355,15 @@ async fn begin_anew<N: Conductor>(
     }
     let survivor = best.map(|(_, copy)| copy);
     let command = DirectoryCommand::StartGeneration { partition, generation, survivor, planned_unseen: !planned_seen };
-    let applied = node.propose(command).await?;
+    let applied = match node.propose(command).await {
+        Ok(applied) => applied,
+        // The planned voters may decide, and so end their change; nothing else waits for that.
+        Err(DirectoryError::Refused(reason)) => {
+            tracing::debug!(partition, %reason, "not begun anew");
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
     if is_alone(node, state, record) {
         return Ok(true);
     }

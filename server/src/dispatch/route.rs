@@ -175,15 +175,15 @@ impl Dispatcher {
                 return Settled::Failed(Failure::Down);
             }
             if planted(Bug::ReroutedOvertakes) && errand.block.count > 1 {
-                return self.deliver_backwards(errand).await;
+                return self.deliver_one_by_one(errand, true).await;
             }
             // The lease counts from here: what was read before the wait is too old.
             sent = self.send(errand, hint, self.moment());
         }
     }
 
-    /// For [`Bug::ReroutedOvertakes`]: the commands one by one, the last one first.
-    async fn deliver_backwards(&self, errand: &Errand) -> Settled {
+    /// For [`Bug::ExecInParts`], and with the last one first for [`Bug::ReroutedOvertakes`]: the commands one by one.
+    pub(super) async fn deliver_one_by_one(&self, errand: &Errand, backwards: bool) -> Settled {
         let (mut blocks, mut replies) = (Vec::new(), Vec::new());
         let mut reader = BlockReader::new(&errand.block.bytes);
         while let Ok(Some(command)) = reader.next_command() {
@@ -191,16 +191,22 @@ impl Dispatcher {
             block::encode(&mut bytes, command.spec, command.options, command.args);
             blocks.extend(Block::inspect(bytes.freeze()));
         }
-        for block in blocks.into_iter().rev() {
+        if backwards {
+            blocks.reverse();
+        }
+        for block in blocks {
             let errand = Errand { partition: Arc::clone(&errand.partition), block, port: errand.port };
             match Box::pin(self.deliver(&errand, self.moment())).await {
                 Settled::Applied(one) => replies.push(one),
                 _ => return Settled::Failed(Failure::Uncertain),
             }
         }
+        if backwards {
+            replies.reverse();
+        }
         let mut all = Replies::default();
         let mut out = ReplyBuffer::default();
-        for one in replies.iter().rev() {
+        for one in replies {
             out.raw(one.get(0));
             all.ends.push(out.len() as u32);
         }

@@ -19,6 +19,7 @@ use crate::commands::session::PortKind;
 use crate::commands::{Handler, block, number};
 use crate::ids::{DatabaseNo, NodeNo, PartitionId};
 use crate::limits;
+use crate::planted::{Bug, planted};
 use crate::raft::{ANY_TERM, Refusal, Replies, Role, ShareOutcome};
 use bytes::BytesMut;
 use larder_protocol::{Args, Flags, ReplyBuffer, Slot};
@@ -290,7 +291,10 @@ impl Conversation {
             None => {
                 let port = self.session.port;
                 let errand = Errand { partition, block, port };
-                self.dispatcher.deliver(&errand, self.moment).await
+                match planted(Bug::ExecInParts) {
+                    true => self.dispatcher.deliver_one_by_one(&errand, false).await,
+                    false => self.dispatcher.deliver(&errand, self.moment).await,
+                }
             }
         };
         match settled {

@@ -326,3 +326,58 @@ fn mix(seed: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::Role;
+    use crate::raft::tests::{encode, partition};
+    use crate::raft::types::LeaderId;
+    use bytes::Bytes;
+    use larder_protocol::ProtocolVersion;
+
+    fn id(term: u64, index: u64) -> LogId {
+        LogId { leader_id: LeaderId { term, node_id: term }, index }
+    }
+
+    fn entry(log_id: LogId, expects: Option<LogId>, command: &[&str]) -> Entry {
+        let mutations = Mutations { clock: 1, seed: 0, expects, limits: None, blocks: vec![encode(command)] };
+        Entry { log_id, payload: Payload::Normal(Arc::new(mutations)) }
+    }
+
+    /// Whether an entry was carried out, by what its share is answered.
+    fn applies(partition: &Partition, entry: &Entry) -> bool {
+        partition.apply(entry, true).unwrap().0[0].is_some()
+    }
+
+    fn get(partition: &Partition) -> Bytes {
+        let block = encode(&["get", "k"]);
+        let mut reader = BlockReader::new(&block);
+        let command = reader.next_command().unwrap().unwrap();
+        let mut out = ReplyBuffer::new(ProtocolVersion::Resp2);
+        partition.lock().read_in_entry(&command, 0, &mut out);
+        out.take()
+    }
+
+    /// What is watched was looked at when one entry was the last: whatever came between, of whichever leader, EXEC is nil on
+    /// every copy.
+    #[test]
+    fn exec_under_watch_takes_effect_only_right_behind_the_entry_that_it_names() {
+        let partition = partition(Role::Follower(None));
+        assert!(applies(&partition, &entry(id(1, 1), None, &["set", "k", "a"])));
+        assert!(applies(&partition, &entry(id(1, 2), Some(id(1, 1)), &["set", "k", "b"])));
+        assert_eq!(get(&partition), b"$1\r\nb\r\n"[..]);
+        // Another write.
+        assert!(applies(&partition, &entry(id(1, 3), None, &["set", "other", "x"])));
+        assert!(!applies(&partition, &entry(id(1, 4), Some(id(1, 2)), &["set", "k", "c"])));
+        // Another leader, whose first entry is blank.
+        let blank = Entry { log_id: id(2, 5), payload: Payload::Blank };
+        partition.apply(&blank, false).unwrap();
+        assert!(!applies(&partition, &entry(id(2, 6), Some(id(1, 4)), &["set", "k", "d"])));
+        // At the same index there was another entry than the one that was seen.
+        assert!(!applies(&partition, &entry(id(3, 7), Some(id(1, 6)), &["set", "k", "e"])));
+        assert_eq!(get(&partition), b"$1\r\nb\r\n"[..]);
+        assert!(applies(&partition, &entry(id(3, 8), Some(id(3, 7)), &["set", "k", "f"])));
+        assert_eq!(get(&partition), b"$1\r\nf\r\n"[..]);
+    }
+}

@@ -2,6 +2,7 @@
 
 mod ahead;
 pub mod codec;
+mod early;
 mod group;
 mod lease;
 mod log;

@@ -9,7 +9,7 @@ use super::log::entry_bytes;
 use super::machine::{Machine, SnapshotData, View};
 use super::partition::Partition;
 use super::stream_append;
-use super::types::{GroupTypes, LeaderId, SnapshotMeta, Vote};
+use super::types::{Entry, GroupTypes, LeaderId, Mutations, Payload, SnapshotMeta, Vote};
 use crate::clock::{Tick, UnixMs};
 use crate::ids::{CopyId, NodeNo, PartitionId};
 use crate::keyspace::{Arriving, HashSeed};
@@ -268,9 +268,12 @@ impl<RT: AsyncRuntime> RaftNetworkV2<GroupTypes<RT>> for CopyClient<RT> {
 
     async fn append_entries(
         &mut self,
-        request: AppendEntriesRequest<GroupTypes<RT>>,
+        mut request: AppendEntriesRequest<GroupTypes<RT>>,
         option: RPCOption,
     ) -> Rpc<RT, AppendEntriesResponse<GroupTypes<RT>>> {
+        if planted(Bug::EntryDiffersByCopy) && self.address.to.node.0.is_multiple_of(2) {
+            request.entries.iter_mut().for_each(turn_round);
+        }
         let bytes = 256 + request.entries.iter().map(entry_bytes).sum::<usize>();
         let put = |out: &mut BytesMut| out.put_append_request(&request);
         let answer = self.call_long(Kind::Append, option.hard_ttl(), bytes, put).await;
@@ -300,7 +303,11 @@ impl<RT: AsyncRuntime> RaftNetworkV2<GroupTypes<RT>> for CopyClient<RT> {
         option: RPCOption,
     ) -> Rpc<RT, VoteResponse<GroupTypes<RT>>> {
         let mut answer = self.call(Kind::Vote, option.hard_ttl(), |out| out.put_vote_request(&request)).await?;
-        Ok(answer.vote_response().map_err(unreachable)?)
+        let mut response = answer.vote_response().map_err(unreachable)?;
+        if planted(Bug::RefusedVoteCounts) {
+            (response.vote, response.vote_granted) = (request.vote, true);
+        }
+        Ok(response)
     }
 
     async fn pre_vote(
@@ -309,7 +316,9 @@ impl<RT: AsyncRuntime> RaftNetworkV2<GroupTypes<RT>> for CopyClient<RT> {
         option: RPCOption,
     ) -> Rpc<RT, VoteResponse<GroupTypes<RT>>> {
         let mut answer = self.call(Kind::PreVote, option.hard_ttl(), |out| out.put_vote_request(&request)).await?;
-        Ok(answer.vote_response().map_err(unreachable)?)
+        let mut response = answer.vote_response().map_err(unreachable)?;
+        response.vote_granted |= planted(Bug::RefusedVoteCounts);
+        Ok(response)
     }
 
     async fn full_snapshot(
@@ -342,6 +351,14 @@ impl<RT: AsyncRuntime> RaftNetworkV2<GroupTypes<RT>> for CopyClient<RT> {
         .await?;
         Ok(Ok(()))
     }
+}
+
+/// For [`Bug::EntryDiffersByCopy`]: the shares in reverse.
+fn turn_round(entry: &mut Entry) {
+    let Payload::Normal(mutations) = &mut entry.payload else { return };
+    let Mutations { clock, seed, expects, ref limits, ref blocks } = **mutations;
+    let (limits, blocks) = (limits.clone(), blocks.iter().rev().cloned().collect());
+    *mutations = Arc::new(Mutations { clock, seed, expects, limits, blocks });
 }
 
 /// A snapshot that has arrived whole, and the vote of its sender.

@@ -6,6 +6,7 @@
 //! A log entry costs about the same whatever it holds (OPENRAFT.md), so entries are made as full as the load allows:
 //! while one is in flight, shares gather in the inbox.
 
+use super::early;
 use super::machine::Machine;
 use super::partition::Partition;
 use super::room::Room;
@@ -202,15 +203,6 @@ impl Draft {
     }
 }
 
-/// For [`Bug::AnswerBeforeQuorum`]: what a share of one SET will be answered.
-fn answer_too_early(block: &[u8]) -> Option<super::share::Replies> {
-    let mut reader = crate::commands::block::BlockReader::new(block);
-    let is_set = reader.next_command().ok()??.spec.name == "set";
-    let more = reader.next_command().ok()?.is_some();
-    let bytes = bytes::Bytes::from_static(b"+OK\r\n");
-    (is_set && !more).then(|| super::share::Replies { ends: [bytes.len() as u32].into_iter().collect(), bytes })
-}
-
 /// Proposes until the inbox is closed.
 pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
     let Proposer { raft, partition, inbox, room, tick, boot_ns, seed } = proposer;
@@ -234,7 +226,9 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
                 continue;
             }
             let mut expects = None;
-            if let Some(token) = draft.shares[0].watch.clone() {
+            if let Some(token) = draft.shares[0].watch.clone()
+                && !planted(Bug::WatchIsCheckedTooEarly)
+            {
                 // All before it is applied.
                 let state = partition.lock();
                 if token.load(Ordering::Acquire) {
@@ -266,15 +260,7 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
             let limits = (limits != Limits::DEFAULT).then(|| Box::new(limits));
             let fenced = draft.shares.iter().any(|share| share.term_max != ANY_TERM);
             let (blocks, mut done) = types::split(draft.shares);
-            if planted(Bug::AnswerBeforeQuorum) {
-                let replies = blocks.iter().map(|block| answer_too_early(block)).collect::<Vec<_>>();
-                for (done, replies) in done.iter_mut().zip(replies) {
-                    if let Some(replies) = replies {
-                        let early = std::mem::replace(done, tokio::sync::oneshot::channel().0);
-                        let _ = early.send(ShareOutcome::Applied(replies));
-                    }
-                }
-            }
+            early::answer(&partition, &blocks, &mut done);
             let clock = clock.next(applied_clock, ms_of(tick()));
             let mutations = Mutations { clock, seed: seed ^ number, expects, limits, blocks };
             let finished = {

@@ -1,4 +1,5 @@
-//! What is pushed to a queue is popped once, in order, whoever waits for it and wherever.
+//! What is pushed to a queue is popped once, in order, whoever waits for it and wherever; and who waits is served in
+//! order of arrival.
 
 use super::{Evidence, Invariant, is_covered};
 use crate::linearizability::{Queue, Verdict, check};
@@ -17,6 +18,6 @@ impl Invariant for Queues {
                 return Err(format!("{key}: {example}"));
             }
         }
-        Ok(())
+        evidence.line.map_or(Ok(()), |reason| Err(reason.to_owned()))
     }
 }

@@ -4,6 +4,7 @@ use super::surroundings::Surroundings;
 use super::{Awaited, Wanted, one_reply};
 use crate::commands::blocking::{self, WorthFn};
 use crate::keyspace::Keyspace;
+use crate::planted::{Bug, planted};
 use crate::raft::share::{Refusal, Replies, ShareOutcome};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -146,6 +147,7 @@ impl Waiters {
         match self.waiting.get_mut(&id) {
             // Its place is held until it is known what the attempt did.
             Some(waiter) if waiter.under_way => waiter.gone = true,
+            Some(_) if planted(Bug::WhoGaveUpIsServed) => {}
             Some(_) => drop(self.take(id, keyspace)),
             None => {}
         }
@@ -156,6 +158,9 @@ impl Waiters {
     /// has its outcome already.
     pub fn withdraw(&mut self, id: u64, sure: bool, keyspace: &mut Keyspace) -> bool {
         let Some(waiter) = self.waiting.get_mut(&id) else { return false };
+        if planted(Bug::NullOvertakesAttempt) && waiter.under_way {
+            return true;
+        }
         if waiter.under_way || waiter.pending || !sure {
             waiter.last = true;
             if !waiter.under_way {
@@ -164,7 +169,9 @@ impl Waiters {
             }
             return false;
         }
-        self.take(id, keyspace);
+        if !planted(Bug::WhoGaveUpIsServed) {
+            self.take(id, keyspace);
+        }
         true
     }
 
@@ -183,7 +190,8 @@ impl Waiters {
     /// What a command that waits wants; `None` where nobody waits for its outcome any more.
     pub fn wanted(&self, id: u64) -> Option<Arc<Wanted>> {
         let waiter = self.waiting.get(&id)?;
-        (!waiter.under_way && !waiter.done.is_closed()).then(|| Arc::clone(&waiter.wanted))
+        let waits = !waiter.done.is_closed() || planted(Bug::WhoGaveUpIsServed);
+        (!waiter.under_way && waits).then(|| Arc::clone(&waiter.wanted))
     }
 
     /// Whether attempts are to be made, whatever the keys hold.

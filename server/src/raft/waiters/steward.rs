@@ -3,6 +3,7 @@
 use super::queue::Waiters;
 use super::surroundings::Surroundings;
 use crate::commands::blocking;
+use crate::planted::{Bug, planted};
 use crate::raft::ANY_TERM;
 use crate::raft::partition::{Partition, PartitionState, Role};
 use crate::raft::share::{Share, ShareOutcome};
@@ -95,6 +96,10 @@ impl PartitionState {
                     }
                 }
             }
+        }
+        let mut chosen: Vec<u64> = chosen.into_iter().collect();
+        if planted(Bug::LastWaiterFirst) {
+            chosen.reverse();
         }
         let alone = partition.lease_holds((clocks.boot_ns)());
         let (mut ids, mut bytes, mut grows) = (Vec::new(), BytesMut::new(), false);
