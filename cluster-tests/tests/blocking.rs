@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// So long a leader is looked for in vain until those who wait are refused; a second of it is not to be relied on.
+const LEADERLESS_MAX: Duration = Duration::from_secs(4);
 
 /// Waits until so many clients are blocked over all nodes.
 fn until_blocked(cluster: &Cluster, nodes: usize, count: usize) {
@@ -180,4 +182,66 @@ fn no_element_is_lost_where_a_leader_dies_but_those_of_uncertain_fate() {
     let uncertain = uncertain.load(Ordering::Relaxed);
     eprintln!("{} pushed, {} maybe; {lost} not seen, {uncertain} answers uncertain", sure.len(), maybe.len());
     assert!(lost <= uncertain, "{lost} elements went to nobody, and {uncertain} clients do not know");
+}
+
+/// The entries of a stream's reply: ids in order.
+fn ids(entries: &Value) -> Vec<String> {
+    entries.elements().iter().map(|entry| entry.elements()[0].text()).collect()
+}
+
+#[test]
+fn who_reads_a_stream_from_its_end_misses_nothing_where_a_leader_goes() {
+    let mut cluster = Cluster::start(3, &[]);
+    let addresses = cluster.addresses();
+    let slot = connect(addresses[0]).words("CLUSTER KEYSLOT events").unwrap().integer() as u16;
+    for round in 0..4 {
+        let last = connect(addresses[0]).words("XADD events * round begins").unwrap().text();
+        assert!(!last.is_empty());
+        let ranges = cluster.slots(0).unwrap();
+        let leader = ranges.iter().find(|range| (range.start..=range.end).contains(&slot)).unwrap().ports[0];
+        let victim = (0..3).find(|node| cluster[*node].ports().cluster == leader).unwrap();
+        // At both nodes that stay, more than one each.
+        let stay = [(victim + 1) % 3, (victim + 2) % 3];
+        let mut waiting: Vec<Client> = Vec::new();
+        for number in 0..6 {
+            let node = stay[number % 2];
+            let mut client = connect(addresses[node]);
+            client.queue(&[b"XREAD", b"BLOCK", b"0", b"STREAMS", b"events", b"$"]);
+            client.flush().unwrap();
+            waiting.push(client);
+            until_blocked(&cluster, 3, number + 1);
+            // What goes the same way comes after it: the leader has seen what `$` is.
+            assert_eq!(connect(addresses[node]).words("XLEN events").unwrap(), Value::Integer(round + 1));
+        }
+        // The next entry comes as soon as there is somebody to take it, whether or not those who wait are there by then.
+        let mut writer = connect(addresses[stay[0]]);
+        let asked = Instant::now();
+        if round % 2 == 0 {
+            cluster[victim].kill();
+        } else {
+            cluster[victim].stop(PATIENCE);
+        }
+        wait_until("an entry is added", PATIENCE, || match writer.words("XADD events * round ends").unwrap() {
+            Value::Bulk(Some(_)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        let leaderless = asked.elapsed();
+        let added = ids(&writer.words(&format!("XRANGE events ({last} +")).unwrap());
+        for client in &mut waiting {
+            let reply = client.read().unwrap();
+            if matches!(&reply, Value::Error(error) if error.starts_with("CLUSTERDOWN")) {
+                assert!(leaderless >= LEADERLESS_MAX, "refused after {leaderless:?}");
+                continue;
+            }
+            let read = reply.elements().first().map(|stream| ids(&stream.elements()[1])).unwrap_or_default();
+            assert!(!read.is_empty() && added.starts_with(&read), "{reply:?}, added {added:?}");
+        }
+        every_slot_writable(addresses[stay[0]], asked, PATIENCE);
+        cluster[victim].start_again();
+        cluster.wait_ready();
+        writer.words("DEL events").unwrap();
+        for _ in 0..=round {
+            assert!(!writer.words("XADD events * round over").unwrap().text().is_empty());
+        }
+    }
 }
