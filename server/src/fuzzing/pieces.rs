@@ -29,6 +29,5 @@ pub(super) fn resent(keyspace: &mut Keyspace) -> Keyspace {
         }
     }
     drop(keyspace.close_view());
-    let copy = copy.finish().expect("all parts were written");
-    copy
+    copy.finish().expect("all parts were written")
 }

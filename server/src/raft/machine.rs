@@ -347,7 +347,7 @@ mod tests {
 
     /// Whether an entry was carried out, by what its share is answered.
     fn applies(partition: &Partition, entry: &Entry) -> bool {
-        partition.apply(entry, true).unwrap().0[0].is_some()
+        partition.apply(entry, Some(1)).unwrap().0[0].is_some()
     }
 
     fn get(partition: &Partition) -> Bytes {
@@ -355,7 +355,7 @@ mod tests {
         let mut reader = BlockReader::new(&block);
         let command = reader.next_command().unwrap().unwrap();
         let mut out = ReplyBuffer::new(ProtocolVersion::Resp2);
-        partition.lock().read_in_entry(&command, 0, &mut out);
+        partition.lock().read_in_entry(&command, 1, 0, &mut out);
         out.take()
     }
 
@@ -372,7 +372,7 @@ mod tests {
         assert!(!applies(&partition, &entry(id(1, 4), Some(id(1, 2)), &["set", "k", "c"])));
         // Another leader, whose first entry is blank.
         let blank = Entry { log_id: id(2, 5), payload: Payload::Blank };
-        partition.apply(&blank, false).unwrap();
+        partition.apply(&blank, None).unwrap();
         assert!(!applies(&partition, &entry(id(2, 6), Some(id(1, 4)), &["set", "k", "d"])));
         // At the same index there was another entry than the one that was seen.
         assert!(!applies(&partition, &entry(id(3, 7), Some(id(1, 6)), &["set", "k", "e"])));
