@@ -244,14 +244,13 @@ impl Keyspace {
         let mut found: Vec<(UnixMs, DatabaseNo, Vec<u8>)> = Vec::new();
         self.refine(|all| {
             for (database, items) in all {
-                let mut here = 0;
-                items.walk(Mark::Deadline, |heap, (deadline, at)| {
-                    let due = here < limit && deadline <= now;
-                    if due {
+                let before = found.len();
+                items.walk_due(now, |heap, (deadline, at)| {
+                    let more = found.len() - before < limit;
+                    if more {
                         found.push((deadline, database, heap.key(at).to_vec()));
-                        here += 1;
                     }
-                    due
+                    more
                 });
             }
         });
@@ -273,6 +272,7 @@ impl Keyspace {
     }
 
     /// The soonest deadline of all databases, of items and of fields.
+    #[cfg(test)]
     pub fn next_deadline(&mut self) -> Option<UnixMs> {
         let fields = |items: &Items| items.field_deadlines.soonest_first().next().map(|(deadline, _)| deadline);
         self.refine(|all| all.flat_map(|(_, items)| [items.soonest(), fields(items)]).flatten().min())

@@ -69,9 +69,15 @@ impl ItemDeadlines {
         self.order.tidy(arena);
     }
 
-    /// The next item of a walk from the soonest deadline on; ends with [`ItemDeadlines::end`].
-    pub(super) fn next(&mut self, walk: &mut Walk, arena: &mut Arena, window: Window) -> Option<Ranked> {
-        self.order.next(walk, arena, Self::rank_of(window))
+    /// The next item of a walk from the soonest deadline on to `last`; ends with [`ItemDeadlines::end`].
+    pub(super) fn next(
+        &mut self,
+        walk: &mut Walk,
+        last: UnixMs,
+        arena: &mut Arena,
+        window: Window,
+    ) -> Option<Ranked> {
+        self.order.next(walk, last, arena, Self::rank_of(window))
     }
 
     /// Ends a walk.

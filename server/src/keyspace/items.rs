@@ -395,9 +395,22 @@ impl Items {
     pub(super) fn next(&mut self, by: Mark, walk: &mut Walk) -> Option<Ranked> {
         let Heap { arena, window, uses, .. } = &mut self.heap;
         match by {
-            Mark::Deadline => self.deadlines.next(walk, arena, *window),
+            Mark::Deadline => self.deadlines.next(walk, UnixMs::MAX, arena, *window),
             Mark::Use => self.recency.next(walk, arena, uses),
         }
+    }
+
+    /// Visits the items that are due at `now`, soonest first, until `visit` answers false or none is left.
+    pub(super) fn walk_due(&mut self, now: UnixMs, mut visit: impl FnMut(&Heap, Ranked) -> bool) {
+        let mut walk = Walk::default();
+        loop {
+            let Heap { arena, window, .. } = &mut self.heap;
+            let Some(item) = self.deadlines.next(&mut walk, now, arena, *window) else { break };
+            if !visit(&self.heap, item) {
+                break;
+            }
+        }
+        self.deadlines.end(walk);
     }
 
     /// Ends a walk.

@@ -154,21 +154,27 @@ impl Order {
     /// The first item.
     pub(super) fn first(&mut self, arena: &mut Arena, rank_of: impl Fn(&[u8]) -> Option<Rank>) -> Option<Ranked> {
         let mut walk = Walk::default();
-        let first = self.next(&mut walk, arena, rank_of);
+        let first = self.next(&mut walk, NO_MARK, arena, rank_of);
         self.end(walk);
         first
     }
 
-    /// The next item of a walk, which ends with [`Order::end`]. Nothing changes meanwhile.
+    /// The next item of a walk, which ends with [`Order::end`], if its rank is at most `last`. Nothing changes meanwhile.
     pub(super) fn next(
         &mut self,
         walk: &mut Walk,
+        last: Rank,
         arena: &mut Arena,
         rank_of: impl Fn(&[u8]) -> Option<Rank>,
     ) -> Option<Ranked> {
         loop {
             let page = self.pages.peek().map(|Reverse(page)| *page);
-            match self.first_found() {
+            let found = self.first_found();
+            // However low a mark is, nothing is before it: pages are not looked at for nothing.
+            if page.into_iter().chain(found).all(|(rank, _)| rank > last) {
+                return None;
+            }
+            match found {
                 Some(item) if page.is_none_or(|(mark, _)| item.0 <= mark) => {
                     if self.seen.last() == Some(&item) {
                         self.seen.pop();
@@ -299,9 +305,11 @@ mod tests {
                             live.iter().filter_map(|at| Some((rank_of(arena.chunk(*at))?, *at))).collect();
                         expected.sort_unstable();
                         let mut visited = Vec::new();
+                        let last = if dice(2) == 0 { NO_MARK } else { dice(range) };
+                        expected.retain(|(rank, _)| *rank <= last);
                         let mut walk = Walk::default();
                         while visited.len() < wanted
-                            && let Some(item) = order.next(&mut walk, &mut arena, rank_of)
+                            && let Some(item) = order.next(&mut walk, last, &mut arena, rank_of)
                         {
                             visited.push(item);
                         }

@@ -1,6 +1,6 @@
 //! When items were used last, or how often: what chunks say of it, and the order by it.
 
-use super::arena::{Arena, Mark, Ref};
+use super::arena::{Arena, Mark, NO_MARK, Ref};
 use super::chunk::{self, Parts, USE_BITS};
 use super::order::{Order, Rank, Ranked, Walk};
 use crate::clock::{TICKS_PER_MS, Tick};
@@ -160,7 +160,7 @@ impl Recency {
 
     /// The next item of a walk from the one that was used least recently on; ends with [`Recency::end`].
     pub(super) fn next(&mut self, walk: &mut Walk, arena: &mut Arena, uses: &Uses) -> Option<Ranked> {
-        self.order.next(walk, arena, Self::rank_of(uses, self.volatile))
+        self.order.next(walk, NO_MARK, arena, Self::rank_of(uses, self.volatile))
     }
 
     /// Ends a walk.

@@ -443,7 +443,7 @@ impl Upkeep {
                     counter.fetch_add(count, Ordering::Relaxed);
                 }
                 // Of a large hash some fields may be left.
-                more |= state.keyspace.next_deadline().is_some_and(|at| at <= now);
+                more |= !state.keyspace.due(now, 1).is_empty();
             } else {
                 drop(state);
                 self.propose(index, &maintenance::reap::REAP, due, None);
