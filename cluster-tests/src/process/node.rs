@@ -183,7 +183,7 @@ impl Node {
         .1
     }
 
-    /// Sends a signal: SIGTERM, SIGSTOP, SIGCONT.
+    /// Sends a signal: SIGTERM, SIGSTOP, SIGCONT. After SIGSTOP no thread of the node runs any more.
     ///
     /// # Panics
     /// If the node does not run.
@@ -191,6 +191,12 @@ impl Node {
         let child = self.child.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name));
         let pid = Pid::from_raw(child.id() as i32).expect("a pid");
         kill_process(pid, signal).unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
+        if signal == Signal::STOP {
+            // Where the processors are taken, threads go on for a while: the first that is scheduled stops the others.
+            wait_until("all threads stop", Duration::from_secs(30), || {
+                if is_stopped(child.id()) { Ok(()) } else { Err("some run") }
+            });
+        }
     }
 
     /// Kills it with SIGKILL and waits for its end.
@@ -252,6 +258,16 @@ impl Drop for Node {
             shown.iter().for_each(|line| eprintln!("{line}"));
         }
     }
+}
+
+/// Whether all threads of a process are stopped.
+fn is_stopped(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    // What follows the name, which is in parentheses and may hold any byte, begins with the state.
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 /// Runs `larder ARGS` to its end: the operator's commands.

@@ -70,13 +70,7 @@ impl ItemDeadlines {
     }
 
     /// The next item of a walk from the soonest deadline on to `last`; ends with [`ItemDeadlines::end`].
-    pub(super) fn next(
-        &mut self,
-        walk: &mut Walk,
-        last: UnixMs,
-        arena: &mut Arena,
-        window: Window,
-    ) -> Option<Ranked> {
+    pub(super) fn next(&mut self, walk: &mut Walk, last: UnixMs, arena: &mut Arena, window: Window) -> Option<Ranked> {
         self.order.next(walk, last, arena, Self::rank_of(window))
     }
 
