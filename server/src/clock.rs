@@ -93,6 +93,11 @@ pub fn tick_of(now: UnixMs) -> Tick {
     now.saturating_mul(TICKS_PER_MS)
 }
 
+/// Ticks of a time.
+pub fn ticks_in(time: Duration) -> Tick {
+    (time.as_nanos() / u128::from(NS_PER_TICK)) as Tick
+}
+
 /// The wall-clock instant of a tick.
 pub fn ms_of(tick: Tick) -> UnixMs {
     tick / TICKS_PER_MS

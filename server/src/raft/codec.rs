@@ -121,12 +121,12 @@ impl Reader {
     }
 
     fn mutations(&mut self) -> Decoded<Mutations> {
-        let clock = self.u64()?;
+        let tick = self.u64()?;
         let seed = self.u64()?;
         let expects = self.optional_log_id()?;
         let blocks = self.count(4)?;
         let blocks = (0..blocks).map(|_| self.bytes()).collect::<Decoded<_>>()?;
-        Ok(Mutations { clock, seed, expects, limits: None, blocks })
+        Ok(Mutations { tick, seed, expects, limits: None, blocks })
     }
 
     /// Thresholds: which of them are no defaults, and those.
@@ -246,7 +246,7 @@ pub trait WriteMessage: BufMut {
 
     /// An entry's mutations.
     fn put_mutations(&mut self, mutations: &Mutations) {
-        self.put_u64_le(mutations.clock);
+        self.put_u64_le(mutations.tick);
         self.put_u64_le(mutations.seed);
         self.put_optional_log_id(mutations.expects.as_ref());
         self.put_u32_le(mutations.blocks.len() as u32);

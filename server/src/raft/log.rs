@@ -239,7 +239,7 @@ mod tests {
         for (index, megabytes) in [1, 1, 1, 1, 9, 1].into_iter().enumerate() {
             let leader_id = LeaderId { term: 1, node_id: 1 };
             let blocks = vec![Bytes::from(vec![0; megabytes << 20])];
-            let payload = Payload::Normal(Mutations { clock: 0, seed: 0, expects: None, limits: None, blocks }.into());
+            let payload = Payload::Normal(Mutations { tick: 0, seed: 0, expects: None, limits: None, blocks }.into());
             let entry = Entry { log_id: LogId { leader_id, index: index as u64 }, payload };
             log.inner.state.lock().entries.push_back(entry);
         }

@@ -78,7 +78,7 @@ impl Drop for View {
 #[derive(Clone)]
 pub struct Machine {
     partition: Arc<Partition>,
-    /// The wall clock: for recency, which copies need not agree on.
+    /// The wall clock.
     tick: fn() -> Tick,
     /// Lives as long as any clone does: tells when openraft has let go of the last one.
     alive: Arc<()>,
@@ -127,8 +127,7 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
                 let mut state = self.partition.lock();
                 state.clock = state.clock.max(clock::ms_of((self.tick)()));
             }
-            let reply = responder.as_ref().map(|_| (self.tick)());
-            let applied = self.partition.apply(&entry, reply).map_err(|error| {
+            let applied = self.partition.apply(&entry, responder.is_some()).map_err(|error| {
                 tracing::error!(partition = self.partition.id().0, index = entry.log_id.index, %error, "entry cannot be applied");
                 io::Error::new(io::ErrorKind::InvalidData, error)
             })?;
@@ -177,8 +176,8 @@ impl<RT: AsyncRuntime> RaftStateMachine<GroupTypes<RT>> for Machine {
 }
 
 impl Partition {
-    /// Applies one entry; with `reply`, the instant, collects what each share is answered.
-    fn apply(&self, entry: &Entry, reply: Option<Tick>) -> Result<Applied, BlockError> {
+    /// Applies one entry; with `reply`, collects what each share is answered.
+    fn apply(&self, entry: &Entry, reply: bool) -> Result<Applied, BlockError> {
         let mut state = self.lock();
         let before = state.applied.replace(entry.log_id);
         match &entry.payload {
@@ -205,7 +204,7 @@ impl Partition {
             if entry.log_id.index != next {
                 return Ok(false);
             }
-            self.apply(entry, None)?;
+            self.apply(entry, false)?;
         }
         Ok(true)
     }
@@ -231,12 +230,10 @@ impl PartitionState {
         &mut self,
         mutations: &Mutations,
         before: Option<LogId>,
-        reply: Option<Tick>,
+        reply: bool,
     ) -> Result<Applied, BlockError> {
-        self.clock = self.clock.max(mutations.clock);
-        // Where it is answered, an access is as recent as its answer; elsewhere, as the entry.
-        let tick = reply.unwrap_or_else(|| clock::tick_of(mutations.clock));
-        let reply = reply.is_some();
+        self.clock = self.clock.max(mutations.clock());
+        let tick = mutations.tick;
         if mutations.expects.is_some() && mutations.expects != before {
             return Ok(Applied(mutations.blocks.iter().map(|_| None).collect()));
         }
@@ -341,13 +338,13 @@ mod tests {
     }
 
     fn entry(log_id: LogId, expects: Option<LogId>, command: &[&str]) -> Entry {
-        let mutations = Mutations { clock: 1, seed: 0, expects, limits: None, blocks: vec![encode(command)] };
+        let mutations = Mutations { tick: 10_000, seed: 0, expects, limits: None, blocks: vec![encode(command)] };
         Entry { log_id, payload: Payload::Normal(Arc::new(mutations)) }
     }
 
     /// Whether an entry was carried out, by what its share is answered.
     fn applies(partition: &Partition, entry: &Entry) -> bool {
-        partition.apply(entry, Some(1)).unwrap().0[0].is_some()
+        partition.apply(entry, true).unwrap().0[0].is_some()
     }
 
     fn get(partition: &Partition) -> Bytes {
@@ -372,7 +369,7 @@ mod tests {
         assert!(!applies(&partition, &entry(id(1, 4), Some(id(1, 2)), &["set", "k", "c"])));
         // Another leader, whose first entry is blank.
         let blank = Entry { log_id: id(2, 5), payload: Payload::Blank };
-        partition.apply(&blank, None).unwrap();
+        partition.apply(&blank, false).unwrap();
         assert!(!applies(&partition, &entry(id(2, 6), Some(id(1, 4)), &["set", "k", "d"])));
         // At the same index there was another entry than the one that was seen.
         assert!(!applies(&partition, &entry(id(3, 7), Some(id(1, 6)), &["set", "k", "e"])));

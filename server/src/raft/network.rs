@@ -356,9 +356,9 @@ impl<RT: AsyncRuntime> RaftNetworkV2<GroupTypes<RT>> for CopyClient<RT> {
 /// For [`Bug::EntryDiffersByCopy`]: the shares in reverse.
 fn turn_round(entry: &mut Entry) {
     let Payload::Normal(mutations) = &mut entry.payload else { return };
-    let Mutations { clock, seed, expects, ref limits, ref blocks } = **mutations;
+    let Mutations { tick, seed, expects, ref limits, ref blocks } = **mutations;
     let (limits, blocks) = (limits.clone(), blocks.iter().rev().cloned().collect());
-    *mutations = Arc::new(Mutations { clock, seed, expects, limits, blocks });
+    *mutations = Arc::new(Mutations { tick, seed, expects, limits, blocks });
 }
 
 /// A snapshot that has arrived whole, and the vote of its sender.

@@ -12,7 +12,7 @@ use super::partition::Partition;
 use super::room::Room;
 use super::share::{ANY_TERM, Refusal, Share, ShareOutcome};
 use super::types::{self, GroupTypes, Mutations, ShareResponder, Waiting};
-use crate::clock::{Tick, UnixMs, ms_of};
+use crate::clock::{Tick, UnixMs, tick_of, ticks_in};
 use crate::keyspace::collections::limits::Limits;
 use crate::planted::{Bug, planted};
 use crossbeam::queue::SegQueue;
@@ -104,15 +104,15 @@ impl Inbox {
 /// The partition's clock as its leader advances it: the wall clock, but never backwards, and by monotonic time where
 /// the wall clock is behind.
 struct EntryClock<I> {
-    last: UnixMs,
+    last: Tick,
     at: I,
 }
 
 impl<I: Instant> EntryClock<I> {
-    fn next(&mut self, applied: UnixMs, wall: UnixMs) -> UnixMs {
+    fn next(&mut self, applied: UnixMs, wall: Tick) -> Tick {
         let now = I::now();
-        let steady = self.last + (now - self.at).as_millis() as u64;
-        let next = wall.max(applied).max(if self.last == 0 { 0 } else { steady });
+        let steady = self.last + ticks_in(now - self.at);
+        let next = wall.max(tick_of(applied)).max(if self.last == 0 { 0 } else { steady });
         (self.last, self.at) = (next, now);
         next
     }
@@ -261,8 +261,8 @@ pub(super) async fn run<RT: AsyncRuntime>(proposer: Proposer<RT>) {
             let fenced = draft.shares.iter().any(|share| share.term_max != ANY_TERM);
             let (blocks, mut done) = types::split(draft.shares);
             early::answer(&partition, &blocks, &mut done);
-            let clock = clock.next(applied_clock, ms_of(tick()));
-            let mutations = Mutations { clock, seed: seed ^ number, expects, limits, blocks };
+            let tick = clock.next(applied_clock, tick());
+            let mutations = Mutations { tick, seed: seed ^ number, expects, limits, blocks };
             let finished = {
                 let (inbox, room) = (Arc::clone(&inbox), Arc::clone(&room));
                 move || {

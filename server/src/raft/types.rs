@@ -4,7 +4,7 @@
 
 use super::runtime::BeatRuntime;
 use super::share::{Refusal, Replies, Share, ShareOutcome};
-use crate::clock::UnixMs;
+use crate::clock::{Tick, UnixMs, ms_of};
 use crate::ids::{CopyId, NodeNo};
 use crate::keyspace::collections::limits::Limits;
 use crate::planted::{Bug, planted};
@@ -101,8 +101,8 @@ impl<RT: AsyncRuntime> RaftTypeConfig for GroupTypes<RT> {
 /// The mutations of one log entry: the shares of many connections, encoded once and shared by log, network and apply.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mutations {
-    /// The partition's clock, the same on every copy.
-    pub clock: UnixMs,
+    /// The partition's clock, finely, the same on every copy: when items were used.
+    pub tick: Tick,
     /// Seed for what is chosen at random in apply.
     pub seed: u64,
     /// Set where a share was checked against watched keys before it was proposed: the entry holds that share alone and
@@ -115,6 +115,11 @@ pub struct Mutations {
 }
 
 impl Mutations {
+    /// The partition's clock, for deadlines.
+    pub fn clock(&self) -> UnixMs {
+        ms_of(self.tick)
+    }
+
     /// Bytes of all blocks.
     pub fn bytes(&self) -> usize {
         self.blocks.iter().map(Bytes::len).sum()
