@@ -133,7 +133,10 @@ fn the_only_survivor_was_restarted_and_is_helped() {
     wait_until("the other one is removed", LIMIT, || remove(cluster[1].address(), false));
     every_slot_writable(cluster[2].address(), begun, LIMIT);
     assert_eq!(say(&mut connect(cluster[2].address()), "SET k v"), "OK");
-    assert_eq!(status(&cluster[2]).0, Some(0));
+    wait_until("all is well", LIMIT, || {
+        let (code, shown) = status(&cluster[2]);
+        if code == Some(0) { Ok(()) } else { Err(shown) }
+    });
     cluster[2].wait_ready(LIMIT);
 }
 
