@@ -241,7 +241,7 @@ impl Conversation {
             let mut guard = partition.lock();
             if answers_alone(guard.role, partition, writes, self.moment) {
                 self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                let mut context = guard.context(self.moment.tick, options, splitmix(self.dice));
+                let mut context = guard.context(self.moment.wall(), self.moment.tick, options, splitmix(self.dice));
                 context.key_hash = candidate.key.map(|(_, hash)| hash);
                 let ran = run::run_one((run, writes), context, candidate.args, out, limits::REPLY_BYTES_MAX);
                 drop(guard);

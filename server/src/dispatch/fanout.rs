@@ -131,7 +131,7 @@ impl Conversation {
             return None;
         }
         let mut out = ReplyBuffer::new(self.session.version);
-        let context = guard.context(self.moment.tick, options, seed);
+        let context = guard.context(self.moment.wall(), self.moment.tick, options, seed);
         let ran = run::run_one((run, entry.is_write()), context, args, &mut out, room);
         drop(guard);
         self.meter.looked_up(ran.hits, ran.misses);

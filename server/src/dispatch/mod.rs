@@ -158,6 +158,8 @@ fn splitmix(mut z: u64) -> u64 {
 /// The clocks of one batch, both read after the bytes of its last command were.
 #[derive(Debug, Clone, Copy)]
 struct Moment {
+    /// For deadlines.
+    wall: UnixMs,
     /// For recency: advanced by what each command takes at least, so that those of a batch are told apart.
     tick: Tick,
     /// For leases.
@@ -167,14 +169,15 @@ struct Moment {
 impl Dispatcher {
     /// This moment.
     fn moment(&self) -> Moment {
-        Moment { tick: (self.clocks.tick)(), boot_ns: (self.clocks.boot_ns)() }
+        let tick = (self.clocks.tick)();
+        Moment { wall: clock::ms_of(tick), tick, boot_ns: (self.clocks.boot_ns)() }
     }
 }
 
 impl Moment {
-    /// For deadlines.
+    /// For deadlines: however long the batch, nothing is due early.
     fn wall(&self) -> UnixMs {
-        clock::ms_of(self.tick)
+        self.wall
     }
 
     /// A command of so many arguments is run at this moment: the next one comes after it.

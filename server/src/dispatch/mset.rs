@@ -56,7 +56,7 @@ impl Conversation {
         }
         for (run, guard) in runs().zip(&mut guards) {
             self.written.mark(run[0].0);
-            let context = guard.context(self.moment.tick, options, seed);
+            let context = guard.context(self.moment.wall(), self.moment.tick, options, seed);
             for (_, hash, at) in run {
                 let (key, value) = (&args[*at], &args[at + 1]);
                 context.keyspace.set_string_hashed(*hash, key, value, Deadline::Clear, context.touch);

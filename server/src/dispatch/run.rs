@@ -179,7 +179,7 @@ impl Dispatcher {
             seed = splitmix(seed.wrapping_add(1));
             match data_fn(&command.spec.handler) {
                 Some(run) => {
-                    let context = guard.context(moment.tick, command.options, seed);
+                    let context = guard.context(moment.wall(), moment.tick, command.options, seed);
                     let room = REPLY_BYTES_MAX.saturating_sub(out.len());
                     let run = (run, command.spec.flags.contains(Flags::WRITE));
                     let ran = run_one(run, context, command.args, &mut out, room);

@@ -257,7 +257,7 @@ impl Conversation {
             let seed = self.next_die();
             self.meter.begin(entry);
             let Some(run) = run::data_fn(&entry.spec.handler) else { continue };
-            let context = guard.context(self.moment.tick, self.options(), seed);
+            let context = guard.context(self.moment.wall(), self.moment.tick, self.options(), seed);
             let room = limits::REPLY_BYTES_MAX.saturating_sub(out.len() - start);
             let mark = out.len();
             let ran = run::run_one((run, entry.is_write()), context, args, out, room);

@@ -63,7 +63,7 @@ fn popped(partition: &Partition, block: &[u8]) -> Option<Bytes> {
     let mut out = ReplyBuffer::default();
     let mut state = partition.lock();
     let now = state.clock;
-    run(&mut state.context(now, command.options, 0), command.args, &mut out).ok()?;
+    run(&mut state.context(now, crate::clock::tick_of(now), command.options, 0), command.args, &mut out).ok()?;
     drop(state);
     let element = out.take().strip_prefix(b"*1\r\n").map(<[u8]>::to_vec)?;
     if waits {

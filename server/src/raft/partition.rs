@@ -4,7 +4,7 @@ use super::proposer::Inbox;
 use super::share::{Refusal, Share, ShareOutcome};
 use super::types::{LogId, StoredMembership};
 use super::waiters::{Surroundings, Waiters};
-use crate::clock::{self, Tick, UnixMs};
+use crate::clock::{Tick, UnixMs};
 use crate::commands::Context;
 use crate::commands::block::CommandOptions;
 use crate::ids::{NodeNo, PartitionId};
@@ -310,10 +310,10 @@ impl Partition {
 }
 
 impl PartitionState {
-    /// A context for a read, or for a write of a solo partition, at the wall-clock instant `tick`: its database is selected.
-    pub fn context(&mut self, tick: Tick, options: CommandOptions, seed: u64) -> Context<'_> {
-        let now = clock::ms_of(tick).max(self.clock);
-        self.context_at(now, tick, options, seed)
+    /// A context for a read, or for a write of a solo partition, at wall-clock `now`, for what is as recent as `tick` says:
+    /// its database is selected.
+    pub fn context(&mut self, now: UnixMs, tick: Tick, options: CommandOptions, seed: u64) -> Context<'_> {
+        self.context_at(now.max(self.clock), tick, options, seed)
     }
 
     /// A context at `now` of the partition's clock, for what is as recent as `tick` says.

@@ -112,7 +112,7 @@ impl Wanted {
         let mut reader = BlockReader::new(&self.block);
         let Ok(Some(command)) = reader.next_command() else { return };
         let options = CommandOptions { no_touch: true, ..command.options };
-        let meant = settle(&mut state.context(clock::tick_of(now), options, 0), command.args);
+        let meant = settle(&mut state.context(now, clock::tick_of(now), options, 0), command.args);
         self.put(&meant);
     }
 
@@ -172,7 +172,7 @@ impl Wanted {
         let Ok(Some(command)) = reader.next_command() else { return Bytes::new() };
         out.set_version(command.options.version);
         let (Handler::Read(run) | Handler::Write(run)) = &command.spec.handler else { return Bytes::new() };
-        let mut context: Context<'_> = state.context(clock::tick_of(now), command.options, seed);
+        let mut context: Context<'_> = state.context(now, clock::tick_of(now), command.options, seed);
         if let Err(error) = run(&mut context, command.args, &mut out) {
             out.truncate(0);
             out.error(&error.to_string());

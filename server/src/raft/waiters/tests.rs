@@ -32,7 +32,8 @@ fn run(partition: &Partition, command: &[&str]) {
     let command = reader.next_command().unwrap().unwrap();
     let Handler::Write(run) = &command.spec.handler else { panic!("a write") };
     let now = clock::unix_ms();
-    run(&mut state.context(now, command.options, 0), command.args, &mut ReplyBuffer::default()).unwrap();
+    run(&mut state.context(now, clock::tick_of(now), command.options, 0), command.args, &mut ReplyBuffer::default())
+        .unwrap();
 }
 
 fn text(outcome: ShareOutcome) -> String {
@@ -300,7 +301,7 @@ fn an_instant_is_settled_once() {
         let command = reader.next_command().unwrap().unwrap();
         let Handler::Read(read) = &command.spec.handler else { panic!("a question") };
         let mut out = ReplyBuffer::default();
-        read(&mut state.context(1, command.options, 0), command.args, &mut out).unwrap();
+        read(&mut state.context(1, clock::tick_of(1), command.options, 0), command.args, &mut out).unwrap();
         out.take()
     };
     wanted.answered(&answer);
