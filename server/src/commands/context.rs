@@ -3,12 +3,12 @@
 use super::CommandError;
 use crate::clock::{Tick, UnixMs};
 use crate::ids::DatabaseNo;
-use crate::keyspace::collections::CollectionKind;
 use crate::keyspace::collections::hash::{HashMut, HashRef};
 use crate::keyspace::collections::list::{ListMut, ListRef};
 use crate::keyspace::collections::set::{SetMut, SetRef};
 use crate::keyspace::collections::sorted_set::{SortedSetMut, SortedSetRef};
 use crate::keyspace::collections::stream::{StreamMut, StreamRef};
+use crate::keyspace::collections::{CollectionKind, Edit};
 use crate::keyspace::{Built, Deadline, ItemRef, Keyspace, ValueRef};
 
 /// One partition, one instant.
@@ -226,7 +226,7 @@ macro_rules! collection {
             /// # Errors
             /// `WRONGTYPE` where the key holds another type.
             pub fn $peek(&mut self, key: &[u8]) -> Result<Option<$ref<'_>>, CommandError> {
-                match self.keyspace.get(key, self.now, None).map(|item| item.value) {
+                match self.keyspace.get_hashed(self.hash(key), key, self.now, None).map(|item| item.value) {
                     None => Ok(None),
                     Some(ValueRef::$kind(value)) => Ok(Some(value)),
                     Some(_) => Err(CommandError::WrongType),
@@ -246,8 +246,9 @@ macro_rules! collection {
             ) -> Result<Option<R>, CommandError> {
                 let (now, touch, create) = (self.now, self.touch, create == OrCreate::Yes);
                 let kind = CollectionKind::$kind;
-                let edited =
-                    self.keyspace.edit_collection(key, now, kind, create, touch, |inner| edit(&mut $mut(inner)));
+                let key = (self.hash(key), key);
+                let edit = |inner: &mut Edit<'_>| edit(&mut $mut(inner));
+                let edited = self.keyspace.edit_collection_hashed(key, now, kind, create, touch, edit);
                 edited.map_err(|_| CommandError::WrongType)?.transpose()
             }
 

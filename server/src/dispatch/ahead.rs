@@ -4,6 +4,7 @@
 //! items that they name. A lookup among a million keys is two waits for memory; those of a group pass at the same time.
 
 use super::Conversation;
+use super::keyed::Cursor;
 use super::lookup::Entry;
 use crate::raft::Partition;
 use larder_protocol::{CommandBatch, Slot, slot_of};
@@ -47,9 +48,9 @@ impl Ahead {
 impl Conversation {
     /// Looks at the group of commands that begins at `at`, unless it is known already or there is only one.
     #[inline]
-    pub(super) fn look_ahead(&mut self, input: &[u8], batch: &CommandBatch, at: usize) {
-        if at >= self.ahead.begin + self.ahead.foreseen.len() && batch.len() - at > 1 {
-            self.foresee(input, batch, at);
+    pub(super) fn look_ahead(&mut self, rest: &Cursor<'_>) {
+        if rest.at >= self.ahead.begin + self.ahead.foreseen.len() && rest.batch.len() - rest.at > 1 {
+            self.foresee(rest.input, rest.batch, rest.at);
         }
     }
 
@@ -67,8 +68,12 @@ impl Conversation {
             Some(Foreseen { entry, key: key.map(|key| (slot_of(key), seed.hash(key))) })
         }));
         let keyed = |ask: fn(&Partition, u64)| {
+            let mut last = None;
             for (slot, hash) in foreseen.iter().flatten().filter_map(|foreseen| foreseen.key) {
-                ask(Arc::as_ref(routes.partition_of(slot)), hash);
+                // Commands on one key: its memory is asked for once, and so is its partition's lock.
+                if last.replace(hash) != Some(hash) {
+                    ask(Arc::as_ref(routes.partition_of(slot)), hash);
+                }
             }
         };
         keyed(Partition::prefetch_bucket);

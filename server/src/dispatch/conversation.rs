@@ -1,31 +1,31 @@
 //! One connection's side of dispatch: its session, its transaction, and what its current batch waits for.
 
-use super::ahead::{Ahead, Foreseen};
+use super::ahead::Ahead;
 use super::allowance::Allowance;
 use super::blocking::Parked;
 use super::copies::Written;
 use super::gates::{self, Candidate, Keys};
+use super::keyed::Cursor;
 use super::lookup::{Entry, Lookup, Unknown};
 use super::meter::Meter;
 use super::pending::{Pending, splice};
 use super::rejection::Rejection;
-use super::route::{Errand, Failure, Settled};
-use super::run::{self, answers_alone};
+use super::route::{Errand, Settled};
 use super::transaction::Transaction;
 use super::watch::Watch;
 use super::{Dispatcher, Moment, splitmix};
 use crate::commands::block::CommandOptions;
 use crate::commands::blocking::{Blocking, WaitFor};
 use crate::commands::port::{ConnectionContext, Flow};
-use crate::commands::session::{PortKind, Session};
-use crate::commands::spec::{ConnectionFn, DataFn};
+use crate::commands::session::Session;
+use crate::commands::spec::ConnectionFn;
 use crate::commands::string::mset::MSET;
 use crate::commands::{Handler, transactions};
 use crate::limits;
 use crate::planted::{Bug, planted};
 use bytes::Bytes;
 use futures::future::{BoxFuture, join_all};
-use larder_protocol::{Args, CommandBatch, KeySpec, ReplyBuffer, Slot};
+use larder_protocol::{Args, CommandBatch, KeySpec, ReplyBuffer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -50,14 +50,14 @@ pub struct Conversation {
     pub(super) written: Written,
     /// How many commands may wait for others at once.
     allowance: Allowance,
-    pending: Pending,
-    dice: u64,
+    pub(super) pending: Pending,
+    pub(super) dice: u64,
     closing: bool,
     last: Option<&'static Entry>,
 }
 
 /// How a batch goes on after a command.
-enum Next<'a> {
+pub(super) enum Next<'a> {
     /// With the next one.
     Done,
     /// With this one, once everything before it is answered.
@@ -120,14 +120,15 @@ impl Conversation {
             self.moment = self.dispatcher.moment();
         }
         self.ahead.clear();
-        let mut at = from;
-        while at < batch.len() && !self.closing && self.parked.is_none() && out.len() < limits::OUTPUT_BATCH_BYTES_MAX {
-            self.look_ahead(input, batch, at);
-            let args = batch.args(input, at);
-            let foreseen = self.ahead.of(at);
-            at += 1;
+        let mut rest = Cursor { input, batch, at: from };
+        while rest.at < batch.len()
+            && !self.closing
+            && self.parked.is_none()
+            && out.len() < limits::OUTPUT_BATCH_BYTES_MAX
+        {
+            self.look_ahead(&rest);
             let mark = out.len();
-            match self.run(args, foreseen, out) {
+            match self.run(&mut rest, out) {
                 Next::Done => {
                     self.end_command(mark, out);
                     if self.pending.holes.len() >= self.allowance.commands() {
@@ -136,7 +137,7 @@ impl Conversation {
                 }
                 Next::Barrier(candidate) => Box::pin(self.barrier(candidate, out)).await,
                 Next::Paused { writes } => {
-                    at -= 1;
+                    rest.at -= 1;
                     // What came before it is answered before the wait begins.
                     Box::pin(self.flush(out)).await;
                     self.park_paused(writes);
@@ -147,8 +148,8 @@ impl Conversation {
         if !self.pending.is_empty() {
             Box::pin(self.flush(out)).await;
         }
-        self.end_batch(at - from);
-        at
+        self.end_batch(rest.at - from);
+        rest.at
     }
 
     fn end_batch(&mut self, commands: usize) {
@@ -158,8 +159,11 @@ impl Conversation {
         client.last_active_ms.store(self.moment.wall(), Ordering::Relaxed);
     }
 
-    /// One command, as far as it goes without waiting.
-    fn run<'a>(&mut self, args: Args<'a>, foreseen: Option<Foreseen>, out: &mut ReplyBuffer) -> Next<'a> {
+    /// The next command, as far as it goes without waiting, and those after it that go with it.
+    fn run<'a>(&mut self, rest: &mut Cursor<'a>, out: &mut ReplyBuffer) -> Next<'a> {
+        let args = rest.batch.args(rest.input, rest.at);
+        let foreseen = self.ahead.of(rest.at);
+        rest.at += 1;
         if out.version() != self.session.version {
             out.set_version(self.session.version);
         }
@@ -206,10 +210,10 @@ impl Conversation {
         match (&entry.spec.handler, candidate.keys) {
             _ if entry.blocking.is_some_and(|blocking| waits(blocking, args)) => Next::Barrier(candidate),
             (Handler::Read(run) | Handler::ReadFanout(run, _), Keys::Together(slot)) => {
-                self.keyed(&candidate, slot, *run, false, out)
+                self.keyed(&candidate, slot, (*run, false), rest, out)
             }
             (Handler::Write(run) | Handler::WriteFanout(run, _), Keys::Together(slot)) => {
-                self.keyed(&candidate, slot, *run, true, out)
+                self.keyed(&candidate, slot, (*run, true), rest, out)
             }
             (Handler::WriteFanout(..), Keys::Apart)
                 if std::ptr::eq(entry.spec, &MSET) && self.pending.is_empty() && self.store_here(&candidate, out) =>
@@ -219,54 +223,6 @@ impl Conversation {
             (Handler::Connection(handler), _) if self.pending.is_empty() => self.connection(entry, *handler, args, out),
             _ => Next::Barrier(candidate),
         }
-    }
-
-    /// A command on one partition: now under its lock, or with the batch's share.
-    fn keyed<'a>(
-        &mut self,
-        candidate: &Candidate<'a>,
-        slot: Slot,
-        run: DataFn,
-        writes: bool,
-        out: &mut ReplyBuffer,
-    ) -> Next<'a> {
-        let partition = self.dispatcher.routes.partition_of(slot);
-        if writes {
-            self.written.mark(partition.id());
-        }
-        let joins = !self.pending.is_empty() && self.pending.has(partition.id());
-        let options = self.options();
-        let mark = out.len();
-        if !joins {
-            let mut guard = partition.lock();
-            if answers_alone(guard.role, partition, writes, self.moment) {
-                self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                let mut context = guard.context(self.moment.wall(), self.moment.tick, options, splitmix(self.dice));
-                context.key_hash = candidate.key.map(|(_, hash)| hash);
-                let ran = run::run_one((run, writes), context, candidate.args, out, limits::REPLY_BYTES_MAX);
-                drop(guard);
-                self.moment.pass(candidate.args.len());
-                self.meter.looked_up(ran.hits, ran.misses);
-                if ran.failed {
-                    self.meter.answered(candidate.entry.index, &out.as_slice()[mark..]);
-                }
-                return Next::Done;
-            }
-            let role = guard.role;
-            drop(guard);
-            if self.session.port == PortKind::Cluster
-                && let Some(leader) = self.dispatcher.leader_elsewhere(partition, role)
-                && role != crate::raft::Role::Leader
-            {
-                let rejection = self.dispatcher.rejection(Failure::Elsewhere(leader), slot);
-                self.fail(candidate.entry, &rejection, candidate.args, out);
-                return Next::Done;
-            }
-        }
-        let silent = self.session.reply_mode.is_silent();
-        let id = partition.id();
-        self.pending.push(id, (slot, candidate.entry, candidate.args), options, out, silent);
-        Next::Done
     }
 
     pub(super) fn options(&self) -> CommandOptions {

@@ -21,6 +21,7 @@ mod copies;
 mod everywhere;
 mod fanout;
 mod gates;
+mod keyed;
 mod lookup;
 mod merge;
 mod meter;

@@ -58,7 +58,22 @@ impl Keyspace {
         touch: Option<Tick>,
         edit: impl FnOnce(&mut Edit<'_>) -> R,
     ) -> Result<Option<R>, WrongKind> {
-        let hash = self.hash(key);
+        self.edit_collection_hashed((self.hash(key), key), now, kind, create, touch, edit)
+    }
+
+    /// [`Keyspace::edit_collection`] with the key's hash, where that is known already.
+    ///
+    /// # Errors
+    /// Where the key holds another type.
+    pub fn edit_collection_hashed<R>(
+        &mut self,
+        (hash, key): (u64, &[u8]),
+        now: UnixMs,
+        kind: CollectionKind,
+        create: bool,
+        touch: Option<Tick>,
+        edit: impl FnOnce(&mut Edit<'_>) -> R,
+    ) -> Result<Option<R>, WrongKind> {
         let mut found = self.items.find(hash, key);
         if let Some((_, at)) = found
             && self.items.heap.is_due(at, now)
@@ -85,6 +100,7 @@ impl Keyspace {
         self.preserve(hash, at);
         let deadline = self.items.heap.deadline(at);
         let mut stored = self.items.take(at);
+        let was_large = matches!(stored, Stored::Large(_));
         let mut edited = Edit { stored: &mut stored, seed, limits: &self.limits, now, changed: false };
         let result = edit(&mut edited);
         if edited.changed {
@@ -96,6 +112,10 @@ impl Keyspace {
             if let Stored::Large(large) = stored {
                 large.drop_lazily();
             }
+        } else if was_large && matches!(stored, Stored::Large(_)) {
+            // Nothing of the item itself has changed.
+            self.items.give_back(at, stored);
+            self.items.end_edit(at, touch);
         } else if self.items.heap.outside(at).is_some() {
             self.items.give_back(at, stored);
             self.items.write((place, at), key, Content::Kept, deadline, touch, |_| {});
@@ -228,10 +248,12 @@ impl Items {
         if !parts.is_collection() {
             return None;
         }
-        Some(match self.heap.outside(at).map(|outside| &outside.body) {
-            Some(Body::Large(large)) => large.kind(),
-            Some(Body::Bytes(bytes)) => kind_of(bytes),
-            None => kind_of(parts.value(chunk)),
+        if !parts.is_outside() {
+            return Some(kind_of(parts.value(chunk)));
+        }
+        Some(match &self.heap.outsides.get(parts.outside(chunk)).body {
+            Body::Large(large) => large.kind(),
+            Body::Bytes(bytes) => kind_of(bytes),
         })
     }
 

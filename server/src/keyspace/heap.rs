@@ -56,6 +56,7 @@ impl Heap {
         self.hash(self.key(at))
     }
 
+    #[inline]
     pub(super) fn parts(&self, at: Ref) -> (&[u8], Parts) {
         let chunk = self.arena.chunk(at);
         (chunk, Parts::of(chunk))
@@ -107,14 +108,14 @@ impl Heap {
     #[inline]
     pub(super) fn is_due(&self, at: Ref, now: UnixMs) -> bool {
         let (chunk, parts) = self.parts(at);
-        is_due(parts.deadline(chunk, self.window), now) || (parts.is_collection() && self.is_spent(at, now))
+        is_due(parts.deadline(chunk, self.window), now) || (parts.is_collection() && self.is_spent(chunk, parts, now))
     }
 
     /// Whether an item is a hash whose fields are all due at `now`.
     #[inline(never)]
-    fn is_spent(&self, at: Ref, now: UnixMs) -> bool {
-        is_due(self.field_deadline(at), now)
-            && matches!(self.item(at).value, ValueRef::Hash(hash) if hash.at_instant(now).is_empty())
+    fn is_spent(&self, chunk: &[u8], parts: Parts, now: UnixMs) -> bool {
+        is_due(self.collection_field_deadline(chunk, parts), now)
+            && matches!(self.uncommon(chunk, parts), ValueRef::Hash(hash) if hash.at_instant(now).is_empty())
     }
 
     /// An item as it is at `now`.

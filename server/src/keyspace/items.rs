@@ -253,6 +253,14 @@ impl Items {
         }
     }
 
+    /// Ends a change of a large collection, which is put back: it is used, and its fields have the deadlines that they have.
+    pub(super) fn end_edit(&mut self, at: Ref, touch: Option<Tick>) {
+        self.index_fields(at);
+        if let Some(tick) = touch {
+            self.touch(at, tick);
+        }
+    }
+
     fn write_in_place(&mut self, at: Ref, shape: &Shape, content: Content<'_>, deadline: Option<UnixMs>) {
         let chunk = self.heap.arena.chunk_mut(at);
         let parts = Parts::of(chunk);

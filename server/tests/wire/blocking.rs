@@ -41,6 +41,20 @@ fn who_came_first_is_served_first() {
 }
 
 #[test]
+fn who_waits_is_served_between_the_commands_of_a_batch() {
+    let node = Node::start(&[]);
+    let mut wires: Vec<Wire> = (0..2).map(|_| node.connect()).collect();
+    for wire in &mut wires {
+        park(&node, wire, b"blpop a 0\r\n");
+    }
+    let mut other = node.connect();
+    other.ask(b"lpush a 1\r\nlpush a 2\r\nlpush a 3\r\nlpush a 4\r\n", b":1\r\n:1\r\n:1\r\n:2\r\n");
+    wires[0].expect(b"*2\r\n$1\r\na\r\n$1\r\n1\r\n");
+    wires[1].expect(b"*2\r\n$1\r\na\r\n$1\r\n2\r\n");
+    other.ask(b"lrange a 0 -1\r\n", b"*2\r\n$1\r\n4\r\n$1\r\n3\r\n");
+}
+
+#[test]
 fn whatever_makes_a_list_serves() {
     let node = Node::start(&[]);
     let mut other = node.connect();

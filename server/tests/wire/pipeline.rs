@@ -102,3 +102,33 @@ fn counters_count() {
     assert_eq!(stats.commands_processed.load(Ordering::Relaxed), 3);
     assert_eq!(stats.errors()["ERR"], 1);
 }
+
+#[test]
+fn each_of_many_equal_commands_in_a_row_is_judged_by_itself() {
+    use larder::commands::port::NodePort;
+    use larder::commands::table;
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    // Errors of gates, of a handler, and another key of the same partition between them.
+    wire.ask(b"set {a}str x\r\n", b"+OK\r\n");
+    wire.ask(
+        b"lpush a 1\r\nlpush a 2\r\nlpush a\r\nlpush a 3\r\nlpush {a}str 4\r\nlpush {a}b 5\r\nlpush a 6\r\nlpush a 7\r\n",
+        b":1\r\n:2\r\n-ERR wrong number of arguments for 'lpush' command\r\n:3\r\n\
+          -WRONGTYPE Operation against a key holding the wrong kind of value\r\n:1\r\n:4\r\n:5\r\n",
+    );
+    wire.ask(b"lpush a 8\r\nclient reply skip\r\nlpush a 9\r\nlpush a 10\r\n", b":6\r\n:8\r\n");
+    wire.ask(b"multi\r\nlpush a 11\r\nlpush a 12\r\nexec\r\n", b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:9\r\n:10\r\n");
+    wire.ask(b"lrange a 0 3\r\n", b"*4\r\n$2\r\n12\r\n$2\r\n11\r\n$2\r\n10\r\n$1\r\n9\r\n");
+    let lpush = table::named().iter().position(|(name, _)| name == "lpush").unwrap();
+    let counted = |node: &Node| {
+        let counters = node.node.stats().command(lpush);
+        [&counters.calls, &counters.failed_calls, &counters.rejected_calls].map(|count| count.load(Ordering::Relaxed))
+    };
+    assert_eq!(counted(&node), [12, 1, 1]);
+    // However long the row is, and however long its commands are.
+    let long: Vec<&[u8]> = [&b"LPUSH"[..], b"c"].into_iter().chain(std::iter::repeat_n(&b"x"[..], 100)).collect();
+    wire.send(&array(&long).repeat(40));
+    (1..=40).for_each(|row| wire.expect(format!(":{}\r\n", row * 100).as_bytes()));
+    node.memory.full.store(true, Ordering::Relaxed);
+    wire.ask(&b"lpush a 1\r\n".repeat(2), &b"-OOM command not allowed when used memory > 'maxmemory'.\r\n".repeat(2));
+}

@@ -304,9 +304,9 @@ impl Partition {
 }
 
 impl PartitionState {
-    /// Looks after those who wait, before the lock is let go.
+    /// Looks after those who wait: before the lock is let go, and between commands that run under one hold of it.
     #[inline]
-    pub(super) fn look_after_waiters(&mut self) {
+    pub fn look_after_waiters(&mut self) {
         if !self.waiters.is_empty() {
             self.serve_waiters();
         }
