@@ -69,6 +69,11 @@ impl ReplyBuffer {
         &mut self.bytes
     }
 
+    /// Bytes that there is room for.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Takes what was written.
     pub fn take(&mut self) -> Bytes {
         self.bytes.split().freeze()

@@ -1,7 +1,8 @@
 //! Looking ahead in a batch: the memory that its next commands will wait for is asked for before the first of them runs.
 //!
 //! Group prefetching as in MemC3 (Fan, Andersen, Kaminsky 2013) and Valkey 8: first the buckets of all keys, then the
-//! items that they name. A lookup among a million keys is two waits for memory; those of a group pass at the same time.
+//! items that they name. A lookup among a million keys is two waits for memory, four where the value is long; those of a
+//! group pass at the same time.
 
 use super::Conversation;
 use super::keyed::Cursor;
@@ -29,13 +30,24 @@ pub(super) struct Ahead {
     begin: usize,
     /// `None` for a command that is unknown, or has several keys.
     foreseen: Vec<Option<Foreseen>>,
+    /// Whether values are long enough to lie outside of their items' chunks, to judge by the last batch.
+    values_are_long: bool,
 }
+
+/// Bytes of a command and its reply from which on its value is held to be long. Values up to a kilobyte are in their
+/// chunks, but asking for what is not there costs little beside handling so much.
+const LONG_BYTES_MIN: usize = 768;
 
 impl Ahead {
     /// Forgets everything, as at the beginning of a batch.
     pub fn clear(&mut self) {
         self.begin = 0;
         self.foreseen.clear();
+    }
+
+    /// Learns from a batch how long values are.
+    pub fn learn(&mut self, bytes: usize, commands: usize) {
+        self.values_are_long = bytes >= commands * LONG_BYTES_MIN;
     }
 
     /// What is known of the command at `index`.
@@ -55,7 +67,7 @@ impl Conversation {
     }
 
     fn foresee(&mut self, input: &[u8], batch: &CommandBatch, at: usize) {
-        let Ahead { begin, foreseen } = &mut self.ahead;
+        let Ahead { begin, foreseen, values_are_long } = &mut self.ahead;
         *begin = at;
         foreseen.clear();
         let routes = &self.dispatcher.routes;
@@ -78,5 +90,9 @@ impl Conversation {
         };
         keyed(Partition::prefetch_bucket);
         keyed(Partition::prefetch_item);
+        if *values_are_long {
+            keyed(Partition::prefetch_outside);
+            keyed(Partition::prefetch_value);
+        }
     }
 }

@@ -148,7 +148,11 @@ impl Conversation {
         if !self.pending.is_empty() {
             Box::pin(self.flush(out)).await;
         }
-        self.end_batch(rest.at - from);
+        let commands = rest.at - from;
+        if commands > 1 {
+            self.ahead.learn(input.len() * commands / batch.len() + out.len(), commands);
+        }
+        self.end_batch(commands);
         rest.at
     }
 

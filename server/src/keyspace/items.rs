@@ -13,7 +13,6 @@ use super::heap::Heap;
 use super::item_deadlines::ItemDeadlines;
 use super::order::{Ranked, Walk};
 use super::outside::{Body, Outsides};
-use super::prefetch::prefetch;
 use super::recency::{Kept, Recency};
 use super::store::mix;
 use super::table::{Place, Table};
@@ -83,18 +82,6 @@ impl Items {
             + self.field_deadlines.bytes()
             + self.recency.bytes()
             + self.scratch.capacity()
-    }
-
-    /// Asks for the bucket of a hash.
-    #[inline]
-    pub(super) fn prefetch_bucket(&self, hash: u64) {
-        self.table.prefetch(hash);
-    }
-
-    /// Asks for the chunk of a hash, once its bucket has arrived.
-    #[inline]
-    pub(super) fn prefetch_chunk(&self, hash: u64) {
-        self.table.likely(hash, |at| prefetch(self.heap.arena.chunk(at)));
     }
 
     #[inline]

@@ -199,6 +199,7 @@ pub struct Victim<'a> {
 /// Set once a watched key has changed.
 pub type WatchToken = Arc<AtomicBool>;
 
+mod ahead;
 mod arena;
 mod arriving;
 mod bucket;

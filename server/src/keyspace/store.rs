@@ -110,18 +110,6 @@ impl Keyspace {
         heap.item_bytes(at) + Table::ITEM_BYTES + fields
     }
 
-    /// Asks for the memory where a lookup of this hash begins. Changes nothing.
-    #[inline]
-    pub fn prefetch_bucket(&self, hash: u64) {
-        self.items.prefetch_bucket(hash);
-    }
-
-    /// Asks for the memory where it goes on, once that of [`Keyspace::prefetch_bucket`] has arrived. Changes nothing.
-    #[inline]
-    pub fn prefetch_item(&self, hash: u64) {
-        self.items.prefetch_chunk(hash);
-    }
-
     /// Looks `key` up. An item that is due at `now` is not there, and neither is a field of a hash that is. `touch` renews
     /// its recency.
     #[inline]

@@ -1,6 +1,6 @@
 //! One connection: read, decode, carry out, write.
 
-use super::buffers::Buffers;
+use super::buffers::{Appetite, Buffers};
 use super::spread::Place;
 use crate::commands::port::NodePort;
 use crate::commands::session::{Activity, Client};
@@ -14,7 +14,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
@@ -40,6 +40,7 @@ pub(super) struct Connection {
     decoder: RequestDecoder,
     /// Lent while there is something in them.
     buffers: Option<Box<Buffers>>,
+    appetite: Appetite,
 }
 
 /// Why a connection ends.
@@ -62,7 +63,14 @@ pub(super) struct Moved {
 impl Connection {
     pub fn new(node: Arc<dyn NodePort>, conversation: Conversation) -> Self {
         let client = Arc::clone(&conversation.session().client);
-        Self { node, client, conversation, decoder: RequestDecoder::default(), buffers: None }
+        Self {
+            node,
+            client,
+            conversation,
+            decoder: RequestDecoder::default(),
+            buffers: None,
+            appetite: Appetite::default(),
+        }
     }
 
     /// Serves until either end closes, or CLIENT KILL or a stop of the node interrupts, or the connection is to move.
@@ -202,11 +210,11 @@ impl Connection {
             let mut wait = pin!(self.conversation.finish_wait(&mut output));
             loop {
                 let held = self.buffers.as_ref().map_or(0, |buffers| buffers.input.len());
-                let buffers = &mut self.buffers;
+                let (buffers, appetite) = (&mut self.buffers, &mut self.appetite);
                 tokio::select! {
                     biased;
                     () = &mut wait => break,
-                    read = poll_fn(|context| poll_read(buffers, stream, missing, context)), if held < EARLY_BYTES_MAX => {
+                    read = poll_fn(|context| poll_read(buffers, appetite, stream, missing, context)), if held < EARLY_BYTES_MAX => {
                         match read {
                             Ok(0) | Err(_) => return Err(End::Lost),
                             Ok(length) => {
@@ -230,7 +238,8 @@ impl Connection {
     /// Waits for bytes and appends them to the input. Only then are buffers taken.
     async fn read(&mut self, stream: &mut TcpStream) -> io::Result<usize> {
         let missing = self.decoder.missing_bytes();
-        let length = poll_fn(|context| poll_read(&mut self.buffers, stream, missing, context)).await?;
+        let (buffers, appetite) = (&mut self.buffers, &mut self.appetite);
+        let length = poll_fn(|context| poll_read(buffers, appetite, stream, missing, context)).await?;
         if let Some(buffers) = &self.buffers {
             self.client.query_bytes.store(buffers.input.len() as u64, Ordering::Relaxed);
         }
@@ -240,14 +249,24 @@ impl Connection {
 
 fn poll_read(
     held: &mut Option<Box<Buffers>>,
+    appetite: &mut Appetite,
     stream: &mut TcpStream,
     missing: usize,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    ready!(stream.poll_read_ready(context))?;
+    if stream.poll_read_ready(context)?.is_pending() {
+        *held = held.take().map(Buffers::tightened);
+        return Poll::Pending;
+    }
     let mut buffers = held.take().unwrap_or_else(Buffers::take);
-    buffers.reserve(missing);
+    buffers.reserve(missing, *appetite);
+    let room = buffers.input.capacity() - buffers.input.len();
     let result = pin!(stream.read_buf(&mut buffers.input)).poll(context);
+    match &result {
+        Poll::Ready(Ok(length)) => appetite.learn(*length, room),
+        Poll::Ready(Err(_)) => {}
+        Poll::Pending => buffers = buffers.tightened(),
+    }
     if buffers.input.is_empty() {
         buffers.give_back();
     } else {

@@ -192,6 +192,22 @@ impl Partition {
         }
     }
 
+    /// Asks for where a long value is told, once what [`Partition::prefetch_item`] asked for has arrived.
+    #[inline]
+    pub fn prefetch_outside(&self, hash: u64) {
+        if let Some(state) = self.state.try_lock() {
+            state.keyspace.prefetch_outside(hash);
+        }
+    }
+
+    /// Asks for the beginning of a long value, once what [`Partition::prefetch_outside`] asked for has arrived.
+    #[inline]
+    pub fn prefetch_value(&self, hash: u64) {
+        if let Some(state) = self.state.try_lock() {
+            state.keyspace.prefetch_value(hash);
+        }
+    }
+
     /// Bytes of the keyspace, as of the last time that the lock was let go.
     pub fn memory_bytes(&self) -> usize {
         self.memory_bytes.load(Ordering::Relaxed)
