@@ -237,6 +237,13 @@ impl Cluster {
         let nodes = self.network.nodes();
         self.network.judge.look(&Scene { nodes: &nodes });
         let truth = self.directory.truth();
+        // One that was refused when it came back ends its process.
+        let refused = |machine: &Machine| machine.gone && machine.pid.is_some();
+        let refused: Vec<usize> = {
+            let machines = self.machines.lock();
+            (0..machines.len()).filter(|index| refused(&machines[*index])).collect()
+        };
+        refused.into_iter().for_each(|index| self.kill(index));
         for (index, no) in self.running() {
             let left = truth.nodes.get(&no).is_none_or(|node| node.state == NodeState::Left);
             if left && self.directory.state(no).nodes.get(&no).is_none_or(|node| node.state == NodeState::Left) {
@@ -281,6 +288,22 @@ impl Cluster {
             if current().now_ns() > deadline_ns {
                 return Err(reason);
             }
+        }
+    }
+
+    /// Waits until no node has an entry under way, as for clients that have gone while they waited in line; not for ever, for
+    /// what is promised to entries must come back.
+    pub async fn until_nothing_is_proposed(&self) {
+        const LOOKS: usize = 200;
+        for _ in 0..LOOKS {
+            let busy = |node: &Arc<Node>| {
+                let limit = node.room.limit_bytes();
+                limit > 0 && node.room.free_bytes() < limit.saturating_sub(node.room.used_bytes()) as u64
+            };
+            if !self.network.nodes().iter().any(busy) {
+                return;
+            }
+            sleep(ms(5)).await;
         }
     }
 

@@ -25,6 +25,8 @@ pub enum Service {
     Group,
     /// Commands for the leader's copy.
     Forward,
+    /// Several that only read, in one message.
+    Reads,
     /// An order of the directory's leader.
     Order,
     /// A hint of who leads.

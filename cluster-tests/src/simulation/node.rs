@@ -17,7 +17,7 @@ use larder::cluster::forwarding;
 use larder::cluster::orders::{Order, OrderReply};
 use larder::cluster::picture::topology;
 use larder::cluster::reconciler::{self, Conductor};
-use larder::cluster::routes::{Forward, Forwarder, Routes, Succession};
+use larder::cluster::routes::{Forward, Forwarder, Reads, Routes, Succession};
 use larder::cluster::skew::{Reading, Skew};
 use larder::commands::port::NodePort;
 use larder::commands::session::{PortKind, Session};
@@ -295,6 +295,10 @@ impl Node {
                 };
                 forwarding::encode_outcome(&outcome)
             }
+            Service::Reads => {
+                let requests = forwarding::decode_requests(body).expect("messages come whole");
+                forwarding::encode_outcomes(&self.dispatcher.serve_reads(requests, from).await)
+            }
             Service::Order => {
                 let order: Order = serde_json::from_slice(&body).expect("orders come whole");
                 serde_json::to_vec(&Arc::clone(&self.copies).order(order).await).expect("numbers and texts").into()
@@ -511,6 +515,27 @@ impl Forwarder for Link {
                 Err(NoAnswer::NotSent) => ShareOutcome::Refused(Refusal::Unreachable),
                 Err(NoAnswer::Lost) => ShareOutcome::Uncertain,
             });
+        });
+    }
+
+    fn forward_reads(&self, to: NodeNo, reads: Reads, timeout: Duration) {
+        let Some(network) = self.network.upgrade() else { return };
+        let body = forwarding::encode_requests(reads.requests.iter());
+        let call = network.call(self.me, to, Service::Reads, body, timeout);
+        spawn(async move {
+            let answer = tokio::select! {
+                biased;
+                answer = call => answer,
+                () = Succession::any_settled::<Sim>(&reads.successions) => Err(NoAnswer::Lost),
+            };
+            Reads::settle(
+                reads.done,
+                match answer {
+                    Ok(body) => Ok(body),
+                    Err(NoAnswer::NotSent) => Err(Refusal::Unreachable),
+                    Err(NoAnswer::Lost) => Ok(Bytes::new()),
+                },
+            );
         });
     }
 }

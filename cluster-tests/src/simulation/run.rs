@@ -169,6 +169,7 @@ async fn run(seed: u64, judge: Arc<Judge>, counters: Arc<Counters>, focus: &[Fau
         Ok(_) if settled.is_ok() && !judge.is_broken() => extras.wait_in_line(&cluster).await,
         _ => Ok(()),
     };
+    cluster.until_nothing_is_proposed().await;
     let commands = cluster.take_commands();
     let (pairs, queues) = cluster.take_histories();
     let directory = cluster.directory.truth();

@@ -445,6 +445,11 @@ impl ForwardServer for Forwarded {
         Box::pin(async move { dispatcher.serve_forward(request, from).await })
     }
 
+    fn serve_reads(&self, from: NodeNo, requests: Vec<Forward>) -> BoxFuture<'static, Vec<ShareOutcome>> {
+        let dispatcher = Arc::clone(&self.0);
+        Box::pin(async move { dispatcher.serve_reads(requests, from).await })
+    }
+
     fn link_lost(&self, node: NodeNo) {
         self.0.drop_watches_of(node);
         self.0.drop_waits_of(node);

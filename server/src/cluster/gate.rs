@@ -35,6 +35,7 @@ impl PeerService for Gate {
                 Box::pin(async move { directory.handle(body).await })
             }
             (service::FORWARD | service::WAIT, node) if !guest => serve_forward(node, from.no, body),
+            (service::READS, node) if !guest => serve_reads(node, from.no, body),
             (service::ORDER, Some(node)) if !guest => Box::pin(async move {
                 let reply = match serde_json::from_slice::<Order>(&body) {
                     Ok(order) => Arc::clone(&node.copies).order(order).await,
@@ -90,7 +91,7 @@ impl PeerService for Gate {
     }
 
     fn answers_big(&self, number: u8) -> bool {
-        number == service::FORWARD
+        matches!(number, service::FORWARD | service::READS)
     }
 
     fn link_changed(&self, node: NodeNo, up: bool) {
@@ -109,6 +110,18 @@ fn serve_forward(node: Option<Arc<ClusterNode>>, from: NodeNo, body: Bytes) -> B
             _ => refused(),
         };
         forwarding::encode_outcome(&outcome)
+    })
+}
+
+fn serve_reads(node: Option<Arc<ClusterNode>>, from: NodeNo, body: Bytes) -> BoxFuture<'static, Bytes> {
+    let server = node.and_then(|node| node.forward.get().cloned());
+    Box::pin(async move {
+        let outcomes = match (server, forwarding::decode_requests(body)) {
+            (Some(server), Ok(requests)) => server.serve_reads(from, requests).await,
+            // Fewer outcomes than requests: nobody knows of the rest.
+            _ => Vec::new(),
+        };
+        forwarding::encode_outcomes(&outcomes)
     })
 }
 

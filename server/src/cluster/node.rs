@@ -104,6 +104,9 @@ pub trait ForwardServer: Send + Sync + 'static {
     /// Runs them at this node's copy.
     fn serve(&self, from: NodeNo, request: Forward) -> BoxFuture<'static, ShareOutcome>;
 
+    /// The same for several requests that only read and came together: their outcomes, in order.
+    fn serve_reads(&self, from: NodeNo, requests: Vec<Forward>) -> BoxFuture<'static, Vec<ShareOutcome>>;
+
     /// The link to a node is gone: what its connections watch is forgotten.
     fn link_lost(&self, node: NodeNo);
 }

@@ -122,10 +122,15 @@ impl Succession {
 
     /// Ends once that has happened and the node that was asked had its time to answer all the same.
     pub async fn settled<RT: AsyncRuntime>(&self) {
+        Self::any_settled::<RT>(std::slice::from_ref(self)).await;
+    }
+
+    /// The same for any of several.
+    pub async fn any_settled<RT: AsyncRuntime>(all: &[Self]) {
         let mut seen = false;
         loop {
             RT::sleep(SUCCESSION_LOOK).await;
-            match self.has_happened() {
+            match all.iter().any(Self::has_happened) {
                 true if seen => return,
                 now => seen = now,
             }
@@ -153,6 +158,35 @@ pub trait Forwarder: Send + Sync + 'static {
         succession: Succession,
         done: oneshot::Sender<ShareOutcome>,
     );
+
+    /// The same for several requests to one node that only read, which may go in one message. Where one of them need not
+    /// be waited for any more, all are uncertain: who asked asks anew.
+    fn forward_reads(&self, to: NodeNo, reads: Reads, timeout: Duration);
+}
+
+/// Requests that only read, in order, with what is said of each in [`Forwarder::forward`].
+#[derive(Default)]
+pub struct Reads {
+    /// What is asked.
+    pub requests: Vec<Forward>,
+    /// Until when it is waited for.
+    pub successions: Vec<Succession>,
+    /// Where the outcomes go.
+    pub done: Vec<oneshot::Sender<ShareOutcome>>,
+}
+
+impl Reads {
+    /// Gives the outcomes of `answer` to those who asked.
+    pub fn settle(done: Vec<oneshot::Sender<ShareOutcome>>, answer: Result<Bytes, Refusal>) {
+        let outcomes = match answer {
+            Ok(body) => forwarding::decode_outcomes(body).unwrap_or_default(),
+            Err(refusal) => done.iter().map(|_| ShareOutcome::Refused(refusal)).collect(),
+        };
+        // Of those without an outcome the fate is unknown, which a sender that is gone says.
+        for (done, outcome) in done.into_iter().zip(outcomes) {
+            let _ = done.send(outcome);
+        }
+    }
 }
 
 /// Over the peer links.
@@ -184,6 +218,26 @@ impl Forwarder for Links {
                 Err(CallError::NotSent) => ShareOutcome::Refused(Refusal::Unreachable),
                 Err(CallError::Lost | CallError::Timeout) => ShareOutcome::Uncertain,
             });
+        });
+    }
+    fn forward_reads(&self, to: NodeNo, reads: Reads, timeout: Duration) {
+        let peers = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let Reads { requests, successions, done } = reads;
+            let body = forwarding::encode_requests(requests.iter());
+            let answer = tokio::select! {
+                biased;
+                answer = peers.call(to, service::READS, body, timeout) => answer,
+                () = Succession::any_settled::<BeatRuntime>(&successions) => Err(CallError::Lost),
+            };
+            Reads::settle(
+                done,
+                match answer {
+                    Ok(body) => Ok(body),
+                    Err(CallError::NotSent) => Err(Refusal::Unreachable),
+                    Err(CallError::Lost | CallError::Timeout) => Ok(Bytes::new()),
+                },
+            );
         });
     }
 }
@@ -282,5 +336,24 @@ impl Routes {
             None => drop(done.send(ShareOutcome::Refused(Refusal::Unreachable))),
         }
         outcome
+    }
+
+    /// [`Routes::forward`] for several requests to one node that only read: they share a message, and so do their outcomes.
+    pub fn forward_reads(&self, to: NodeNo, requests: Vec<Forward>) -> Vec<oneshot::Receiver<ShareOutcome>> {
+        let mut reads = Reads { requests, ..Reads::default() };
+        let mut outcomes = Vec::with_capacity(reads.requests.len());
+        for request in &mut reads.requests {
+            let (done, outcome) = oneshot::channel();
+            let succession = self.succession(request.partition, to);
+            request.term_max = succession.term;
+            reads.successions.push(succession);
+            reads.done.push(done);
+            outcomes.push(outcome);
+        }
+        match &self.forwarder {
+            Some(forwarder) => forwarder.forward_reads(to, reads, FORWARD_TIMEOUT),
+            None => Reads::settle(reads.done, Err(Refusal::Unreachable)),
+        }
+        outcomes
     }
 }

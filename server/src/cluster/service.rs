@@ -15,5 +15,7 @@ pub const CLOCK: u8 = 7;
 /// Commands that wait until they can be served: their requests keep the order in which they were sent, and the answers
 /// take their time.
 pub const WAIT: u8 = 8;
+/// Forwarded commands of several partitions that only read, in one message.
+pub const READS: u8 = 9;
 /// Joining, and questions of nodes that are not members yet.
 pub const CONTROL: u8 = 6;

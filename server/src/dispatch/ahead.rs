@@ -79,12 +79,15 @@ impl Conversation {
             let key = (entry.single_key != 0).then(|| args.get(entry.single_key)).flatten();
             Some(Foreseen { entry, key: key.map(|key| (slot_of(key), seed.hash(key))) })
         }));
+        let boot_ns = self.moment.boot_ns;
         let keyed = |ask: fn(&Partition, u64)| {
             let mut last = None;
             for (slot, hash) in foreseen.iter().flatten().filter_map(|foreseen| foreseen.key) {
-                // Commands on one key: its memory is asked for once, and so is its partition's lock.
-                if last.replace(hash) != Some(hash) {
-                    ask(Arc::as_ref(routes.partition_of(slot)), hash);
+                let partition = Arc::as_ref(routes.partition_of(slot));
+                // Commands on one key: its memory is asked for once, and so is its partition's lock. What another node
+                // answers is not asked for here.
+                if last.replace(hash) != Some(hash) && partition.may_answer_alone(boot_ns) {
+                    ask(partition, hash);
                 }
             }
         };

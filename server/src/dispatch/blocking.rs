@@ -261,7 +261,7 @@ impl Dispatcher {
     /// Asks the leader what arguments mean that mean the instant at which the command came, once.
     async fn settle_instant(&self, wait: &mut Wait) -> Result<(), Failure> {
         let Some(question) = wait.wanted.question() else { return Ok(()) };
-        let Ok(block) = Block::inspect(question) else { return Ok(()) };
+        let Ok(block) = Block::inspect(question, wait.partition.seed()) else { return Ok(()) };
         let errand = Errand { partition: Arc::clone(&wait.partition), block, port: wait.port };
         match self.deliver(&errand, self.moment()).await {
             Settled::Applied(replies) => wait.wanted.answered(replies.get(0)),

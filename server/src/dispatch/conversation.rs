@@ -24,7 +24,7 @@ use crate::commands::{Handler, transactions};
 use crate::limits;
 use crate::planted::{Bug, planted};
 use bytes::Bytes;
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
 use larder_protocol::{Args, CommandBatch, KeySpec, ReplyBuffer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -371,10 +371,7 @@ impl Conversation {
                 Errand { partition, block: share.into_block(), port }
             })
             .collect();
-        let settled = match &errands[..] {
-            [errand] => vec![dispatcher.deliver_apart(errand, self.moment).await],
-            errands => join_all(errands.iter().map(|errand| dispatcher.deliver_apart(errand, self.moment))).await,
-        };
+        let settled = dispatcher.deliver_apart(&errands, self.moment).await;
         let reply_bytes = settled.iter().map(|settled| match settled {
             Settled::Applied(replies) => replies.bytes.len(),
             Settled::Dirty | Settled::Failed(_) => 0,

@@ -16,8 +16,8 @@ use crate::ids::PartitionId;
 use crate::limits::REPLY_BYTES_MAX;
 use crate::raft::ANY_TERM;
 use bytes::BytesMut;
-use futures::future::join_all;
 use larder_protocol::{Args, Flags, KeySpec, ReplyBuffer, Slot, slot_of};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A command's part for one partition.
@@ -101,9 +101,7 @@ impl Conversation {
             self.meter.stop();
             let waiting: Vec<usize> = (0..pieces.len()).filter(|at| results[*at].is_none()).collect();
             let errands: Vec<Errand> = waiting.iter().map(|at| self.errand(entry, &pieces[*at])).collect();
-            let moment = self.moment;
-            let dispatcher = Arc::clone(&self.dispatcher);
-            let settled = join_all(errands.iter().map(|errand| dispatcher.deliver(errand, moment))).await;
+            let settled = self.dispatcher.deliver_all(&errands, self.moment).await;
             for (at, settled) in waiting.into_iter().zip(settled) {
                 results[at] = Some(match settled {
                     Settled::Applied(replies) => Ok(replies.get(0).to_vec()),
@@ -142,8 +140,14 @@ impl Conversation {
         let mut bytes = BytesMut::new();
         block::encode(&mut bytes, entry.spec, self.options(), piece.command.get(0));
         let writes = entry.has(Flags::WRITE);
-        let block =
-            Block { bytes: bytes.freeze(), count: 1, writes, denyoom: entry.has(Flags::DENYOOM), term_max: ANY_TERM };
+        let block = Block {
+            bytes: bytes.freeze(),
+            count: 1,
+            writes,
+            denyoom: entry.has(Flags::DENYOOM),
+            term_max: ANY_TERM,
+            key_hashes: SmallVec::new(),
+        };
         Errand {
             partition: Arc::clone(self.dispatcher.partition(piece.partition)),
             block,

@@ -221,8 +221,8 @@ impl Conversation {
             let ranges: Vec<(u32, u32)> = words.iter().map(range).collect();
             block::encode(&mut bytes, spec, options, Args::new(&words.concat(), &ranges));
         }
-        let block = Block::inspect(bytes.freeze()).map_err(|_| Rejection::Malformed)?;
         let partition = Arc::clone(self.dispatcher.routes.partition_of(slot));
+        let block = Block::inspect(bytes.freeze(), partition.seed()).map_err(|_| Rejection::Malformed)?;
         let errand = Errand { partition, block, port: self.session.port };
         match self.dispatcher.deliver(&errand, self.dispatcher.moment()).await {
             Settled::Applied(replies) => Ok(replies),

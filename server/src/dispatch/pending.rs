@@ -7,6 +7,7 @@ use crate::ids::PartitionId;
 use crate::raft::ANY_TERM;
 use bytes::BytesMut;
 use larder_protocol::{Args, Flags, ReplyBuffer, Slot};
+use smallvec::SmallVec;
 
 /// Commands of this batch for one partition.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ impl PendingShare {
             writes: self.writes,
             denyoom: self.denyoom,
             term_max: ANY_TERM,
+            key_hashes: SmallVec::new(),
         }
     }
 }

@@ -13,7 +13,9 @@ use crate::ids::{NodeNo, PartitionId};
 use crate::planted::{Bug, planted};
 use crate::raft::{Partition, Refusal, Replies, Role, ShareOutcome};
 use bytes::BytesMut;
+use futures::future::join_all;
 use larder_protocol::{Args, ReplyBuffer, Slot};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -39,7 +41,11 @@ pub(super) struct Patience {
 
 impl Patience {
     pub fn new(port: PortKind, dispatcher: &Dispatcher, partition: &Arc<Partition>) -> Self {
-        let now_ns = dispatcher.moment().boot_ns;
+        Self::from(dispatcher.moment().boot_ns, port, partition)
+    }
+
+    /// That of a command that came at `now_ns` boot time.
+    fn from(now_ns: u64, port: PortKind, partition: &Arc<Partition>) -> Self {
         let patience = match port {
             _ if partition.was_sought_in_vain(now_ns) => VAIN_PATIENCE,
             PortKind::Client => CLIENT_PORT_PATIENCE,
@@ -101,37 +107,102 @@ pub(super) enum Failure {
 impl Dispatcher {
     /// Sends an errand off: runs it here, or to the leader as far as it is known, `hint` first.
     pub(super) fn send(&self, errand: &Errand, hint: Option<NodeNo>, moment: Moment) -> Sent {
+        match self.run_or_find(errand, hint, moment) {
+            Ok(sent) => sent,
+            Err(leader) => Sent::Later(self.routes.forward(leader, self.request(errand))),
+        }
+    }
+
+    /// Runs an errand here, or says which node it is to be forwarded to.
+    fn run_or_find(&self, errand: &Errand, hint: Option<NodeNo>, moment: Moment) -> Result<Sent, NodeNo> {
         let sent = self.run_here(&errand.partition, &errand.block, None, moment);
         let role = match sent {
             Sent::Now(ShareOutcome::Refused(Refusal::NotLeader(leader))) => Role::Follower(leader),
             Sent::Now(ShareOutcome::Refused(Refusal::NoCopy)) => Role::Absent,
-            sent => return sent,
+            sent => return Ok(sent),
         };
         let me = self.routes.topology().me;
         let leader = hint.filter(|hint| *hint != me).or_else(|| self.leader_elsewhere(&errand.partition, role));
         match (leader, errand.port) {
-            (Some(leader), PortKind::Client) => self.forward(leader, errand),
-            (leader, _) => Sent::refused(Refusal::NotLeader(leader)),
+            (Some(leader), PortKind::Client) => Err(leader),
+            (leader, _) => Ok(Sent::refused(Refusal::NotLeader(leader))),
         }
     }
 
-    fn forward(&self, leader: NodeNo, errand: &Errand) -> Sent {
-        let request =
-            Forward::new(errand.partition.id(), ForwardKind::Run, errand.block.bytes.clone(), errand.block.count);
+    /// What is asked of the leader's node.
+    fn request(&self, errand: &Errand) -> Forward {
         self.node.stats().forwarded_commands.fetch_add(u64::from(errand.block.count), Ordering::Relaxed);
-        Sent::Later(self.routes.forward(leader, request))
+        Forward::new(errand.partition.id(), ForwardKind::Run, errand.block.bytes.clone(), errand.block.count)
+    }
+
+    /// Sends errands off. Those that only read and go to the same node go in one message, whose cost they share; not where
+    /// they are long.
+    fn send_all(&self, errands: &[Errand], moment: Moment) -> Vec<Sent> {
+        /// Bytes of commands in one message.
+        const TOGETHER_BYTES_MAX: usize = 256 * 1024;
+        let mut sent: Vec<Option<Sent>> = Vec::with_capacity(errands.len());
+        let mut together: SmallVec<[(NodeNo, Vec<usize>, usize); 4]> = SmallVec::new();
+        for (number, errand) in errands.iter().enumerate() {
+            let leader = match self.run_or_find(errand, None, moment) {
+                Ok(here) => {
+                    sent.push(Some(here));
+                    continue;
+                }
+                Err(leader) => leader,
+            };
+            let bytes = errand.block.bytes.len();
+            if errand.block.writes || bytes > TOGETHER_BYTES_MAX {
+                sent.push(Some(Sent::Later(self.routes.forward(leader, self.request(errand)))));
+                continue;
+            }
+            sent.push(None);
+            let open = together.iter_mut().find(|(to, _, held)| *to == leader && *held + bytes <= TOGETHER_BYTES_MAX);
+            match open {
+                Some((_, numbers, held)) => {
+                    numbers.push(number);
+                    *held += bytes;
+                }
+                None => together.push((leader, vec![number], bytes)),
+            }
+        }
+        for (leader, numbers, _) in together {
+            if let [number] = numbers[..] {
+                sent[number] = Some(Sent::Later(self.routes.forward(leader, self.request(&errands[number]))));
+                continue;
+            }
+            let requests = numbers.iter().map(|number| self.request(&errands[*number])).collect();
+            for (number, outcome) in numbers.into_iter().zip(self.routes.forward_reads(leader, requests)) {
+                sent[number] = Some(Sent::Later(outcome));
+            }
+        }
+        sent.into_iter().flatten().collect()
     }
 
     /// Sends an errand off and sees it through.
     pub(super) async fn deliver(&self, errand: &Errand, moment: Moment) -> Settled {
         let sent = self.send(errand, None, moment);
-        self.settle(errand, sent).await
+        self.settle(errand, sent, moment).await
     }
 
-    /// [`Dispatcher::deliver`] for commands that belong together only by chance: where the leader has no memory, those
+    /// The same for several at the same time.
+    pub(super) async fn deliver_all(&self, errands: &[Errand], moment: Moment) -> Vec<Settled> {
+        let sent = self.send_all(errands, moment);
+        join_all(errands.iter().zip(sent).map(|(errand, sent)| self.settle(errand, sent, moment))).await
+    }
+
+    /// [`Dispatcher::deliver_all`] for commands that belong together only by chance: where a leader has no memory, those
     /// that need none are carried out all the same.
-    pub(super) async fn deliver_apart(&self, errand: &Errand, moment: Moment) -> Settled {
-        let settled = self.deliver(errand, moment).await;
+    pub(super) async fn deliver_apart(&self, errands: &[Errand], moment: Moment) -> Vec<Settled> {
+        if let [errand] = errands {
+            let sent = self.send(errand, None, moment);
+            return vec![self.settle_apart(errand, sent, moment).await];
+        }
+        let sent = self.send_all(errands, moment);
+        join_all(errands.iter().zip(sent).map(|(errand, sent)| self.settle_apart(errand, sent, moment))).await
+    }
+
+    async fn settle_apart(&self, errand: &Errand, sent: Sent, moment: Moment) -> Settled {
+        let settled = self.settle(errand, sent, moment).await;
         let Settled::Failed(Failure::OutOfMemory) = settled else { return settled };
         let Ok((rest, refused)) = errand.block.without_denyoom() else { return settled };
         if rest.count == 0 {
@@ -145,8 +216,8 @@ impl Dispatcher {
     }
 
     /// Waits for what was sent, and routes it anew while it is refused and time is left.
-    async fn settle(&self, errand: &Errand, mut sent: Sent) -> Settled {
-        let mut patience = Patience::new(errand.port, self, &errand.partition);
+    async fn settle(&self, errand: &Errand, mut sent: Sent, moment: Moment) -> Settled {
+        let mut patience = Patience::from(moment.boot_ns, errand.port, &errand.partition);
         loop {
             let refusal = match sent.outcome().await {
                 ShareOutcome::Applied(replies) if replies.len() == errand.block.count as usize => {
@@ -189,7 +260,7 @@ impl Dispatcher {
         while let Ok(Some(command)) = reader.next_command() {
             let mut bytes = BytesMut::new();
             block::encode(&mut bytes, command.spec, command.options, command.args);
-            blocks.extend(Block::inspect(bytes.freeze()));
+            blocks.extend(Block::inspect(bytes.freeze(), errand.partition.seed()));
         }
         if backwards {
             blocks.reverse();

@@ -6,11 +6,13 @@ use crate::commands::block::{self, BlockError, BlockReader};
 use crate::commands::spec::DataFn;
 use crate::commands::{CommandError, Context, Handler};
 use crate::ids::NodeNo;
+use crate::keyspace::HashSeed;
 use crate::limits::REPLY_BYTES_MAX;
 use crate::planted::{Bug, planted};
 use crate::raft::{ANY_TERM, Partition, PartitionGuard, Refusal, Replies, Role, Share, ShareOutcome};
 use bytes::{Bytes, BytesMut};
 use larder_protocol::{Args, Flags, ReplyBuffer};
+use smallvec::SmallVec;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
@@ -46,14 +48,21 @@ pub(super) struct Block {
     pub denyoom: bool,
     /// The last term in which they may be appended ([`Share::term_max`]).
     pub term_max: u64,
+    /// The hash of the key of each command that has exactly one, as far as they were looked at.
+    pub key_hashes: SmallVec<[Option<u64>; 4]>,
 }
 
 impl Block {
-    /// Looks at every command of a block that came from elsewhere.
-    pub fn inspect(bytes: Bytes) -> Result<Self, BlockError> {
-        let mut block = Self { bytes: bytes.clone(), count: 0, writes: false, denyoom: false, term_max: ANY_TERM };
+    /// Looks at every command of a block that came from elsewhere; `seed` is that of the key hash.
+    pub fn inspect(bytes: Bytes, seed: HashSeed) -> Result<Self, BlockError> {
+        let (count, key_hashes) = (0, SmallVec::new());
+        let mut block =
+            Self { bytes: bytes.clone(), count, writes: false, denyoom: false, term_max: ANY_TERM, key_hashes };
         let mut reader = BlockReader::new(&bytes);
         while let Some(command) = reader.next_command()? {
+            let key_at = command.spec.keys.single();
+            let key = command.args.get(key_at).filter(|_| key_at != 0);
+            block.key_hashes.push(key.map(|key| seed.hash(key)));
             block.count += 1;
             block.writes |= command.spec.flags.contains(Flags::WRITE);
             block.denyoom |= command.spec.flags.contains(Flags::DENYOOM);
@@ -66,7 +75,9 @@ impl Block {
     /// The commands that need no memory, and for each command of this block whether it was left out.
     pub fn without_denyoom(&self) -> Result<(Self, Vec<bool>), BlockError> {
         let (mut bytes, mut refused) = (BytesMut::new(), Vec::new());
-        let mut rest = Self { bytes: Bytes::new(), count: 0, writes: false, denyoom: false, term_max: self.term_max };
+        let (count, key_hashes) = (0, SmallVec::new());
+        let mut rest =
+            Self { bytes: Bytes::new(), count, writes: false, denyoom: false, term_max: self.term_max, key_hashes };
         let mut reader = BlockReader::new(&self.bytes);
         while let Some(command) = reader.next_command()? {
             let needs = command.spec.flags.contains(Flags::DENYOOM);
@@ -174,12 +185,15 @@ impl Dispatcher {
         let mut reader = BlockReader::new(&block.bytes);
         let mut seed = self.next_seed();
         let mut moment = moment;
+        let mut key_hashes = block.key_hashes.iter().copied();
         while let Ok(Some(command)) = reader.next_command() {
+            let key_hash = key_hashes.next().flatten();
             out.set_version(command.options.version);
             seed = splitmix(seed.wrapping_add(1));
             match data_fn(&command.spec.handler) {
                 Some(run) => {
-                    let context = guard.context(moment.wall(), moment.tick, command.options, seed);
+                    let mut context = guard.context(moment.wall(), moment.tick, command.options, seed);
+                    context.key_hash = key_hash;
                     let room = REPLY_BYTES_MAX.saturating_sub(out.len());
                     let run = (run, command.spec.flags.contains(Flags::WRITE));
                     let ran = run_one(run, context, command.args, &mut out, room);
@@ -220,7 +234,7 @@ mod tests {
     use super::*;
     use crate::commands::block::CommandOptions;
     use crate::commands::string;
-    use crate::keyspace::{Deadline, HashSeed, Keyspace};
+    use crate::keyspace::{Deadline, Keyspace};
     use crate::limits::DATABASES_DEFAULT;
 
     #[test]
@@ -261,11 +275,11 @@ mod tests {
             let spec = if argc == 3 { &string::set::SET } else { &string::get::GET };
             block::encode(&mut bytes, spec, CommandOptions::default(), Args::new(b"SETkv", &ranges[..argc]));
         }
-        let all = Block::inspect(bytes.freeze()).unwrap();
+        let all = Block::inspect(bytes.freeze(), HashSeed::default()).unwrap();
         assert_eq!((all.count, all.writes, all.denyoom), (3, true, true));
         let (rest, refused) = all.without_denyoom().unwrap();
         assert_eq!(refused, [false, true, false]);
-        let rest = Block::inspect(rest.bytes).unwrap();
+        let rest = Block::inspect(rest.bytes, HashSeed::default()).unwrap();
         assert_eq!((rest.count, rest.writes, rest.denyoom), (2, false, false));
     }
 }

@@ -9,6 +9,7 @@ use crate::ids::NodeNo;
 use crate::limits;
 use crate::raft::{Partition, Refusal, Replies, Role, ShareOutcome};
 use bytes::Bytes;
+use futures::future::join_all;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,31 +25,70 @@ struct RemoteWatch {
     watched: Watched,
 }
 
+/// A request that was looked over.
+type Accepted = (Arc<Partition>, ForwardKind, Block);
+
 impl Dispatcher {
     /// Carries out what node `from` asks of this node's copy of a partition: refused where it does not lead, so that the
     /// asking node looks further.
     ///
     /// Call it right after the request was read: the lease of its reads counts from now.
-    pub async fn serve_forward(
-        self: &Arc<Self>,
-        Forward { partition, kind, block, count, term_max }: Forward,
-        from: NodeNo,
-    ) -> ShareOutcome {
+    pub async fn serve_forward(self: &Arc<Self>, request: Forward, from: NodeNo) -> ShareOutcome {
         let moment = self.moment();
+        match self.accept(request) {
+            Ok(accepted) => self.serve_accepted(accepted, from, moment).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// [`Dispatcher::serve_forward`] for several requests that came together, in order. What all of them will look up is
+    /// asked for before the first is carried out.
+    pub async fn serve_reads(self: &Arc<Self>, requests: Vec<Forward>, from: NodeNo) -> Vec<ShareOutcome> {
+        let moment = self.moment();
+        let accepted: Vec<_> = requests.into_iter().map(|request| self.accept(request)).collect();
+        let each = |ask: fn(&Partition, u64)| {
+            for (partition, _, block) in accepted.iter().flatten() {
+                block.key_hashes.iter().flatten().for_each(|hash| ask(partition, *hash));
+            }
+        };
+        each(Partition::prefetch_bucket);
+        each(Partition::prefetch_item);
+        let outcomes = accepted.into_iter().map(|accepted| async {
+            match accepted {
+                Ok(accepted) => self.serve_accepted(accepted, from, moment).await,
+                Err(outcome) => outcome,
+            }
+        });
+        join_all(outcomes).await
+    }
+
+    /// Looks a request over; the outcome where it is not carried out.
+    fn accept(&self, request: Forward) -> Result<Accepted, ShareOutcome> {
+        let Forward { partition, kind, block, count, term_max } = request;
         let Some(partition) = self.routes.partitions().get(partition.index()).cloned() else {
-            return ShareOutcome::Refused(Refusal::NoCopy);
+            return Err(ShareOutcome::Refused(Refusal::NoCopy));
         };
         {
             let state = partition.lock();
             if state.role == Role::Leader && state.term > u64::from(term_max) {
-                return ShareOutcome::Refused(Refusal::NotLeader(None));
+                return Err(ShareOutcome::Refused(Refusal::NotLeader(None)));
             }
         }
-        let block = match Block::inspect(block) {
-            Ok(block) if block.count == count => Block { term_max: u64::from(term_max), ..block },
-            Ok(_) => return unreadable(count, "the number of commands is not the one announced"),
-            Err(error) => return unreadable(count, &error.to_string()),
-        };
+        match Block::inspect(block, partition.seed()) {
+            Ok(block) if block.count == count => {
+                Ok((partition, kind, Block { term_max: u64::from(term_max), ..block }))
+            }
+            Ok(_) => Err(unreadable(count, "the number of commands is not the one announced")),
+            Err(error) => Err(unreadable(count, &error.to_string())),
+        }
+    }
+
+    async fn serve_accepted(
+        self: &Arc<Self>,
+        (partition, kind, block): Accepted,
+        from: NodeNo,
+        moment: Moment,
+    ) -> ShareOutcome {
         match kind {
             ForwardKind::Run => self.admit_and_run(&partition, &block, None, moment).outcome().await,
             ForwardKind::Watch { session } => self.serve_watch(&partition, (from, session), &block).await,

@@ -23,6 +23,7 @@ use crate::planted::{Bug, planted};
 use crate::raft::{ANY_TERM, Refusal, Replies, Role, ShareOutcome};
 use bytes::BytesMut;
 use larder_protocol::{Args, Flags, ReplyBuffer, Slot};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -330,6 +331,7 @@ impl Conversation {
             writes: transaction.writes,
             denyoom: transaction.denyoom,
             term_max: ANY_TERM,
+            key_hashes: SmallVec::new(),
         }
     }
 

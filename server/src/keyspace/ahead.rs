@@ -23,7 +23,7 @@ impl Keyspace {
     /// Asks for where a long value is told, once the memory of [`Keyspace::prefetch_item`] has arrived.
     #[inline]
     pub fn prefetch_outside(&self, hash: u64) {
-        self.items.each_outside(hash, |outside| prefetch_line(outside));
+        self.items.each_outside(hash, prefetch_line);
     }
 
     /// Asks for the beginning of a long value, once the memory of [`Keyspace::prefetch_outside`] has arrived.

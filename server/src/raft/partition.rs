@@ -223,6 +223,13 @@ impl Partition {
         Arc::clone(&self.log_bytes)
     }
 
+    /// Whether this copy answers reads alone, as far as can be told without the lock: the only copy, or a leader whose lease
+    /// holds at boot time `now_ns`.
+    #[inline]
+    pub fn may_answer_alone(&self, now_ns: u64) -> bool {
+        self.is_alone() || self.lease_holds(now_ns)
+    }
+
     /// Whether there is no group here.
     pub(super) fn is_alone(&self) -> bool {
         !self.grouped.load(Ordering::Relaxed)
