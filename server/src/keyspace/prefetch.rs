@@ -23,18 +23,24 @@ pub(super) fn prefetch(bytes: &[u8]) {
 
 /// Asks for the cache line that a value begins in.
 #[inline]
-#[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "a prefetch of a reference that is alive")]
 pub(super) fn prefetch_line<T>(value: &T) {
+    prefetch_address(value);
+}
+
+/// Asks for the cache line of an address.
+#[inline]
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "a prefetch reads nothing")]
+pub(super) fn prefetch_address<T>(address: *const T) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: the instruction is a hint that never faults, whatever the address; this one is of a live reference besides.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) }
+    // SAFETY: the instruction is a hint that never faults, whatever the address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
 }
 
 /// Does nothing here: the twin of the hint, for machines whose prefetch has no stable name.
 #[inline]
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) fn prefetch_line<T>(_value: &T) {}
+pub(super) fn prefetch_address<T>(_address: *const T) {}
 
 #[cfg(test)]
 mod tests {

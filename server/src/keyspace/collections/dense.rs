@@ -23,6 +23,9 @@ pub(in crate::keyspace) trait Named {
 
     /// Bytes of its allocations.
     fn heap_bytes(&self) -> usize;
+
+    /// Asks for the memory of its allocations.
+    fn ask(&self);
 }
 
 /// Elements by name and by place.
@@ -110,6 +113,14 @@ impl<E: Named> Dense<E> {
     #[inline]
     pub(in crate::keyspace) fn at(&self, place: u32) -> &E {
         element(&self.pages, place)
+    }
+
+    /// Asks for the name of the element at `place`, if there is one: names are far apart in memory.
+    #[inline]
+    pub(in crate::keyspace) fn ask(&self, place: usize) {
+        if let Some(element) = self.pages.get(place / PAGE).and_then(|page| page.get(place % PAGE)) {
+            element.ask();
+        }
     }
 
     /// Changes an element, but not its name.

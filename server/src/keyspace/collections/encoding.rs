@@ -22,6 +22,10 @@ use super::sorted_set::SortedSetRef;
 use super::{form, stream};
 use crate::keyspace::ValueRef;
 
+/// So many elements ahead of the one that is encoded are asked for, so that a large collection is not waited for element
+/// by element: a change of it may have to write all of it, under the lock.
+const AHEAD: usize = 16;
+
 /// How far a value was encoded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::keyspace) struct Position {
@@ -161,6 +165,7 @@ fn write(value: ValueRef<'_>, step: Step, sink: &mut Sink<'_>) -> Option<Step> {
                 head(form, hash.len(), hash.len())
             }
             (Body::Large(hash), Step::Element(place)) => {
+                hash.ask(place + AHEAD);
                 // What is due too: it goes by an entry of its own.
                 let (field, value, deadline) = hash.element(place)?;
                 sink.bytes(field);
@@ -174,11 +179,13 @@ fn write(value: ValueRef<'_>, step: Step, sink: &mut Sink<'_>) -> Option<Step> {
         },
         (ValueRef::Set(SetRef::Large(set)), Step::Head) => head(form::SET, set.len(), set.len()),
         (ValueRef::Set(SetRef::Large(set)), Step::Element(place)) => {
+            set.ask(place + AHEAD);
             sink.bytes(set.member(place)?);
             Step::element(place + 1, set.len())
         }
         (ValueRef::SortedSet(SortedSetRef::Large(set)), Step::Head) => head(form::SORTED_SET, set.len(), set.len()),
         (ValueRef::SortedSet(SortedSetRef::Large(set)), Step::Element(place)) => {
+            set.ask(place + AHEAD);
             let (member, score) = set.member(place)?;
             sink.bytes(member);
             sink.raw(&score.to_bits().to_le_bytes());

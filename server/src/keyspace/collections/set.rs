@@ -19,6 +19,10 @@ impl Named for Member {
     fn heap_bytes(&self) -> usize {
         self.0.heap_bytes()
     }
+
+    fn ask(&self) {
+        self.0.ask();
+    }
 }
 
 /// A large set.
@@ -40,6 +44,11 @@ impl LargeSet {
     /// The member at a place.
     pub(super) fn member(&self, place: usize) -> Option<&[u8]> {
         (place < self.len()).then(|| self.0.at(place as u32).name())
+    }
+
+    /// Asks for the member at a place.
+    pub(super) fn ask(&self, place: usize) {
+        self.0.ask(place);
     }
 
     /// Adds a member; false where it is there.

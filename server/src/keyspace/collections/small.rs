@@ -1,5 +1,6 @@
 //! Owned bytes in 16 bytes: short ones in place, longer ones in an allocation.
 
+use crate::keyspace::prefetch::prefetch_address;
 use triomphe::ThinArc;
 
 /// Bytes held in place.
@@ -37,6 +38,14 @@ impl Small {
         match self {
             Self::Inline { length, bytes } => &bytes[..usize::from(*length)],
             Self::Heap(bytes) => &bytes.slice,
+        }
+    }
+
+    /// Asks for the allocation, without looking at it.
+    #[inline]
+    pub(super) fn ask(&self) {
+        if let Self::Heap(bytes) = self {
+            prefetch_address(bytes.as_ptr());
         }
     }
 

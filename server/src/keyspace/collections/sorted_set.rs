@@ -23,6 +23,10 @@ impl Named for Scored {
     fn heap_bytes(&self) -> usize {
         self.member.heap_bytes()
     }
+
+    fn ask(&self) {
+        self.member.ask();
+    }
 }
 
 /// A large sorted set.
@@ -86,6 +90,11 @@ impl LargeSortedSet {
     pub(super) fn member(&self, place: usize) -> Option<(&[u8], f64)> {
         let scored = (place < self.len()).then(|| self.members.at(place as u32))?;
         Some((scored.member.bytes(), scored.score))
+    }
+
+    /// Asks for the member at a place.
+    pub(super) fn ask(&self, place: usize) {
+        self.members.ask(place);
     }
 
     fn add(&mut self, member: &[u8], score: f64) {

@@ -21,6 +21,11 @@ impl Named for Field {
     fn heap_bytes(&self) -> usize {
         self.name.heap_bytes() + self.value.heap_bytes()
     }
+
+    fn ask(&self) {
+        self.name.ask();
+        self.value.ask();
+    }
 }
 
 impl Field {
@@ -69,6 +74,11 @@ impl LargeHash {
     pub(in crate::keyspace::collections) fn element(&self, place: usize) -> Option<(&[u8], &[u8], Option<UnixMs>)> {
         let field = (place < self.len()).then(|| self.fields.at(place as u32))?;
         Some((field.name.bytes(), field.value.bytes(), self.deadline(place as u32)))
+    }
+
+    /// Asks for the field at a place.
+    pub(in crate::keyspace::collections) fn ask(&self, place: usize) {
+        self.fields.ask(place);
     }
 
     /// The soonest deadline of a field.
