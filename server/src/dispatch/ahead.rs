@@ -7,6 +7,7 @@
 use super::Conversation;
 use super::keyed::Cursor;
 use super::lookup::Entry;
+use crate::commands::Family;
 use crate::raft::Partition;
 use larder_protocol::{CommandBatch, Slot, slot_of};
 use std::sync::Arc;
@@ -97,5 +98,32 @@ impl Conversation {
             keyed(Partition::prefetch_outside);
             keyed(Partition::prefetch_value);
         }
+        self.foresee_members(input, batch);
+    }
+
+    /// Where commands in a row are on one key, they are on members of one collection: asks for those.
+    fn foresee_members(&self, input: &[u8], batch: &CommandBatch) {
+        let Ahead { begin, foreseen, .. } = &self.ahead;
+        let key = |foreseen: &Option<Foreseen>| foreseen.and_then(|foreseen| foreseen.key);
+        let mut end = *begin;
+        for row in foreseen.chunk_by(|one, next| key(one).is_some() && key(one) == key(next)) {
+            let places = end..end + row.len();
+            end = places.end;
+            let (Some(Foreseen { entry, key: Some((slot, hash)) }), 2..) = (row[0], row.len()) else { continue };
+            let Some(member_at) = member_position(entry) else { continue };
+            let partition = self.dispatcher.routes.partition_of(slot);
+            if partition.may_answer_alone(self.moment.boot_ns) {
+                partition.prefetch_members(hash, places.filter_map(|place| batch.args(input, place).get(member_at)));
+            }
+        }
+    }
+}
+
+/// The position of the first member, or field, that a command names.
+fn member_position(entry: &Entry) -> Option<usize> {
+    match entry.spec.family {
+        Family::SortedSet if matches!(entry.spec.name, "zadd" | "zincrby") => Some(3),
+        Family::Hash | Family::Set | Family::SortedSet => Some(2),
+        _ => None,
     }
 }

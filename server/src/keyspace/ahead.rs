@@ -34,6 +34,16 @@ impl Keyspace {
             Body::Large(large) => prefetch_line(&**large),
         });
     }
+
+    /// Asks for members, or fields, of the large collection with this hash, once the memory of
+    /// [`Keyspace::prefetch_value`] has arrived.
+    pub fn prefetch_members<'a>(&self, hash: u64, members: impl Iterator<Item = &'a [u8]> + Clone) {
+        self.items.each_outside(hash, |outside| {
+            if let Body::Large(large) = &outside.body {
+                large.ask_all(members.clone());
+            }
+        });
+    }
 }
 
 impl Items {
@@ -51,7 +61,7 @@ impl Items {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keyspace::collections::{CollectionKind, list::End, list::ListMut};
+    use crate::keyspace::collections::{CollectionKind, list::End, list::ListMut, set::SetMut};
     use crate::keyspace::{Deadline, HashSeed};
 
     #[test]
@@ -61,6 +71,14 @@ mod tests {
         for (key, length) in [(&b"short"[..], 10), (b"long", 100_000), (b"empty", 0), (&long_key, 5)] {
             keyspace.set_string(key, &vec![b'v'; length], Deadline::Clear, None);
         }
+        for (key, elements) in [(&b"set"[..], 1000), (b"small set", 2)] {
+            let added = keyspace.edit_collection(key, 0, CollectionKind::Set, true, None, |edit| {
+                for n in 0..elements {
+                    SetMut(edit).add(format!("element {n}").as_bytes());
+                }
+            });
+            assert!(added.is_ok());
+        }
         for (key, elements) in [(&b"small"[..], 2), (b"large", 1000)] {
             let pushed = keyspace.edit_collection(key, 0, CollectionKind::List, true, None, |edit| {
                 (0..elements).for_each(|_| ListMut(edit).push(End::Right, b"element"));
@@ -68,14 +86,15 @@ mod tests {
             assert!(pushed.is_ok());
         }
         let bytes = keyspace.memory_bytes();
-        for key in [&b"short"[..], b"long", b"empty", &long_key, b"small", b"large", b"absent"] {
+        for key in [&b"short"[..], b"long", b"empty", &long_key, b"small", b"large", b"set", b"small set", b"absent"] {
             let hash = keyspace.hash(key);
             keyspace.prefetch_bucket(hash);
             keyspace.prefetch_item(hash);
             keyspace.prefetch_outside(hash);
             keyspace.prefetch_value(hash);
+            keyspace.prefetch_members(hash, [&b"element"[..], b"", b"absent"].into_iter());
             assert_eq!(keyspace.peek(key, 0).is_some(), key != b"absent");
         }
-        assert_eq!((keyspace.len(), keyspace.memory_bytes()), (6, bytes));
+        assert_eq!((keyspace.len(), keyspace.memory_bytes()), (8, bytes));
     }
 }

@@ -208,6 +208,13 @@ impl Partition {
         }
     }
 
+    /// Asks for members, or fields, of a large collection.
+    pub fn prefetch_members<'a>(&self, hash: u64, members: impl Iterator<Item = &'a [u8]> + Clone) {
+        if let Some(state) = self.state.try_lock() {
+            state.keyspace.prefetch_members(hash, members);
+        }
+    }
+
     /// Bytes of the keyspace, as of the last time that the lock was let go.
     pub fn memory_bytes(&self) -> usize {
         self.memory_bytes.load(Ordering::Relaxed)

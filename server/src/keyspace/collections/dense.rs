@@ -12,6 +12,7 @@ use crate::keyspace::HashSeed;
 use crate::keyspace::prefetch::prefetch_line;
 use crate::keyspace::table::{Hashes, Table};
 use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
 
 /// Elements a page, so that growing moves nothing and wastes little.
 const PAGE: usize = 32;
@@ -121,6 +122,17 @@ impl<E: Named> Dense<E> {
         if let Some(element) = self.pages.get(place / PAGE).and_then(|page| page.get(place % PAGE)) {
             element.ask();
         }
+    }
+
+    /// Asks for all that lookups of these names will wait for, step by step for all of them.
+    pub(in crate::keyspace) fn ask_all<'a>(&self, names: impl Iterator<Item = &'a [u8]>) {
+        let hashes: SmallVec<[u64; 32]> = names.map(|name| spread(hash(self.seed, name))).collect();
+        hashes.iter().for_each(|hash| self.table.prefetch(*hash));
+        let each = |ask: &dyn Fn(&E)| {
+            hashes.iter().for_each(|hash| self.table.likely(*hash, |place| ask(self.at(place))));
+        };
+        each(&prefetch_line);
+        each(&E::ask);
     }
 
     /// Changes an element, but not its name.

@@ -130,6 +130,16 @@ impl Large {
         }
     }
 
+    /// Asks for what lookups of these members, or fields, will wait for.
+    pub(in crate::keyspace) fn ask_all<'a>(&self, names: impl Iterator<Item = &'a [u8]>) {
+        match self {
+            Self::Hash(hash) => hash.ask_all(names),
+            Self::Set(set) => set.ask_all(names),
+            Self::SortedSet(set) => set.ask_all(names),
+            Self::List(_) | Self::Stream(_) => {}
+        }
+    }
+
     /// Drops it: soon and elsewhere, where that takes long.
     pub(in crate::keyspace) fn drop_lazily(self: Box<Self>) {
         let elements = if let Self::Stream(stream) = &*self { stream.weight() } else { self.len() };

@@ -46,6 +46,11 @@ impl LargeSet {
         (place < self.len()).then(|| self.0.at(place as u32).name())
     }
 
+    /// Asks for what lookups of these members will wait for.
+    pub(super) fn ask_all<'a>(&self, members: impl Iterator<Item = &'a [u8]>) {
+        self.0.ask_all(members);
+    }
+
     /// Asks for the member at a place.
     pub(super) fn ask(&self, place: usize) {
         self.0.ask(place);

@@ -92,6 +92,11 @@ impl LargeSortedSet {
         Some((scored.member.bytes(), scored.score))
     }
 
+    /// Asks for what lookups of these members will wait for.
+    pub(super) fn ask_all<'a>(&self, members: impl Iterator<Item = &'a [u8]>) {
+        self.members.ask_all(members);
+    }
+
     /// Asks for the member at a place.
     pub(super) fn ask(&self, place: usize) {
         self.members.ask(place);

@@ -76,6 +76,11 @@ impl LargeHash {
         Some((field.name.bytes(), field.value.bytes(), self.deadline(place as u32)))
     }
 
+    /// Asks for what lookups of these fields will wait for.
+    pub(in crate::keyspace::collections) fn ask_all<'a>(&self, fields: impl Iterator<Item = &'a [u8]>) {
+        self.fields.ask_all(fields);
+    }
+
     /// Asks for the field at a place.
     pub(in crate::keyspace::collections) fn ask(&self, place: usize) {
         self.fields.ask(place);
