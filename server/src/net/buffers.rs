@@ -106,14 +106,16 @@ impl Buffers {
         }
     }
 
-    /// What a client that has stopped in the middle of a command keeps: no more room than what it has sent is worth.
-    pub fn tightened(self: Box<Self>) -> Box<Self> {
+    /// What a client that has stopped in the middle of a command keeps: no more room than what it has sent is worth. A batch
+    /// of which commands are still to be carried out stays, and so do their places in the input.
+    pub fn tightened(mut self: Box<Self>) -> Box<Self> {
         let held = self.input.len();
         if self.bytes() <= (2 * held).max(2 * INPUT_BYTES) {
             return self;
         }
-        let mut small = Box::new(Self { input: BytesMut::with_capacity(held.max(INPUT_BYTES)), ..Self::default() });
-        small.input.extend_from_slice(&self.input);
+        let mut input = BytesMut::with_capacity(held.max(INPUT_BYTES));
+        input.extend_from_slice(&self.input);
+        let small = Box::new(Self { input, batch: std::mem::take(&mut self.batch), output: ReplyBuffer::default() });
         self.give_back();
         small
     }
@@ -145,6 +147,18 @@ mod tests {
         buffers.input.extend_from_slice(&[b'x'; 40_000]);
         let bytes = buffers.bytes();
         assert_eq!(buffers.tightened().bytes(), bytes);
+    }
+
+    #[test]
+    fn commands_that_wait_for_one_before_them_stay() {
+        let mut buffers = Buffers::take();
+        buffers.reserve(0, Appetite(READ_BYTES_MAX as u32));
+        buffers.input.extend_from_slice(b"blpop a 0\r\nping x\r\n");
+        let Buffers { input, batch, .. } = &mut *buffers;
+        assert_eq!(larder_protocol::RequestDecoder::default().decode(input, batch, 10), Ok(input.len()));
+        let buffers = buffers.tightened();
+        assert_eq!((buffers.batch.len(), buffers.input.capacity()), (2, INPUT_BYTES));
+        assert_eq!(&buffers.batch.args(&buffers.input, 1)[1], b"x");
     }
 
     #[test]

@@ -143,7 +143,12 @@ impl Connection {
             let mut at = 0;
             while at < complete {
                 let input = &buffers.input[..consumed];
+                let from = at;
                 at = self.conversation.execute(input, &buffers.batch, at, &mut buffers.output).await;
+                debug_assert!(
+                    at > from || self.conversation.is_parked() || self.conversation.is_closing(),
+                    "it goes on"
+                );
                 self.write(stream, &mut buffers.output).await?;
                 if self.conversation.is_closing() {
                     return Err(End::Said);

@@ -55,6 +55,26 @@ fn who_waits_is_served_between_the_commands_of_a_batch() {
 }
 
 #[test]
+fn what_comes_behind_a_wait_is_answered_after_it_however_much_was_sent_before() {
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    let set = array(&[b"SET", b"k", &[b'x'; 1000]]);
+    (0..4).for_each(|_| wire.ask(&set.repeat(64), &b"+OK\r\n".repeat(64)));
+    wire.ask(
+        b"blpop a 0.05\r\nping\r\nset k y\r\nblpop a 0.05\r\nget k\r\n",
+        b"*-1\r\n+PONG\r\n+OK\r\n*-1\r\n$1\r\ny\r\n",
+    );
+    // More comes while it waits, whole and half.
+    park(&node, &mut wire, b"blpop a 0\r\nping 1\r\nping 2");
+    wire.send(b"3\r\nping 4\r\n");
+    node.connect().ask(b"rpush a e\r\n", b":1\r\n");
+    wire.expect(b"*2\r\n$1\r\na\r\n$1\r\ne\r\n$1\r\n1\r\n$2\r\n23\r\n$1\r\n4\r\n");
+    let mut other = node.connect();
+    other.ask(b"client pause 100 all\r\n", b"+OK\r\n");
+    wire.ask(b"set k z\r\nget k\r\nping\r\n", b"+OK\r\n$1\r\nz\r\n+PONG\r\n");
+}
+
+#[test]
 fn whatever_makes_a_list_serves() {
     let node = Node::start(&[]);
     let mut other = node.connect();
