@@ -32,3 +32,8 @@ bench-cluster *args:
 # Micro-benchmarks
 micro *args:
     cargo bench -p benches -- {{args}}
+
+# Record anew which functions a node needs until it stands idle (needs gdb and binutils)
+startup-order:
+    cargo build --release
+    gdb -nx -batch --readnever -x server/startup/record.py target/release/larder

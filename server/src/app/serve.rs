@@ -207,6 +207,7 @@ async fn serve(
     let server = Server::start(dispatcher, Arc::clone(&cores), listeners).map_err(failed)?;
     let _ = probe.node.set(Arc::clone(&node));
     core.spawn(sampler::run(Arc::clone(&node)));
+    core.spawn(sampler::watch_resident(Arc::clone(&node)));
     tracing::info!(node = %cluster.no(), client = %node.advertised.client, "ready to accept connections");
 
     let mut stage = stop.subscribe();

@@ -5,6 +5,14 @@ pub(super) fn resident_bytes() -> Option<u64> {
     kilobytes("/proc/self/status", "VmRSS:")
 }
 
+/// The part of it that is the process's own: not its program, nor other files.
+pub(super) fn own_resident_bytes() -> Option<usize> {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let mut pages = pages.split_whitespace().skip(1).map(|count| count.parse::<usize>());
+    let (resident, of_files) = (pages.next()?.ok()?, pages.next()?.ok()?);
+    Some(resident.saturating_sub(of_files) * rustix::param::page_size())
+}
+
 /// Memory of the machine in bytes, or what a control group lets this process have of it.
 pub(super) fn machine_bytes() -> Option<u64> {
     let machine = kilobytes("/proc/meminfo", "MemTotal:")?;
@@ -33,6 +41,7 @@ mod tests {
     fn figures_are_there_on_linux() {
         assert!(resident_bytes().unwrap() > 100_000);
         assert!(machine_bytes().unwrap() >= resident_bytes().unwrap());
+        assert!((10_000..resident_bytes().unwrap()).contains(&(own_resident_bytes().unwrap() as u64)));
         assert_eq!(random_hex(20).unwrap().len(), 40);
         assert_ne!(random_hex(20).unwrap(), random_hex(20).unwrap());
     }

@@ -24,6 +24,14 @@ const LOG_BYTES_MIN: usize = 36 * 1024;
 const LOG_SHARE: usize = 16;
 /// What an item costs beside its bytes, and an entry beside its blocks, about.
 const FLAT_BYTES: usize = 160;
+/// Memory that is resident beyond what is counted may be this part of the limit before it counts, too.
+const SLACK_SHARE: usize = 32;
+/// At least, so that a small node's odds and ends are no reason to evict.
+const SLACK_BYTES_MIN: usize = 2 * 1024 * 1024;
+/// It counts up to this part of the limit: beyond, evicting more frees nothing that anybody waits for.
+const HELD_SHARE_MAX: usize = 4;
+/// And by so much of the limit more, or less, at each look: what was freed is given back a moment later.
+const HELD_SHARE_STEP: usize = 64;
 /// Copies may count what was proposed only after so long: two windows.
 const WINDOW_NS: u64 = 25_000_000;
 
@@ -34,6 +42,8 @@ pub struct Room {
     limit_bytes: AtomicUsize,
     /// Memory that is neither items nor logs: buffers of clients.
     overhead_bytes: AtomicUsize,
+    /// What the allocator holds of memory that was freed, as far as it makes the process too large.
+    held_bytes: AtomicUsize,
     /// Cost of the entries that this node's leaders have proposed and not applied.
     in_flight_bytes: AtomicUsize,
     recent: Mutex<Recent>,
@@ -82,10 +92,31 @@ impl Room {
         self.overhead_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes in use that count against the limit.
+    /// Tells how much memory of its own the process has resident, but for what it has with no item at all. What that is
+    /// more than the limit allows for counts as used, so that evictions make up for what the allocator cannot give back:
+    /// after the sizes of values have changed, pages of which one old value is left.
+    pub fn hear_resident_bytes(&self, resident: usize) {
+        let limit = self.limit_bytes();
+        let held = self.held_bytes.load(Ordering::Relaxed);
+        let allowed = limit + (limit / SLACK_SHARE).max(SLACK_BYTES_MIN);
+        let step = limit / HELD_SHARE_STEP;
+        let held_now = match resident.checked_sub(allowed) {
+            _ if limit == 0 || !self.may_be_freed() => 0,
+            Some(excess) => (held + excess.min(step)).min(limit / HELD_SHARE_MAX),
+            None => held.saturating_sub((allowed - resident).min(step)),
+        };
+        self.held_bytes.store(held_now, Ordering::Relaxed);
+        if held_now > held {
+            self.press();
+        }
+    }
+
+    /// Bytes that count against the limit.
     pub fn used_bytes(&self) -> usize {
         let partitions = self.partitions.iter().map(|partition| partition.memory_bytes() + partition.log_bytes());
-        partitions.sum::<usize>() + self.overhead_bytes.load(Ordering::Relaxed)
+        partitions.sum::<usize>()
+            + self.overhead_bytes.load(Ordering::Relaxed)
+            + self.held_bytes.load(Ordering::Relaxed)
     }
 
     /// Bytes that are neither used nor promised; `u64::MAX` without a limit. Copies tell it with every acknowledgement.
@@ -228,6 +259,24 @@ mod tests {
         assert!(room.take(&partition, 200, 3 * WINDOW_NS));
         // One that is not heard from any more holds up nobody.
         assert!(room.take(&partition, 500, 1_000 * WINDOW_NS));
+    }
+
+    #[test]
+    fn what_the_allocator_holds_counts_until_it_is_given_back() {
+        let room = Room::new(&[]);
+        let limit = 64 << 20;
+        room.set_limit_bytes(limit);
+        room.hear_resident_bytes(2 * limit);
+        assert_eq!(room.used_bytes(), 0, "nothing may be evicted");
+        room.set_evicts(true);
+        room.hear_resident_bytes(limit + limit / SLACK_SHARE);
+        assert_eq!(room.used_bytes(), 0, "that much is allowed");
+        room.hear_resident_bytes(2 * limit);
+        assert_eq!(room.used_bytes(), limit / HELD_SHARE_STEP);
+        (0..100).for_each(|_| room.hear_resident_bytes(2 * limit));
+        assert_eq!(room.used_bytes(), limit / HELD_SHARE_MAX);
+        (0..100).for_each(|_| room.hear_resident_bytes(limit));
+        assert_eq!(room.used_bytes(), 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use super::watch::FlagWatch;
 use crate::clock;
+use futures::future::BoxFuture;
 use openraft::AsyncRuntime;
 use openraft::OptionalSend;
 use openraft::async_runtime::Instant as _;
@@ -40,7 +41,8 @@ impl AsyncRuntime for BeatRuntime {
         T: Future + OptionalSend + 'static,
         T::Output: OptionalSend + 'static,
     {
-        TokioRuntime::spawn(future)
+        // Boxed, so that the program has one kind of task for openraft's dozens of futures.
+        TokioRuntime::spawn(Box::pin(future) as BoxFuture<'static, T::Output>)
     }
 
     fn sleep(duration: Duration) -> Self::Sleep {
