@@ -44,6 +44,8 @@ const TABLE: &[(Bug, &[Fault], u64)] = &[
     (Bug::RefusedIsRetriedAtOnce, &[Pause, CutOff], 100),
     (Bug::ReadDoesNotTouch, &[], 50),
     (Bug::UnreachableIsDead, &[], 50),
+    (Bug::SealIsForgotten, &[Crash, CrashTwo, Join], 20),
+    (Bug::LaggardSurvives, &[Crash, CrashTwo, Join], 20),
     (Bug::EpochStandsStill, &[], 20),
     (Bug::SecondStopPermit, &[Stop], 50),
     (Bug::PlanIsForgotten, &[Crash, CrashTwo, Join], 50),

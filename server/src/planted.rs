@@ -87,6 +87,10 @@ bugs! {
     ReadDoesNotTouch: "read-does-not-touch",
     /// A majority that cannot be reached counts as dead.
     UnreachableIsDead: "unreachable-is-dead",
+    /// A copy that was told to take part no more goes on.
+    SealIsForgotten: "seal-is-forgotten",
+    /// A generation begins with the living copy that lacks most.
+    LaggardSurvives: "laggard-survives",
     /// The epoch stays what it is where the voters of a partition change.
     EpochStandsStill: "epoch-stands-still",
     /// A second node gets leave to stop.

@@ -172,6 +172,8 @@ impl Directory {
         let state = self.truth();
         if let Ok(Applied::GenerationStarted { .. }) = response {
             self.counters.generation.add(1);
+            let by_seal = matches!(&command, DirectoryCommand::StartGeneration { sealed, .. } if !sealed.is_empty());
+            self.counters.generation_sealed.add(u64::from(by_seal));
         }
         self.judge.hear(&Event::Decided { command: &command, response: &response, state: &state });
         self.publish_to(leader);

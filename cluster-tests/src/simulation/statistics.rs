@@ -100,6 +100,8 @@ counters! {
     storm: "storms of loss and delay",
     /// Generations begun anew.
     generation: "generations begun anew",
+    /// Those before which living copies were sealed.
+    generation_sealed: "of them by sealing copies that lived",
     /// Virtual milliseconds.
     virtual_ms: "virtual milliseconds",
     /// Polls of tasks.

@@ -161,7 +161,8 @@ impl<RT: AsyncRuntime> Copies<RT> {
             return;
         }
         match group {
-            Some(group) if group.generation() == assignment.generation && group.is_running() => {}
+            Some(group) if group.generation() == assignment.generation && (group.is_running() || group.is_sealed()) => {
+            }
             Some(old) => {
                 // The group was begun anew, or has stopped by a fault. The survivor keeps its items. What counts is the
                 // group's own generation: the new one may have been heard of before it was known who begins it.
@@ -241,8 +242,11 @@ impl<RT: AsyncRuntime> Copies<RT> {
         if group.generation() != order.generation {
             return OrderReply::Refused(format!("generation {} is in force", group.generation()));
         }
-        if order.kind == OrderKind::Report {
-            return OrderReply::Report { last: group.last_log(), voters: group.voters().0.into_iter().collect() };
+        match order.kind {
+            OrderKind::Report => return OrderReply::Report(group.standing()),
+            OrderKind::Seal => return self.seal(id, group).await,
+            _ if group.is_sealed() => return OrderReply::Again("the copy waits for the next generation".into()),
+            _ => {}
         }
         let leader = group.leader();
         let asked = Arc::clone(&group);
@@ -255,7 +259,7 @@ impl<RT: AsyncRuntime> Copies<RT> {
                     asked.reshape(expected, &target, anew, CATCH_UP_TIMEOUT).await
                 }
                 OrderKind::Transfer { to } => asked.transfer(to).await,
-                OrderKind::Report => Ok(()),
+                OrderKind::Report | OrderKind::Seal => Ok(()),
             }
         });
         match done.await {
@@ -269,6 +273,20 @@ impl<RT: AsyncRuntime> Copies<RT> {
             Some(Err(ReshapeError::NotLeader)) => OrderReply::NotLeader(leader),
             Some(Err(error)) => OrderReply::Again(error.to_string()),
             None => OrderReply::Again("the order was given up".into()),
+        }
+    }
+
+    /// Ends this copy's part in its generation and says how it stands.
+    async fn seal(&self, id: PartitionId, group: Arc<Group<RT>>) -> OrderReply {
+        let _turn = self.slots[id.index()].turn.lock().await;
+        if !self.group(id).is_some_and(|held| Arc::ptr_eq(&held, &group)) {
+            return OrderReply::Again("the copy is another one now".into());
+        }
+        tracing::info!(partition = id.0, generation = group.generation(), "copy waits for the next generation");
+        let sealed = Arc::clone(&group);
+        match self.on_core(id, async move { sealed.seal().await }).await {
+            Some(true) => OrderReply::Report(group.standing()),
+            _ => OrderReply::Again("the copy is not at its end yet".into()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::directory::MembershipId;
 use crate::ids::{CopyId, NodeNo, PartitionId};
+use crate::raft::Standing;
 use serde::{Deserialize, Serialize};
 
 /// An order. It names the directory's term, so that a deposed leader's orders are refused, and the generation of the
@@ -31,8 +32,11 @@ pub enum OrderKind {
         /// began fails.
         anew: bool,
     },
-    /// Say how far the copy is: asked of every living copy before a generation is begun anew.
+    /// Say how the copy stands: asked of every living copy before a generation is begun anew.
     Report,
+    /// Take part in this generation no more, then say how the copy stands: what it says is final, so a generation may begin
+    /// from the copy that is furthest although some that hold the group's majority live.
+    Seal,
     /// Hand leadership to this voter.
     Transfer {
         /// Which.
@@ -51,13 +55,8 @@ pub enum OrderReply {
         /// The voters.
         voters: Vec<CopyId>,
     },
-    /// How far the copy is.
-    Report {
-        /// Term and index of its last log entry.
-        last: (u64, u64),
-        /// The voters of the membership in force.
-        voters: Vec<CopyId>,
-    },
+    /// How the copy stands.
+    Report(Standing),
     /// This node does not lead the partition; who does, if known.
     NotLeader(Option<NodeNo>),
     /// Under way, or failed in the middle: give it again.

@@ -19,6 +19,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod generations;
 #[cfg(test)]
 mod tests;
 
@@ -286,9 +287,9 @@ async fn set_targets<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -> Res
     Ok(())
 }
 
-/// Gives a first copy to partitions that have none, and begins those anew that have lost their quorum for good.
+/// Gives a first copy to partitions that have none, and begins those anew that can decide nothing ever again.
 async fn begin_partitions<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -> Result<(), DirectoryError> {
-    let (mut first, mut begun_alone) = (Vec::new(), 0);
+    let (mut first, mut anew) = (Vec::new(), Vec::new());
     for (index, record) in state.partitions.iter().enumerate() {
         let partition = index as u16;
         if record.voters.is_empty() {
@@ -308,10 +309,12 @@ async fn begin_partitions<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -
                 membership: FIRST_MEMBERSHIP,
                 voters: record.voters.clone(),
             }));
-        } else if state.has_lost_quorum(&record.voters) || seems_lost(node, record) {
-            begun_alone += u16::from(begin_anew(node, state, partition, record).await?);
+        } else if state.may_be_stuck(record) || generations::seems_lost(node, record) {
+            anew.push(generations::begin_anew(node, state, partition, record));
         }
     }
+    // Side by side: one may wait for a node that does not answer.
+    let begun_alone = futures::future::try_join_all(anew).await?.into_iter().filter(|alone| *alone).count();
     if begun_alone > 0 {
         tracing::info!(partitions = begun_alone, "this node, alone in its cluster, was started anew and begins empty");
     }
@@ -319,68 +322,8 @@ async fn begin_partitions<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -
     Ok(())
 }
 
-/// Whether this node is the whole cluster and had the only copy: its items went with its last process, as is to be
-/// expected.
-fn is_alone<N: Conductor>(node: &Arc<N>, state: &DirectoryState, record: &PartitionRecord) -> bool {
-    state.nodes.len() == 1 && record.voters.iter().all(|copy| copy.node == node.no())
-}
-
-/// True where nothing else was to be expected.
-async fn begin_anew<N: Conductor>(
-    node: &Arc<N>,
-    state: &DirectoryState,
-    partition: u16,
-    record: &PartitionRecord,
-) -> Result<bool, DirectoryError> {
-    let is_out = |copy: &CopyId| planted(Bug::UnreachableIsDead) && !is_here(node, copy.node);
-    let living: BTreeSet<CopyId> = record.copies().filter(|copy| !state.is_dead(*copy) && !is_out(copy)).collect();
-    let generation = record.generation + 1;
-    let mut best = None;
-    let mut planned_seen = false;
-    for copy in &living {
-        let ask = Order {
-            partition: PartitionId(partition),
-            generation: record.generation,
-            directory_term: node.confirm_leadership().await?,
-            kind: OrderKind::Report,
-        };
-        let OrderReply::Report { last, voters } = node.give(copy.node, ask).await else {
-            // Every living copy must be asked: out of reach is not dead.
-            return Ok(false);
-        };
-        planned_seen |= record.planned.as_ref().is_some_and(|planned| *planned == voters);
-        if best.as_ref().is_none_or(|(most, _)| last > *most) {
-            best = Some((last, *copy));
-        }
-    }
-    let survivor = best.map(|(_, copy)| copy);
-    let command = DirectoryCommand::StartGeneration { partition, generation, survivor, planned_unseen: !planned_seen };
-    let applied = match node.propose(command).await {
-        Ok(applied) => applied,
-        // The planned voters may decide, and so end their change; nothing else waits for that.
-        Err(DirectoryError::Refused(reason)) => {
-            tracing::debug!(partition, %reason, "not begun anew");
-            return Ok(false);
-        }
-        Err(error) => return Err(error),
-    };
-    if is_alone(node, state, record) {
-        return Ok(true);
-    }
-    let survivor = survivor.map(|copy| copy.node.0);
-    let loss_possible = applied == Applied::GenerationStarted { loss_possible: true };
-    tracing::warn!(partition, generation, survivor, loss_possible, "a majority of the copies is dead: begun anew");
-    Ok(false)
-}
-
 fn is_here<N: Conductor>(node: &Arc<N>, no: NodeNo) -> bool {
     no == node.no() || node.is_connected(no)
-}
-
-/// For [`Bug::UnreachableIsDead`]: whether a majority cannot be reached now.
-fn seems_lost<N: Conductor>(node: &Arc<N>, record: &PartitionRecord) -> bool {
-    let here = || record.voters.iter().filter(|copy| is_here(node, copy.node)).count();
-    planted(Bug::UnreachableIsDead) && here() <= record.voters.len() / 2
 }
 
 fn current_copy(state: &DirectoryState, no: NodeNo) -> Option<CopyId> {

@@ -93,6 +93,12 @@ impl MemoryLog {
         (state.first() + (state.entries.len() - stay) as u64).saturating_sub(1)
     }
 
+    /// The last entry that was cut, and the last one of all.
+    pub(super) fn ends(&self) -> (Option<LogId>, Option<LogId>) {
+        let state = self.inner.state.lock();
+        (state.purged, state.entries.back().map(|entry| entry.log_id).or(state.purged))
+    }
+
     /// The entries after `index`.
     pub(super) fn after(&self, index: Option<u64>) -> Vec<Entry> {
         self.range(index.map_or(0, |index| index + 1)..)

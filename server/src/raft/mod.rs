@@ -22,7 +22,7 @@ pub mod upkeep;
 mod waiters;
 mod watch;
 
-pub use group::{CopyProgress, Group, GroupHost, ReshapeError, Start, Timing, read_address, refusal};
+pub use group::{CopyProgress, Group, GroupHost, ReshapeError, Standing, Start, Timing, read_address, refusal};
 pub use network::{GroupRpc, PeerUnreachable};
 pub use partition::{Partition, PartitionGuard, Role};
 pub use room::Room;

@@ -168,6 +168,41 @@ async fn an_answered_write_is_on_every_copy_and_survives_its_leader() {
     }
 }
 
+/// What a generation is chosen by while copies live: a sealed one takes nothing more and gives no vote, and what it says of its
+/// log stays so; what was answered is with the furthest one.
+#[tokio::test]
+async fn a_sealed_copy_takes_no_part_and_keeps_what_it_has() {
+    let wire = Arc::new(Wire::default());
+    let mut groups = Vec::new();
+    for node in 1..=3 {
+        groups.push(start(&wire, copy(node, 1), partition(Role::Absent), Start::Empty).await);
+    }
+    groups[0].raft().initialize(BTreeSet::from([1, 2, 3].map(|node| copy(node, 1).pack()))).await.unwrap();
+    let leader = write(&groups, "a", "1").await;
+    assert!(leader.standing().leads_on && !leader.standing().sealed);
+    let (laggard, other) = match groups.iter().filter(|group| group.copy() != leader.copy()).collect::<Vec<_>>()[..] {
+        [one, other] => (Arc::clone(one), Arc::clone(other)),
+        _ => unreachable!("three copies"),
+    };
+    assert!(laggard.seal().await && laggard.seal().await, "once more does no harm");
+    let before = laggard.standing();
+    assert!(before.sealed && before.configs == [[copy(1, 1), copy(2, 1), copy(3, 1)]]);
+    let leader = write(&[leader, Arc::clone(&other)], "b", "2").await;
+    assert_eq!(laggard.standing(), before);
+    assert!(leader.standing().last > before.last);
+    assert!(leader.seal().await);
+    assert!(!leader.leads() && !leader.partition().lease_holds(clock::boot_ns()));
+    assert!(matches!(leader.partition().lock().role, Role::Follower(None)));
+    let last = leader.standing().last;
+    assert!(matches!(propose(leader.partition(), &["set", "c", "3"]).await, ShareOutcome::Refused(_)));
+    assert!(other.seal().await);
+    assert_eq!(leader.standing().last, last);
+    let furthest = groups.iter().max_by_key(|group| group.standing().last).unwrap();
+    furthest.apply_rest().await;
+    assert_eq!(value(furthest.partition(), "a"), Some(b"1".to_vec()));
+    assert_eq!(value(furthest.partition(), "b"), Some(b"2".to_vec()));
+}
+
 /// openraft keeps those who wait until it knows what became of their entries, also where another leader takes over.
 #[tokio::test]
 async fn no_write_is_left_uncertain_by_transfers() {

@@ -36,8 +36,8 @@ impl DirectoryState {
             C::SettlePartition { partition, generation, membership, voters } => {
                 self.settle(partition, generation, membership, voters)
             }
-            C::StartGeneration { partition, generation, survivor, planned_unseen } => {
-                self.start_generation(partition, generation, survivor, planned_unseen)
+            C::StartGeneration { partition, generation, survivor, planned_unseen, sealed } => {
+                self.start_generation(partition, generation, survivor, planned_unseen, &sealed)
             }
             C::AcquireStop { copy, unavailable } => self.acquire_stop(copy, &unavailable),
             C::ReleaseStop { no } => self.release_stop(no),
@@ -239,6 +239,7 @@ impl DirectoryState {
         generation: u32,
         survivor: Option<CopyId>,
         planned_unseen: bool,
+        sealed: &[CopyId],
     ) -> DirectoryResponse {
         let record = self.partitions.get(usize::from(partition)).ok_or(Refused::UnknownPartition(partition))?;
         if record.generation.checked_add(1) != Some(generation) {
@@ -247,10 +248,14 @@ impl DirectoryState {
         let planned_may_decide =
             record.planned.as_ref().is_some_and(|planned| !planned_unseen && !self.has_lost_quorum(planned));
         let lost = self.has_lost_quorum(&record.voters) || planted(Bug::UnreachableIsDead);
-        if record.voters.is_empty() || !lost || planned_may_decide {
+        let living: BTreeSet<CopyId> = record.copies().filter(|copy| !self.is_dead(*copy)).collect();
+        // Whatever majorities live: with every living copy out of it, nobody can decide anything more (decision 0019).
+        let is_over = !sealed.is_empty()
+            && self.may_be_stuck(record)
+            && (living.iter().all(|copy| sealed.contains(copy)) || planted(Bug::UnreachableIsDead));
+        if record.voters.is_empty() || !(is_over || lost && !planned_may_decide) {
             return Err(Refused::QuorumLives(partition));
         }
-        let living: BTreeSet<CopyId> = record.copies().filter(|copy| !self.is_dead(*copy)).collect();
         let bad = |reason: &str| Refused::BadCopies { partition, reason: reason.to_owned() };
         match survivor {
             Some(copy) if !living.contains(&copy) && !planted(Bug::UnreachableIsDead) => {

@@ -63,7 +63,7 @@ pub enum DirectoryCommand {
         /// Its voters.
         voters: Vec<CopyId>,
     },
-    /// Begins a partition's group anew, after the loss of its quorum.
+    /// Begins a partition's group anew, after the loss of its quorum, or of that of the voters that it was moving to.
     StartGeneration {
         /// Which partition.
         partition: u16,
@@ -71,8 +71,13 @@ pub enum DirectoryCommand {
         generation: u32,
         /// The living copy with the highest last log id; none where no copy lives.
         survivor: Option<CopyId>,
-        /// Whether every living copy was asked and none has the planned membership in its log.
+        /// Whether every living copy was asked and none has the planned membership in its log. Said by earlier versions only,
+        /// which sealed no copy; their logs are still read.
+        #[serde(default)]
         planned_unseen: bool,
+        /// The copies that take part no more in the generation that ends: none, or every living one.
+        #[serde(default)]
+        sealed: Vec<CopyId>,
     },
     /// A node asks to stop.
     AcquireStop {

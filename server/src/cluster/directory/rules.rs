@@ -54,7 +54,17 @@ fn settle(state: &mut DirectoryState, partition: u16, generation: u32, index: u6
 }
 
 fn generation(state: &mut DirectoryState, generation: u32, survivor: Option<CopyId>) -> DirectoryResponse {
-    state.apply(Command::StartGeneration { partition: 0, generation, survivor, planned_unseen: false })
+    sealed_generation(state, generation, survivor, &[])
+}
+
+fn sealed_generation(
+    state: &mut DirectoryState,
+    generation: u32,
+    survivor: Option<CopyId>,
+    sealed: &[CopyId],
+) -> DirectoryResponse {
+    let sealed = sealed.to_vec();
+    state.apply(Command::StartGeneration { partition: 0, generation, survivor, planned_unseen: false, sealed })
 }
 
 fn stop(state: &mut DirectoryState, no: u32, incarnation: u32, unavailable: &[u32]) -> DirectoryResponse {
@@ -286,9 +296,45 @@ fn planned_voters_may_have_taken_over() {
     become_(&mut state, 1, Down).unwrap();
     become_(&mut state, 2, Down).unwrap();
     assert_eq!(generation(&mut state, 2, Some(copy(3, 1))), Err(Refused::QuorumLives(0)), "3 and 4 may decide");
+    let (survivor, mut earlier) = (Some(copy(3, 1)), state.clone());
     let asked =
-        Command::StartGeneration { partition: 0, generation: 2, survivor: Some(copy(3, 1)), planned_unseen: true };
-    assert_eq!(state.apply(asked), Ok(Applied::GenerationStarted { loss_possible: true }));
+        Command::StartGeneration { partition: 0, generation: 2, survivor, planned_unseen: true, sealed: Vec::new() };
+    assert_eq!(earlier.apply(asked), Ok(Applied::GenerationStarted { loss_possible: true }), "as earlier versions did");
+    let one = sealed_generation(&mut state, 2, survivor, &[copy(3, 1)]);
+    assert_eq!(one, Err(Refused::QuorumLives(0)), "4 may lead yet, if 3 voted for it before it was sealed");
+    let both = sealed_generation(&mut state, 2, survivor, &[copy(3, 1), copy(4, 1)]);
+    assert_eq!(both, Ok(Applied::GenerationStarted { loss_possible: true }));
+}
+
+#[test]
+fn a_change_whose_new_voters_are_lost_ends_with_the_generation_once_all_are_sealed() {
+    let mut state = running(4);
+    let (old, new) = ([copy(1, 1), copy(2, 1), copy(3, 1)], vec![copy(1, 1), copy(2, 1), copy(4, 1)]);
+    settle(&mut state, 0, 1, 2, &old).unwrap();
+    let expected = MembershipId { term: 1, index: 2 };
+    state.apply(Command::PlanVoters { partition: 0, generation: 1, expected, voters: new }).unwrap();
+    let (survivor, living) = (Some(copy(3, 1)), [copy(2, 1), copy(3, 1)]);
+    register(&mut state, 1, 2).unwrap();
+    let sealed = [copy(2, 1), copy(3, 1), copy(4, 1)];
+    assert_eq!(sealed_generation(&mut state, 2, survivor, &sealed), Err(Refused::QuorumLives(0)), "one of each three");
+    register(&mut state, 4, 2).unwrap();
+    for some in [&living[..0], &living[..1], &living[1..], &[copy(2, 1), copy(1, 1)]] {
+        assert_eq!(sealed_generation(&mut state, 2, survivor, some), Err(Refused::QuorumLives(0)), "{some:?}");
+    }
+    assert!(matches!(sealed_generation(&mut state, 2, None, &living), Err(Refused::BadCopies { .. })));
+    assert!(matches!(sealed_generation(&mut state, 2, Some(copy(1, 1)), &living), Err(Refused::BadCopies { .. })));
+    let begun = sealed_generation(&mut state, 2, survivor, &living);
+    assert_eq!(begun, Ok(Applied::GenerationStarted { loss_possible: true }));
+    assert_eq!((state.partitions[0].voters.as_slice(), &state.partitions[0].planned), (&[copy(3, 1)][..], &None));
+}
+
+#[test]
+fn a_generation_of_an_earlier_versions_log_is_read() {
+    let json = br#"{"StartGeneration":{"partition":1,"generation":2,"survivor":null,"planned_unseen":true}}"#;
+    let read = Command::decode(&[&[1], &json[..]].concat()).unwrap();
+    let sealed = Vec::new();
+    let meant = Command::StartGeneration { partition: 1, generation: 2, survivor: None, planned_unseen: true, sealed };
+    assert_eq!(read, meant);
 }
 
 #[test]
@@ -359,12 +405,13 @@ fn any_command() -> impl Strategy<Value = Command> {
         (0..3_u16, 1..3_u32, 0..4_u64, copies()).prop_map(|(partition, generation, index, voters)| {
             Command::PlanVoters { partition, generation, expected: MembershipId { term: 1, index }, voters }
         }),
-        (0..3_u16, 1..4_u32, prop::option::of((0..5_u32, 0..4_u32)), any::<bool>()).prop_map(
-            |(partition, generation, survivor, planned_unseen)| Command::StartGeneration {
+        (0..3_u16, 1..4_u32, prop::option::of((0..5_u32, 0..4_u32)), any::<bool>(), copies()).prop_map(
+            |(partition, generation, survivor, planned_unseen, sealed)| Command::StartGeneration {
                 partition,
                 generation,
                 survivor: survivor.map(|(n, i)| copy(n, i)),
                 planned_unseen,
+                sealed,
             }
         ),
         (0..5_u32, 0..4_u32).prop_map(|(n, i)| Command::AcquireStop { copy: copy(n, i), unavailable: BTreeSet::new() }),

@@ -153,6 +153,13 @@ impl DirectoryState {
         living < quorum(voters)
     }
 
+    /// Whether a partition's group may be unable to decide anything ever again: its voters have lost their majority, or
+    /// those have that it was to move to, whose majority counts as soon as the change has begun.
+    pub fn may_be_stuck(&self, record: &PartitionRecord) -> bool {
+        self.has_lost_quorum(&record.voters)
+            || record.planned.as_ref().is_some_and(|planned| self.has_lost_quorum(planned))
+    }
+
     /// Whether the node votes, or may come to vote, or is to hold a copy.
     pub fn holds_copies(&self, no: NodeNo) -> bool {
         let holds = |p: &PartitionRecord| p.target.contains(&no) || p.copies().any(|copy| copy.node == no);

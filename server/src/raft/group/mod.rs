@@ -9,8 +9,10 @@
 
 mod members;
 mod recency;
+mod standing;
 
 pub use members::{CopyProgress, ReshapeError};
+pub use standing::Standing;
 
 use super::codec::{Malformed, Reader, WriteMessage};
 use super::lease::LeaseSampler;
@@ -97,6 +99,8 @@ pub struct Group<RT: AsyncRuntime> {
     receiver: Mutex<Receiver>,
     sampler: LeaseSampler,
     stopped: AtomicBool,
+    /// Whether it was stopped for good, and kept for the next generation.
+    sealed: AtomicBool,
     /// Changes of the members that were ordered: the last one counts.
     reshapes: AtomicU64,
     /// Whether followers are being told of recency.
@@ -149,6 +153,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             receiver: Mutex::new(Receiver::new()),
             sampler: LeaseSampler::default(),
             stopped: AtomicBool::new(false),
+            sealed: AtomicBool::new(false),
             reshapes: AtomicU64::new(0),
             telling: AtomicBool::new(false),
             machine: life,
@@ -228,13 +233,7 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// Applies what the log of this copy, which was stopped, holds beyond what it has applied: the survivor that a
     /// generation begins with has the only word on what was committed, and some of it may have been answered.
     pub async fn apply_rest(&self) {
-        // Its state machine may still be at it.
-        for _ in 0..1000 {
-            if self.machine.strong_count() == 0 {
-                break;
-            }
-            RT::sleep(Duration::from_millis(1)).await;
-        }
+        self.until_machine_ends().await;
         let applied = self.partition.lock().applied().map(|id| id.index);
         let rest = self.log.after(applied);
         match self.partition.apply_rest(&rest) {
@@ -246,6 +245,17 @@ impl<RT: AsyncRuntime> Group<RT> {
                 tracing::error!(partition = self.partition.id().0, %error, "the rest of the log is not applied")
             }
         }
+    }
+
+    /// Waits until the state machine of a copy that was stopped has applied what it was at; false where that takes long.
+    async fn until_machine_ends(&self) -> bool {
+        for _ in 0..1000 {
+            if self.machine.strong_count() == 0 {
+                return true;
+            }
+            RT::sleep(Duration::from_millis(1)).await;
+        }
+        false
     }
 
     /// Whether the group's Raft core still runs. One that has stopped by a fault has to be rebuilt under a new id.
@@ -345,6 +355,10 @@ impl<RT: AsyncRuntime> Group<RT> {
 
     /// Answers a request of another copy.
     pub async fn handle(&self, kind: u8, from: CopyId, mut body: Reader) -> Bytes {
+        // A copy that waits for the next generation must not take a snapshot either.
+        if self.stopped.load(Ordering::SeqCst) {
+            return Bytes::from_static(&[STATUS_REFUSED]);
+        }
         let mut answer = BytesMut::with_capacity(64);
         answer.put_u8(STATUS_OK);
         let done = match Kind::from_wire(kind) {
@@ -411,21 +425,17 @@ impl<RT: AsyncRuntime> Group<RT> {
         Ok(())
     }
 
-    /// Term and index of the last entry of the log.
-    pub fn last_log(&self) -> (u64, u64) {
-        self.raft.data_metrics().borrow_watched().last_log.map_or((0, 0), |id| (id.leader_id.term, id.index))
-    }
-
     /// Whether this copy leads now.
     pub fn leads(&self) -> bool {
-        self.raft.is_leader()
+        !self.is_sealed() && self.raft.is_leader()
     }
 
     /// Whether this copy votes, knows a leader and has applied what it knows to be committed.
     pub fn is_caught_up_voter(&self) -> bool {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
-        metrics.current_leader.is_some()
+        !self.is_sealed()
+            && metrics.current_leader.is_some()
             && metrics.membership_config.voter_ids().any(|id| id == self.me.pack())
             && metrics.cluster_committed.is_some()
             && metrics.last_applied >= metrics.cluster_committed
