@@ -22,6 +22,8 @@ const CONNECTIONS: usize = 50;
 const KEYS: u32 = 1_000_000;
 /// Elements of what is weighed.
 const ELEMENTS: u32 = 1_000_000;
+/// Elements that come and go before.
+const WARM_UP: u64 = 2_000;
 
 /// A command that is measured. Each run of `#` is a random number of so many digits.
 struct Command {
@@ -188,10 +190,21 @@ fn clear(target: &Target) -> io::Result<()> {
 /// Growth of a server's resident memory for each element.
 fn weight(target: &Target, words: &'static [&'static str]) -> io::Result<f64> {
     let [pid] = target.pids[..] else { return Err(io::Error::other("not one process on this machine")) };
+    let load = |operations: u64| {
+        let requests = Requests::of(words, ELEMENTS, true);
+        generator::run(&Plan {
+            shards: vec![(target.address, None)],
+            connections: 10,
+            pipeline: 100,
+            operations,
+            requests,
+        })
+    };
+    // A little at first, so that buffers of connections, and the parts of the program that this uses, are no weight.
+    load(WARM_UP)?;
+    Client::connect(target.address, Duration::from_secs(60))?.words("FLUSHALL")?;
     let before = resident_bytes(pid)?;
-    let requests = Requests::of(words, ELEMENTS, true);
-    let shards = vec![(target.address, None)];
-    generator::run(&Plan { shards, connections: 10, pipeline: 100, operations: u64::from(ELEMENTS), requests })?;
+    load(u64::from(ELEMENTS))?;
     Ok(resident_bytes(pid)?.saturating_sub(before) as f64 / f64::from(ELEMENTS))
 }
 

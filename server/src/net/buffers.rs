@@ -12,8 +12,8 @@ const SPARE_BYTES_MIN: usize = 2 * 1024;
 const PIPELINE_BYTES_MAX: usize = 64 * 1024;
 /// How much is read at once of a client that sends much: a command of 64 KiB and what is around it.
 const READ_BYTES_MAX: usize = 128 * 1024;
-/// A buffer that has grown beyond this is not kept.
-const KEPT_BYTES_MAX: usize = 192 * 1024;
+/// A buffer that has grown beyond this is not kept: an allocator serves one in no more time than it takes to fill it.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// Buffers that a core keeps, and bytes of all of them.
 const KEPT: usize = 64;
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
@@ -76,7 +76,8 @@ impl Buffers {
         let _ = self.input.try_reclaim(self.input.capacity() + 1);
         POOL.with_borrow_mut(|(pool, bytes)| {
             let own = self.bytes();
-            if own <= KEPT_BYTES_MAX && pool.len() < KEPT && *bytes + own <= KEPT_BYTES {
+            let is_short = self.input.capacity().max(self.output.capacity()) <= KEPT_BYTES_MAX;
+            if is_short && pool.len() < KEPT && *bytes + own <= KEPT_BYTES {
                 *bytes += own;
                 pool.push(self);
             }
@@ -163,19 +164,23 @@ mod tests {
 
     #[test]
     fn a_core_keeps_so_many_bytes() {
-        let all: Vec<_> = (0..KEPT)
-            .map(|_| {
-                let mut buffers = Buffers::take();
-                buffers.reserve(0, Appetite(READ_BYTES_MAX as u32));
-                buffers.input.extend_from_slice(&[0; 100_000]);
-                bytes::Buf::advance(&mut buffers.input, 100_000);
-                buffers
-            })
-            .collect();
+        let filled = |appetite: usize| {
+            let mut buffers = Buffers::take();
+            buffers.reserve(0, Appetite(appetite as u32));
+            buffers.input.extend_from_slice(&vec![0; appetite - 1]);
+            bytes::Buf::advance(&mut buffers.input, appetite - 1);
+            buffers.output.raw(&vec![0; KEPT_BYTES_MAX]);
+            buffers
+        };
+        let all: Vec<_> = (0..KEPT).map(|_| filled(KEPT_BYTES_MAX)).collect();
         all.into_iter().for_each(Buffers::give_back);
-        let (count, bytes) = POOL.with_borrow(|(pool, bytes)| (pool.len(), *bytes));
-        assert_eq!((count, bytes), (KEPT_BYTES / READ_BYTES_MAX, KEPT_BYTES));
-        drop(Buffers::take());
-        assert_eq!(POOL.with_borrow(|(_, bytes)| *bytes), KEPT_BYTES - READ_BYTES_MAX);
+        let kept = || POOL.with_borrow(|(pool, bytes)| (pool.len(), *bytes));
+        assert_eq!(kept(), (KEPT_BYTES / KEPT_BYTES_MAX / 2, KEPT_BYTES));
+        let taken = Buffers::take();
+        assert_eq!(kept(), (KEPT_BYTES / KEPT_BYTES_MAX / 2 - 1, KEPT_BYTES - 2 * KEPT_BYTES_MAX));
+        // A larger one is not kept.
+        filled(READ_BYTES_MAX).give_back();
+        assert_eq!(kept().0, KEPT_BYTES / KEPT_BYTES_MAX / 2 - 2);
+        taken.give_back();
     }
 }
