@@ -1,5 +1,6 @@
 //! Why a handler refuses, in Redis's words.
 
+use larder_protocol::ReplyBuffer;
 use std::borrow::Cow;
 use thiserror::Error;
 
@@ -63,9 +64,25 @@ pub enum CommandError {
     /// Any other, prefix included.
     #[error("{0}")]
     Other(Cow<'static, str>),
+    /// One that repeats arguments, whatever bytes they are.
+    #[error("{}", String::from_utf8_lossy(.0))]
+    Repeating(Vec<u8>),
 }
 
 impl CommandError {
+    /// An error of these parts, prefix included, some of which are arguments.
+    pub fn repeating(parts: &[&[u8]]) -> Self {
+        Self::Repeating(parts.concat())
+    }
+
+    /// Writes it as a reply.
+    pub fn write(&self, reply: &mut ReplyBuffer) {
+        match self {
+            Self::Repeating(bytes) => reply.error_bytes(bytes),
+            other => reply.error(&other.to_string()),
+        }
+    }
+
     /// An error with its whole text, prefix included.
     pub const fn text(text: &'static str) -> Self {
         Self::Other(Cow::Borrowed(text))

@@ -106,7 +106,7 @@ impl StubNode {
             Ok(Flow::Done) => {}
             Ok(Flow::Close) => close = true,
             Ok(Flow::Wait(later)) => reply.raw(&later.now_or_never().expect("the stub answers at once")),
-            Err(error) => reply.error(&error.to_string()),
+            Err(error) => error.write(&mut reply),
         }
         (String::from_utf8_lossy(reply.as_slice()).into_owned(), close)
     }

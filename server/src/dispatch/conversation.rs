@@ -265,7 +265,7 @@ impl Conversation {
         }
         result.unwrap_or_else(|error| {
             out.truncate(mark);
-            out.error(&error.to_string());
+            error.write(out);
             Flow::Done
         })
     }

@@ -76,7 +76,7 @@ impl Conversation {
         let order = match Order::parse(candidate.args) {
             Ok(order) => order,
             Err(error) => {
-                out.error(&error.to_string());
+                error.write(out);
                 return Ok(());
             }
         };

@@ -129,7 +129,7 @@ pub(super) fn run_one(
     let failed = result.is_err();
     if let Err(error) = result {
         out.truncate(mark);
-        out.error(&error.to_string());
+        error.write(out);
     }
     Ran { failed, hits: context.hits, misses: context.misses }
 }

@@ -150,7 +150,7 @@ impl Conversation {
                 return match self.count_copies(name, candidate.args, true) {
                     Ok(wait) => self.park(wait, 0, out),
                     Err(error) => {
-                        out.error(&error.to_string());
+                        error.write(out);
                         Ok(())
                     }
                 };
@@ -354,7 +354,7 @@ impl Conversation {
                         self.end_wait(counted, 0, out)
                     }
                     Err(error) => {
-                        out.error(&error.to_string());
+                        error.write(out);
                         Ok(())
                     }
                 }

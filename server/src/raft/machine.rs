@@ -271,7 +271,7 @@ impl PartitionState {
                 }
                 if let Err(error) = result {
                     out.truncate(length);
-                    out.error(&error.to_string());
+                    error.write(&mut out);
                 }
                 if reply {
                     share.push((out.len() - start) as u32);
@@ -311,7 +311,7 @@ impl PartitionState {
         }
         if let Err(error) = result {
             out.truncate(length);
-            out.error(&error.to_string());
+            error.write(out);
         }
     }
 }

@@ -132,3 +132,19 @@ fn each_of_many_equal_commands_in_a_row_is_judged_by_itself() {
     node.memory.full.store(true, Ordering::Relaxed);
     wire.ask(&b"lpush a 1\r\n".repeat(2), &b"-OOM command not allowed when used memory > 'maxmemory'.\r\n".repeat(2));
 }
+
+#[test]
+fn errors_repeat_arguments_byte_by_byte() {
+    let node = Node::start(&[]);
+    let mut wire = node.connect();
+    wire.ask(&array(&[b"EXPIRE", b"k", b"1", b"\xff\r\n"]), b"-ERR Unsupported option \xff  \r\n");
+    wire.ask(&array(&[b"SET", b"k", b"1"]), b"+OK\r\n");
+    wire.ask(&array(&[b"CLIENT", b"SETINFO", b"\xfe", b"x"]), b"-ERR Unrecognized option '\xfe'\r\n");
+    wire.ask(
+        &array(&[b"XREADGROUP", b"GROUP", b"\xfe", b"c", b"STREAMS", b"\xfd", b">"]),
+        b"-NOGROUP No such key '\xfd' or consumer group '\xfe' in XREADGROUP with GROUP option\r\n",
+    );
+    // Within a transaction, too.
+    let queued = [array(&[b"MULTI"]), array(&[b"EXPIRE", b"k", b"1", b"\xff"]), array(&[b"EXEC"])].concat();
+    wire.ask(&queued, b"+OK\r\n+QUEUED\r\n*1\r\n-ERR Unsupported option \xff\r\n");
+}

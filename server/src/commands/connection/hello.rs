@@ -1,6 +1,6 @@
 //! HELLO: <https://redis.io/docs/latest/commands/hello/>
 
-use super::arguments::{integer, is, text};
+use super::arguments::{integer, is};
 use super::auth;
 use super::client::check_name;
 use crate::commands::port::{ConnectionContext, Flow};
@@ -50,7 +50,7 @@ fn hello(context: &mut ConnectionContext<'_>, args: Args<'_>, reply: &mut ReplyB
                 at += 2;
             }
             _ => {
-                return Err(CommandError::Other(format!("ERR Syntax error in HELLO option '{}'", text(option)).into()));
+                return Err(CommandError::repeating(&[b"ERR Syntax error in HELLO option '", option, b"'"]));
             }
         }
     }

@@ -2,7 +2,6 @@
 
 use crate::commands::{CommandError, CommandSpec, Context, Family, Handler, number};
 use larder_protocol::{Args, Arity, Flags, KeySpec, ReplyBuffer};
-use std::borrow::Cow;
 
 macro_rules! spec {
     ($(#[$doc:meta])* $static:ident, $name:literal, $id:literal, $since:literal, $unit:expr, $base:expr, $summary:literal) => {
@@ -76,8 +75,7 @@ impl Conditions {
             let Some((_, given)) = options.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name)) else {
                 // A C string in Redis: it ends at the first NUL.
                 let shown = word.split(|byte| *byte == 0).next().unwrap_or_default();
-                let text = format!("ERR Unsupported option {}", String::from_utf8_lossy(shown));
-                return Err(CommandError::Other(Cow::Owned(text)));
+                return Err(CommandError::repeating(&[b"ERR Unsupported option ", shown]));
             };
             *given = true;
         }

@@ -198,8 +198,9 @@ impl<'a> Query<'a> {
     fn checked(self, form: Form, name: &[u8]) -> Result<Self, CommandError> {
         let named = |text: &str| {
             // A C string in Redis: it ends at the first NUL.
-            let name = String::from_utf8_lossy(name.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned();
-            Err(CommandError::Other(format!("ERR exactly one of {text} can be specified for {name}").into()))
+            let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+            let words = format!("ERR exactly one of {text} can be specified for ");
+            Err(CommandError::repeating(&[words.as_bytes(), name]))
         };
         let searches = !matches!(form, Form::Radius { .. });
         if self.destination.is_some() && (self.with_distance || self.with_hash || self.with_place) {

@@ -89,8 +89,8 @@ impl<'a> Options<'a> {
                     if word[1].eq_ignore_ascii_case(&b'X') { Condition::AllThere } else { Condition::NoneThere };
             } else {
                 // A C string in Redis: it ends at the first NUL.
-                let shown = String::from_utf8_lossy(word.split(|byte| *byte == 0).next().unwrap_or_default());
-                return Err(CommandError::Other(format!("ERR unknown argument: {shown}").into()));
+                let shown = word.split(|byte| *byte == 0).next().unwrap_or_default();
+                return Err(CommandError::repeating(&[b"ERR unknown argument: ", shown]));
             }
             at += 1;
         }

@@ -44,8 +44,7 @@ fn apply(context: &mut Context<'_>, args: Args<'_>, reply: &mut ReplyBuffer) -> 
     } else if is(b"TODENSE") {
         reply.integer(i64::from(make_dense(context, key)?));
     } else {
-        let text = format!("ERR Unknown PFDEBUG subcommand '{}'", String::from_utf8_lossy(subcommand));
-        return Err(CommandError::Other(text.into()));
+        return Err(CommandError::repeating(&[b"ERR Unknown PFDEBUG subcommand '", subcommand, b"'"]));
     }
     Ok(())
 }

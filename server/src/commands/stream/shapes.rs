@@ -5,7 +5,6 @@ use crate::commands::CommandError;
 use crate::keyspace::collections::listpack::Text;
 use crate::keyspace::collections::stream::Entry;
 use larder_protocol::ReplyBuffer;
-use std::borrow::Cow;
 
 /// An entry: its id, and its fields and values.
 pub(super) fn reply_entry(reply: &mut ReplyBuffer, entry: &Entry<'_>) {
@@ -39,25 +38,27 @@ pub(super) fn limit(count: i64) -> usize {
 }
 
 /// An argument as errors repeat it: up to the first zero byte, where C ends it.
-pub(super) fn text(argument: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(argument.split(|byte| *byte == 0).next().unwrap_or_default())
+pub(super) fn text(argument: &[u8]) -> &[u8] {
+    argument.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// There is no such key, or it has no such group.
 pub(super) fn no_key_or_group(key: &[u8], group: &[u8], in_what: &str) -> CommandError {
     let (key, group) = (text(key), text(group));
-    CommandError::Other(format!("NOGROUP No such key '{key}' or consumer group '{group}'{in_what}").into())
+    let rest = [b"'", in_what.as_bytes()].concat();
+    CommandError::repeating(&[b"NOGROUP No such key '", key, b"' or consumer group '", group, &rest])
 }
 
 /// The key has no such group.
 pub(super) fn no_group(key: &[u8], group: &[u8]) -> CommandError {
     let (key, group) = (text(key), text(group));
-    CommandError::Other(format!("NOGROUP No such consumer group '{group}' for key name '{key}'").into())
+    CommandError::repeating(&[b"NOGROUP No such consumer group '", group, b"' for key name '", key, b"'"])
 }
 
 /// A subcommand's arguments are not what it takes.
 pub(super) fn bad_subcommand(container: &str, subcommand: &[u8]) -> CommandError {
     let subcommand = text(&subcommand[..subcommand.len().min(128)]);
-    let problem = "unknown subcommand or wrong number of arguments for";
-    CommandError::Other(format!("ERR {problem} '{subcommand}'. Try {container} HELP.").into())
+    let help = format!("'. Try {container} HELP.");
+    let problem = b"ERR unknown subcommand or wrong number of arguments for '";
+    CommandError::repeating(&[problem, subcommand, help.as_bytes()])
 }

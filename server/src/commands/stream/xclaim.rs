@@ -64,7 +64,7 @@ impl Claim {
             {
                 claim.last_id = ids::strict(id, 0)?;
             } else {
-                return Err(CommandError::Other(format!("ERR Unrecognized XCLAIM option '{}'", text(word)).into()));
+                return Err(CommandError::repeating(&[b"ERR Unrecognized XCLAIM option '", text(word), b"'"]));
             }
         }
         // Clients' clocks differ: a time that cannot be is taken for now.

@@ -1,6 +1,6 @@
 //! CLIENT KILL: <https://redis.io/docs/latest/commands/client-kill/>
 
-use super::super::arguments::{integer, is, text};
+use super::super::arguments::{integer, is};
 use super::ADMIN;
 use super::line::{ClientType, client_type};
 use crate::clock;
@@ -67,7 +67,7 @@ fn parse<'a>(args: Args<'a>) -> Result<Filter<'a>, CommandError> {
             filter.local_address = Some(value);
         } else if is(option, "USER") {
             if value != b"default" {
-                return Err(CommandError::Other(format!("ERR No such user '{}'", text(value)).into()));
+                return Err(CommandError::repeating(&[b"ERR No such user '", value, b"'"]));
             }
         } else if is(option, "SKIPME") {
             filter.skip_me = match value {

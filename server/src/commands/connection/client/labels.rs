@@ -1,6 +1,6 @@
 //! CLIENT SETNAME, GETNAME and SETINFO: what a client says of itself.
 
-use super::super::arguments::{is, text};
+use super::super::arguments::is;
 use super::COMMON;
 use crate::commands::port::{ConnectionContext, Flow};
 use crate::commands::{CommandError, CommandSpec, Handler};
@@ -83,7 +83,7 @@ fn set_info(
     } else if is(attribute, "LIB-VER") {
         context.session.client.labels.lock().library_version = valid("lib-ver")?;
     } else {
-        return Err(CommandError::Other(format!("ERR Unrecognized option '{}'", text(attribute)).into()));
+        return Err(CommandError::repeating(&[b"ERR Unrecognized option '", attribute, b"'"]));
     }
     reply.ok();
     Ok(Flow::Done)

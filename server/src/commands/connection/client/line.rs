@@ -80,7 +80,7 @@ pub(super) fn client_type(word: &[u8]) -> Result<ClientType, CommandError> {
     if ["MASTER", "SLAVE", "REPLICA", "PUBSUB"].iter().any(|other| is(word, other)) {
         return Ok(ClientType::Other);
     }
-    Err(CommandError::Other(format!("ERR Unknown client type '{}'", text(word)).into()))
+    Err(CommandError::repeating(&[b"ERR Unknown client type '", word, b"'"]))
 }
 
 /// Redis's line for one client. Parsers expect every field; what Larder does not have (descriptors by number, buffers
