@@ -8,9 +8,8 @@ use super::Conversation;
 use super::keyed::Cursor;
 use super::lookup::Entry;
 use crate::commands::Family;
-use crate::raft::Partition;
+use crate::keyspace::Keyspace;
 use larder_protocol::{CommandBatch, Slot, slot_of};
-use std::sync::Arc;
 
 /// Commands that are looked at together: enough to keep every line fill buffer of a core busy, few enough for what was
 /// asked for to be in its first cache when they run.
@@ -81,22 +80,22 @@ impl Conversation {
             Some(Foreseen { entry, key: key.map(|key| (slot_of(key), seed.hash(key))) })
         }));
         let boot_ns = self.moment.boot_ns;
-        let keyed = |ask: fn(&Partition, u64)| {
+        let keyed = |ask: fn(&Keyspace, u64)| {
             let mut last = None;
             for (slot, hash) in foreseen.iter().flatten().filter_map(|foreseen| foreseen.key) {
-                let partition = Arc::as_ref(routes.partition_of(slot));
+                let partition = routes.partition_of(slot);
                 // Commands on one key: its memory is asked for once, and so is its partition's lock. What another node
                 // answers is not asked for here.
                 if last.replace(hash) != Some(hash) && partition.may_answer_alone(boot_ns) {
-                    ask(partition, hash);
+                    partition.prefetch(|keyspace| ask(keyspace, hash));
                 }
             }
         };
-        keyed(Partition::prefetch_bucket);
-        keyed(Partition::prefetch_item);
+        keyed(Keyspace::prefetch_bucket);
+        keyed(Keyspace::prefetch_item);
         if *values_are_long {
-            keyed(Partition::prefetch_outside);
-            keyed(Partition::prefetch_value);
+            keyed(Keyspace::prefetch_outside);
+            keyed(Keyspace::prefetch_value);
         }
         self.foresee_members(input, batch);
     }
@@ -113,7 +112,8 @@ impl Conversation {
             let Some(member_at) = member_position(entry) else { continue };
             let partition = self.dispatcher.routes.partition_of(slot);
             if partition.may_answer_alone(self.moment.boot_ns) {
-                partition.prefetch_members(hash, places.filter_map(|place| batch.args(input, place).get(member_at)));
+                let members = places.filter_map(|place| batch.args(input, place).get(member_at));
+                partition.prefetch(|keyspace| keyspace.prefetch_members(hash, members));
             }
         }
     }

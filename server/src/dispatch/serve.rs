@@ -6,6 +6,7 @@ use super::{Dispatcher, Moment};
 use crate::cluster::routes::{Forward, ForwardKind};
 use crate::commands::block::BlockReader;
 use crate::ids::NodeNo;
+use crate::keyspace::Keyspace;
 use crate::limits;
 use crate::raft::{Partition, Refusal, Replies, Role, ShareOutcome};
 use bytes::Bytes;
@@ -46,13 +47,13 @@ impl Dispatcher {
     pub async fn serve_reads(self: &Arc<Self>, requests: Vec<Forward>, from: NodeNo) -> Vec<ShareOutcome> {
         let moment = self.moment();
         let accepted: Vec<_> = requests.into_iter().map(|request| self.accept(request)).collect();
-        let each = |ask: fn(&Partition, u64)| {
+        let each = |ask: fn(&Keyspace, u64)| {
             for (partition, _, block) in accepted.iter().flatten() {
-                block.key_hashes.iter().flatten().for_each(|hash| ask(partition, *hash));
+                partition.prefetch(|keyspace| block.key_hashes.iter().flatten().for_each(|hash| ask(keyspace, *hash)));
             }
         };
-        each(Partition::prefetch_bucket);
-        each(Partition::prefetch_item);
+        each(Keyspace::prefetch_bucket);
+        each(Keyspace::prefetch_item);
         let outcomes = accepted.into_iter().map(|accepted| async {
             match accepted {
                 Ok(accepted) => self.serve_accepted(accepted, from, moment).await,

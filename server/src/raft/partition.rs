@@ -176,42 +176,11 @@ impl Partition {
         self.state.try_lock().map(|state| PartitionGuard { partition: self, state })
     }
 
-    /// Asks for the memory where a lookup of `hash` begins; not where that would mean to wait for the lock.
+    /// Lets `ask` ask for the memory of items that are about to be looked up; not where that would mean to wait for the lock.
     #[inline]
-    pub fn prefetch_bucket(&self, hash: u64) {
+    pub fn prefetch(&self, ask: impl FnOnce(&Keyspace)) {
         if let Some(state) = self.state.try_lock() {
-            state.keyspace.prefetch_bucket(hash);
-        }
-    }
-
-    /// Asks for the memory where it goes on, once that of [`Partition::prefetch_bucket`] has arrived.
-    #[inline]
-    pub fn prefetch_item(&self, hash: u64) {
-        if let Some(state) = self.state.try_lock() {
-            state.keyspace.prefetch_item(hash);
-        }
-    }
-
-    /// Asks for where a long value is told, once what [`Partition::prefetch_item`] asked for has arrived.
-    #[inline]
-    pub fn prefetch_outside(&self, hash: u64) {
-        if let Some(state) = self.state.try_lock() {
-            state.keyspace.prefetch_outside(hash);
-        }
-    }
-
-    /// Asks for the beginning of a long value, once what [`Partition::prefetch_outside`] asked for has arrived.
-    #[inline]
-    pub fn prefetch_value(&self, hash: u64) {
-        if let Some(state) = self.state.try_lock() {
-            state.keyspace.prefetch_value(hash);
-        }
-    }
-
-    /// Asks for members, or fields, of a large collection.
-    pub fn prefetch_members<'a>(&self, hash: u64, members: impl Iterator<Item = &'a [u8]> + Clone) {
-        if let Some(state) = self.state.try_lock() {
-            state.keyspace.prefetch_members(hash, members);
+            ask(&state.keyspace);
         }
     }
 
