@@ -6,10 +6,9 @@
 #![allow(missing_docs)]
 
 use cluster_tests::process::{
-    Client, Cluster, Load, Network, NoNetwork, Node, Place, SlotRange, SmallDisk, Value, WallClock, Windows, wait_until,
+    Client, Cluster, Load, Network, NoNetwork, Node, Place, SmallDisk, Value, WallClock, Windows, wait_until,
 };
 use rustix::process::Signal;
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const CLIENTS: u32 = 6;
@@ -73,17 +72,6 @@ impl Field {
         self.load.progress(PHASE);
     }
 
-    /// Waits until the nodes agree on who leads what, and each leads something.
-    fn until_even(&self) {
-        wait_until("leaders are spread", LIMIT, || {
-            let all: Vec<_> =
-                (0..self.cluster.len()).map(|node| self.cluster.slots(node).unwrap_or_default()).collect();
-            let leaders: BTreeSet<_> = all[0].iter().filter_map(|range| range.ports.first()).collect();
-            let agreed = all.iter().all(|ranges| ranges.iter().map(leader).eq(all[0].iter().map(leader)));
-            if agreed && leaders.len() == self.cluster.len() { Ok(()) } else { Err(format!("{all:?}")) }
-        });
-    }
-
     /// Waits until, as another node sees it, `node` leads nothing.
     fn until_succeeded(&self, node: usize) {
         let port = self.cluster[node].ports().cluster;
@@ -123,7 +111,7 @@ impl Field {
 fn crashes_and_stops_hold_writes_up_for_a_moment() {
     let mut field = Field::new(vec![Place::default(); 3]);
     for stopped in [false, true, false] {
-        field.until_even();
+        field.cluster.wait_even();
         let victim = field.cluster.foremost_leader();
         let name = field.cluster[victim].name().to_owned();
         field.windows.begin();
@@ -147,11 +135,6 @@ fn crashes_and_stops_hold_writes_up_for_a_moment() {
     field.end();
 }
 
-/// A run of slots and who leads it.
-fn leader(range: &SlotRange) -> (u16, Option<u16>) {
-    (range.start, range.ports.first().copied())
-}
-
 /// Who sends to whom in vain.
 type Cuts = Vec<(usize, usize)>;
 
@@ -162,7 +145,7 @@ fn a_network_that_is_cut_holds_writes_up_for_a_moment() {
     let to = |node: usize| (0..3).filter(move |other| *other != node).map(move |other| (other, node));
     let from = |node: usize| to(node).map(|(other, node)| (node, other));
     for round in 0..5 {
-        field.until_even();
+        field.cluster.wait_even();
         let leader = field.cluster.foremost_leader();
         let other = (leader + 1) % 3;
         let (what, apart, cuts): (_, Option<usize>, Cuts) = match round {

@@ -2,6 +2,8 @@
 
 use super::node::{Node, NodeOptions, Place};
 use super::topology::{SlotRange, slot_ranges};
+use super::wait::wait_until;
+use larder_protocol::SLOTS;
 use parking_lot::{Mutex, MutexGuard};
 use std::io;
 use std::net::SocketAddr;
@@ -71,6 +73,28 @@ impl Cluster {
         for node in self.nodes.iter_mut().filter(|node| node.pid().is_some()) {
             node.wait_ready(READY_LIMIT);
         }
+    }
+
+    /// Waits until all nodes run, agree on who leads what, and each leads its share.
+    ///
+    /// # Panics
+    /// Where that does not happen.
+    pub fn wait_even(&self) {
+        let led = |ranges: &[SlotRange], port: u16| -> usize {
+            let led = ranges.iter().filter(|range| range.ports.first() == Some(&port));
+            led.map(|range| usize::from(range.end - range.start) + 1).sum()
+        };
+        wait_until("leaders are spread", READY_LIMIT, || {
+            let all = (0..self.len()).map(|node| self.slots(node)).collect::<io::Result<Vec<_>>>();
+            let all = all.map_err(|error| error.to_string())?;
+            let leaders = |ranges: &[SlotRange]| -> Vec<_> {
+                ranges.iter().map(|range| (range.start, range.ports.first().copied())).collect()
+            };
+            let agreed = all.iter().all(|ranges| leaders(ranges) == leaders(&all[0]));
+            // Of three nodes, more than a quarter each.
+            let least = self.nodes.iter().map(|node| led(&all[0], node.ports().cluster)).min().unwrap_or(0);
+            if agreed && least > usize::from(SLOTS) / (self.len() + 1) { Ok(()) } else { Err(format!("{all:?}")) }
+        });
     }
 
     /// How many nodes, running or not.
