@@ -161,18 +161,18 @@ impl<RT: AsyncRuntime> Copies<RT> {
             return;
         }
         match group {
-            Some(group) if group.generation() == assignment.generation && (group.is_running() || group.is_sealed()) => {
-            }
+            // Also where it has ended, by a fault or because the node stops: begun once more, empty, under its id, it could
+            // vote a second time in a term, and for one who lacks what it had acknowledged.
+            Some(group) if group.generation() == assignment.generation => {}
             Some(old) => {
-                // The group was begun anew, or has stopped by a fault. The survivor keeps its items. What counts is the
-                // group's own generation: the new one may have been heard of before it was known who begins it.
-                let begins = alone && old.generation() < assignment.generation;
-                let survivor = begins.then_some(old);
+                // The group was begun anew. The survivor keeps its items. What counts is the group's own generation: the
+                // new one may have been heard of before it was known who begins it.
+                let survivor = alone.then_some(old);
                 self.stop(id, survivor.is_none()).await;
                 if let Some(survivor) = survivor {
                     survivor.apply_rest().await;
                 }
-                let start = if begins { Start::Alone } else { Start::Empty };
+                let start = if alone { Start::Alone } else { Start::Empty };
                 self.start(id, assignment.generation, start).await;
             }
             None if self.partition(id).lock().role == Role::Solo => {}

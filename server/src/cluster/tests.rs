@@ -1,5 +1,6 @@
 //! Whole nodes in one process, over loopback: they join, move copies, lose a node and take it back.
 
+use super::copies::Assignment;
 use super::identity::DataDir;
 use super::node::{ClusterConfig, ClusterNode};
 use crate::commands::block::{self, CommandOptions};
@@ -148,6 +149,35 @@ async fn a_solo_node_grows_to_four_and_one_is_drained() {
     write_everywhere(&[&second, &third, &fourth], "3").await;
     assert!(first.routes().partitions().iter().all(|partition| partition.lock().role == Role::Absent));
     for node in [first, second, third, fourth] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_copy_whose_core_has_ended_is_not_begun_again_under_its_id() {
+    let dirs: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let first = start(dirs[0].path(), &[]).await;
+    let seed = [peer_address(&first)];
+    let second = start(dirs[1].path(), &seed).await;
+    let third = start(dirs[2].path(), &seed).await;
+    let nodes = [&first, &second, &third];
+    let id = PartitionId(0);
+    let leader = || nodes.into_iter().position(|node| node.routes().partitions()[0].lock().role == Role::Leader);
+    until("three copies", || first.state().partitions[0].voters.len() == 3 && leader().is_some()).await;
+    until_ready(&nodes).await;
+    write_everywhere(&nodes, "1").await;
+    let ended = leader().unwrap();
+    let group = nodes[ended].copies().group(id).unwrap();
+    // Not by way of the copy: so openraft ends where something is broken.
+    group.raft().shutdown().await.unwrap();
+    until("it leads no more", || nodes[ended].routes().partitions()[0].lock().role == Role::Follower(None)).await;
+    let state = nodes[ended].state();
+    nodes[ended].copies().follow(id, &Assignment::from(&state.partitions[0])).await;
+    assert!(Arc::ptr_eq(&group, &nodes[ended].copies().group(id).unwrap()));
+    assert!(!group.is_running());
+    until("another one leads", || leader().is_some_and(|leader| leader != ended)).await;
+    write_everywhere(&nodes, "2").await;
+    for node in nodes {
         node.stop().await;
     }
 }

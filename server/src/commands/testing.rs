@@ -1,7 +1,7 @@
 //! A bench for the handlers' own tests: one keyspace, one instant, replies as text.
 
+use super::Context;
 use super::spec::{CommandSpec, DataFn, Handler};
-use super::{Context, table};
 use crate::clock::{UnixMs, tick_of};
 use crate::ids::DatabaseNo;
 use crate::keyspace::{HashSeed, Keyspace};
@@ -37,17 +37,6 @@ impl Bench {
         }
     }
 
-    /// Runs a handler on words that are separated by spaces and shows its reply, CRLF as `|`.
-    pub fn call(&mut self, spec: &CommandSpec, line: &str) -> String {
-        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-        self.call_args(spec, &words)
-    }
-
-    /// Runs a handler on arguments of any bytes and shows its reply, CRLF as `|`.
-    pub fn call_args(&mut self, spec: &CommandSpec, words: &[&[u8]]) -> String {
-        String::from_utf8_lossy(&self.raw(spec, words)).replace("\r\n", "|")
-    }
-
     /// Runs a handler on arguments of any bytes; its reply as it is.
     pub fn raw(&mut self, spec: &CommandSpec, words: &[&[u8]]) -> Vec<u8> {
         assert!(spec.arity.allows(words.len()), "arity of {}", spec.name);
@@ -69,11 +58,25 @@ impl Bench {
         }
         reply.as_slice().to_vec()
     }
+}
+
+#[cfg(test)]
+impl Bench {
+    /// Runs a handler on words that are separated by spaces and shows its reply, CRLF as `|`.
+    pub fn call(&mut self, spec: &CommandSpec, line: &str) -> String {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        self.call_args(spec, &words)
+    }
+
+    /// Runs a handler on arguments of any bytes and shows its reply, CRLF as `|`.
+    pub fn call_args(&mut self, spec: &CommandSpec, words: &[&[u8]]) -> String {
+        String::from_utf8_lossy(&self.raw(spec, words)).replace("\r\n", "|")
+    }
 
     /// Runs a line whose first word is the name of a top-level data command.
     pub fn run(&mut self, line: &str) -> String {
         let name = line.split(' ').next().unwrap_or_default().to_ascii_lowercase();
-        let spec = table::all().find(|spec| spec.name == name).expect("a known command");
+        let spec = super::table::all().find(|spec| spec.name == name).expect("a known command");
         self.call(spec, line)
     }
 

@@ -403,7 +403,7 @@ impl<'a> Line<'a> {
 #[path = "databases_tests.rs"]
 mod tests;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Others {
     /// Bytes that are not the databases' own: for the account, added up anew.
     pub(super) fn own_bytes(&self) -> usize {

@@ -582,6 +582,7 @@ impl Keyspace {
 
     /// Keys with their last access, least recently used first, of items that may be evicted; none where the policy does not
     /// go by that.
+    #[cfg(test)]
     pub(super) fn recency_order(&mut self) -> Vec<(Vec<u8>, Tick)> {
         let mut order = Vec::new();
         self.items.walk(Mark::Use, |heap, (_, at)| {

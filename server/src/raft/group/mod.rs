@@ -258,7 +258,7 @@ impl<RT: AsyncRuntime> Group<RT> {
         false
     }
 
-    /// Whether the group's Raft core still runs. One that has stopped by a fault has to be rebuilt under a new id.
+    /// Whether the group's Raft core has not ended.
     pub fn is_running(&self) -> bool {
         self.raft.metrics().borrow_watched().running_state.is_ok()
     }
@@ -281,9 +281,21 @@ impl<RT: AsyncRuntime> Group<RT> {
             let term = metrics.borrow_watched().vote.leader_id.term;
             self.set_role(role, term);
             if metrics.changed().await.is_err() {
-                return;
+                break;
             }
         }
+        if self.stopped.load(Ordering::Acquire) {
+            return;
+        }
+        // openraft gives up where it finds that a promise of Raft's is broken, and a panic ends it, too.
+        tracing::error!(
+            partition = self.partition.id().0,
+            generation = self.generation,
+            "copy has ended by a fault: the others go on without it until this node is started anew"
+        );
+        self.stop().await;
+        let term = self.partition.lock().term;
+        self.set_role(Role::Follower(None), term);
     }
 
     fn set_role(&self, role: Role, term: u64) {
