@@ -1,8 +1,8 @@
 //! Looking ahead in a batch: the memory that its next commands will wait for is asked for before the first of them runs.
 //!
-//! Group prefetching as in MemC3 (Fan, Andersen, Kaminsky 2013) and Valkey 8: first the buckets of all keys, then the
-//! items that they name. A lookup among a million keys is two waits for memory, four where the value is long; those of a
-//! group pass at the same time.
+//! Group prefetching as in MemC3 (Fan, Andersen, Kaminsky 2013) and Valkey 8: first the buckets of all keys, then where the
+//! pages of the items that they name are told, then the items. A lookup among a million keys is two waits for memory, three
+//! among more, two more where the value is long; those of a group pass at the same time.
 
 use super::Conversation;
 use super::keyed::Cursor;
@@ -92,6 +92,7 @@ impl Conversation {
             }
         };
         keyed(Keyspace::prefetch_bucket);
+        keyed(Keyspace::prefetch_page);
         keyed(Keyspace::prefetch_item);
         if *values_are_long {
             keyed(Keyspace::prefetch_outside);

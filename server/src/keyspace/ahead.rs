@@ -13,7 +13,14 @@ impl Keyspace {
         self.items.table.prefetch(hash);
     }
 
-    /// Asks for the item, once the memory of [`Keyspace::prefetch_bucket`] has arrived.
+    /// Asks for where the item's page is told, once the memory of [`Keyspace::prefetch_bucket`] has arrived.
+    #[inline]
+    pub fn prefetch_page(&self, hash: u64) {
+        let Items { table, heap, .. } = &self.items;
+        table.likely(hash, |at| heap.arena.prefetch_page(at));
+    }
+
+    /// Asks for the item, once the memory of [`Keyspace::prefetch_page`] has arrived.
     #[inline]
     pub fn prefetch_item(&self, hash: u64) {
         let Items { table, heap, .. } = &self.items;
@@ -89,6 +96,7 @@ mod tests {
         for key in [&b"short"[..], b"long", b"empty", &long_key, b"small", b"large", b"set", b"small set", b"absent"] {
             let hash = keyspace.hash(key);
             keyspace.prefetch_bucket(hash);
+            keyspace.prefetch_page(hash);
             keyspace.prefetch_item(hash);
             keyspace.prefetch_outside(hash);
             keyspace.prefetch_value(hash);

@@ -10,6 +10,8 @@
 //! serve without rounding. All are whole but the last one of a small class, which grows by eighths: a partition has a
 //! hundred classes, a node a dozen partitions, and half a page of each would be more than the items of a small cache.
 
+use super::prefetch::prefetch_line;
+
 /// Names a chunk. Stable until that chunk is moved.
 pub(super) type Ref = u32;
 
@@ -27,12 +29,6 @@ pub(super) enum Mark {
 
 /// The mark of a page of which nothing is noted.
 pub(super) const NO_MARK: u64 = u64::MAX;
-
-struct Page {
-    bytes: Box<[u8]>,
-    /// By [`Mark`].
-    marks: [u64; 2],
-}
 
 /// Largest chunk.
 pub(super) const CHUNK_BYTES_MAX: usize = 1024;
@@ -99,7 +95,9 @@ struct Class {
     /// With fewer chunks than this, parts are given back.
     low: u32,
     /// All whole, but for the last one.
-    pages: Vec<Page>,
+    pages: Vec<Box<[u8]>>,
+    /// Of each page, by [`Mark`]. Not beside the pages: every lookup goes by these, and more of them fit into a cache so.
+    marks: Vec<[u64; 2]>,
 }
 
 impl Class {
@@ -107,7 +105,7 @@ impl Class {
         let chunk_bytes = chunk_bytes(class);
         let per_page = (page_bytes(chunk_bytes) / chunk_bytes) as u32;
         let page_shift = per_page.next_power_of_two().trailing_zeros();
-        Self { chunk_bytes, page_shift, per_page, count: 0, room: 0, low: 0, pages: Vec::new() }
+        Self { chunk_bytes, page_shift, per_page, count: 0, room: 0, low: 0, pages: Vec::new(), marks: Vec::new() }
     }
 
     /// The index of the nth chunk. Pages hold any number of chunks, so indices skip some values; locating by an index
@@ -132,7 +130,7 @@ impl Class {
 
     /// Parts that are held.
     fn parts(&self) -> usize {
-        let last = self.pages.last().map_or(0, |page| page.bytes.len() / self.part_bytes());
+        let last = self.pages.last().map_or(0, |page| page.len() / self.part_bytes());
         self.pages.len().saturating_sub(1) * PARTS + last
     }
 
@@ -156,10 +154,13 @@ impl Class {
         let bytes = step * self.part_bytes();
         match self.pages.last_mut() {
             Some(last) if !parts.is_multiple_of(PARTS) => {
-                let length = last.bytes.len();
-                resize(&mut last.bytes, length + bytes);
+                let length = last.len();
+                resize(last, length + bytes);
             }
-            _ => self.pages.push(Page { bytes: vec![0; bytes].into_boxed_slice(), marks: [NO_MARK; 2] }),
+            _ => {
+                self.pages.push(vec![0; bytes].into_boxed_slice());
+                self.marks.push([NO_MARK; 2]);
+            }
         }
         self.set_bounds(parts + step);
     }
@@ -173,12 +174,14 @@ impl Class {
             self.pages.truncate(kept.div_ceil(PARTS));
             let last_bytes = (kept - self.pages.len().saturating_sub(1) * PARTS) * self.part_bytes();
             if let Some(last) = self.pages.last_mut()
-                && last.bytes.len() > last_bytes
+                && last.len() > last_bytes
             {
-                resize(&mut last.bytes, last_bytes);
+                resize(last, last_bytes);
             }
+            self.marks.truncate(self.pages.len());
             if self.pages.len() < self.pages.capacity() / 4 {
                 self.pages.shrink_to(self.pages.len() * 2);
+                self.marks.shrink_to(self.pages.len() * 2);
             }
         }
         self.set_bounds(self.parts());
@@ -194,7 +197,9 @@ impl Class {
     }
 
     fn bytes(&self) -> usize {
-        self.parts() * self.part_bytes() + self.pages.capacity() * size_of::<Page>()
+        self.parts() * self.part_bytes()
+            + self.pages.capacity() * size_of::<Box<[u8]>>()
+            + self.marks.capacity() * size_of::<[u64; 2]>()
     }
 }
 
@@ -232,7 +237,14 @@ impl Arena {
     pub(super) fn chunk(&self, at: Ref) -> &[u8] {
         let class = &self.classes[(at >> INDEX_BITS) as usize];
         let (page, start) = class.locate(at & INDEX_MASK);
-        &class.pages[page].bytes[start..start + class.chunk_bytes]
+        &class.pages[page][start..start + class.chunk_bytes]
+    }
+
+    /// Asks for the memory by which [`Arena::chunk`] learns where that chunk is.
+    #[inline]
+    pub(super) fn prefetch_page(&self, at: Ref) {
+        let class = &self.classes[(at >> INDEX_BITS) as usize];
+        class.pages.get(class.locate(at & INDEX_MASK).0).into_iter().for_each(prefetch_line);
     }
 
     /// The chunk at `at`, to be written.
@@ -240,7 +252,7 @@ impl Arena {
     pub(super) fn chunk_mut(&mut self, at: Ref) -> &mut [u8] {
         let class = &mut self.classes[(at >> INDEX_BITS) as usize];
         let (page, start) = class.locate(at & INDEX_MASK);
-        &mut class.pages[page].bytes[start..start + class.chunk_bytes]
+        &mut class.pages[page][start..start + class.chunk_bytes]
     }
 
     /// Takes a chunk of at least `bytes`, its content unspecified. From the class of that size, or a larger one where
@@ -274,7 +286,7 @@ impl Arena {
             class.overwrite(hole, last);
         }
         if class.count.is_multiple_of(class.per_page) {
-            class.pages[(class.count / class.per_page) as usize].marks = [NO_MARK; 2];
+            class.marks[(class.count / class.per_page) as usize] = [NO_MARK; 2];
         }
         if class.count < class.low {
             let before = class.bytes();
@@ -314,7 +326,7 @@ impl Arena {
         let class = &self.classes[(page >> INDEX_BITS) as usize];
         let number = (page & INDEX_MASK) >> class.page_shift;
         let count = (class.count - number * class.per_page).min(class.per_page);
-        let chunks = class.pages[number as usize].bytes.chunks_exact(class.chunk_bytes);
+        let chunks = class.pages[number as usize].chunks_exact(class.chunk_bytes);
         (page..page + count).zip(chunks)
     }
 
@@ -323,7 +335,7 @@ impl Arena {
         let count = self.page(page).count();
         let class = &mut self.classes[(page >> INDEX_BITS) as usize];
         let number = (page & INDEX_MASK) >> class.page_shift;
-        let chunks = class.pages[number as usize].bytes.chunks_exact_mut(class.chunk_bytes);
+        let chunks = class.pages[number as usize].chunks_exact_mut(class.chunk_bytes);
         chunks.take(count).for_each(&mut change);
     }
 
@@ -339,13 +351,13 @@ impl Arena {
     #[inline]
     pub(super) fn mark(&self, mark: Mark, at: Ref) -> u64 {
         let class = &self.classes[(at >> INDEX_BITS) as usize];
-        class.pages[((at & INDEX_MASK) >> class.page_shift) as usize].marks[mark as usize]
+        class.marks[((at & INDEX_MASK) >> class.page_shift) as usize][mark as usize]
     }
 
     /// Notes it.
     pub(super) fn set_mark(&mut self, mark: Mark, at: Ref, new: u64) {
         let class = &mut self.classes[(at >> INDEX_BITS) as usize];
-        class.pages[((at & INDEX_MASK) >> class.page_shift) as usize].marks[mark as usize] = new;
+        class.marks[((at & INDEX_MASK) >> class.page_shift) as usize][mark as usize] = new;
     }
 
     /// Adds up the account anew, and checks that no more is held than the chunks in use need.
@@ -354,9 +366,8 @@ impl Arena {
         for class in &self.classes {
             let (held, needed) = (class.parts(), class.parts_for(class.count));
             assert!(held >= needed && held <= if needed == 0 { 0 } else { needed + 3 * step(held) });
-            let (last, whole) =
-                class.pages.split_last().map_or((0, &[][..]), |(last, whole)| (last.bytes.len(), whole));
-            assert!(whole.iter().all(|page| page.bytes.len() == page_bytes(class.chunk_bytes)));
+            let (last, whole) = class.pages.split_last().map_or((0, &[][..]), |(last, whole)| (last.len(), whole));
+            assert!(whole.iter().all(|page| page.len() == page_bytes(class.chunk_bytes)));
             assert_eq!(whole.len() * PARTS * class.part_bytes() + last, held * class.part_bytes());
             assert_eq!(class.room, class.room_in(held));
         }
@@ -370,11 +381,11 @@ impl Class {
     fn overwrite(&mut self, hole: u32, last: u32) {
         let ((hole_page, hole_at), (last_page, last_at)) = (self.locate(hole), self.locate(last));
         if hole_page == last_page {
-            self.pages[hole_page].bytes.copy_within(last_at..last_at + self.chunk_bytes, hole_at);
+            self.pages[hole_page].copy_within(last_at..last_at + self.chunk_bytes, hole_at);
         } else {
             let (head, tail) = self.pages.split_at_mut(last_page);
-            let from = &tail[0].bytes[last_at..last_at + self.chunk_bytes];
-            head[hole_page].bytes[hole_at..hole_at + self.chunk_bytes].copy_from_slice(from);
+            let from = &tail[0][last_at..last_at + self.chunk_bytes];
+            head[hole_page][hole_at..hole_at + self.chunk_bytes].copy_from_slice(from);
         }
     }
 }

@@ -52,6 +52,7 @@ impl Ahead {
         if self.hashes.len() > 1 {
             let known = || self.hashes.iter().flatten();
             known().for_each(|hash| keyspace.prefetch_bucket(*hash));
+            known().for_each(|hash| keyspace.prefetch_page(*hash));
             known().for_each(|hash| keyspace.prefetch_item(*hash));
         }
     }
