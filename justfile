@@ -37,3 +37,9 @@ micro *args:
 startup-order:
     cargo build --release
     gdb -nx -batch --readnever -x server/startup/record.py target/release/larder
+
+# The tests of what handles bytes, under AddressSanitizer (needs a nightly toolchain)
+address-sanitizer:
+    RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 cargo +nightly test -p larder --lib \
+        --target x86_64-unknown-linux-gnu --target-dir target/address-sanitizer -- \
+        keyspace:: fuzzing:: commands:: rdb:: dispatch:: raft::log raft::machine

@@ -16,6 +16,7 @@ use larder::cluster::directory::{
 use larder::cluster::forwarding;
 use larder::cluster::orders::{Order, OrderReply};
 use larder::cluster::picture::topology;
+use larder::cluster::reach::{self, Reach};
 use larder::cluster::reconciler::{self, Conductor};
 use larder::cluster::routes::{Forward, Forwarder, Reads, Routes, Succession};
 use larder::cluster::skew::{Reading, Skew};
@@ -64,6 +65,7 @@ pub struct Node {
     directory: Arc<Directory>,
     work: Mutex<BTreeSet<PartitionId>>,
     skew: Mutex<Skew>,
+    reach: Mutex<Reach>,
 }
 
 /// What a machine's disk says of its node.
@@ -195,6 +197,7 @@ fn build(
         directory,
         work: Mutex::default(),
         skew: Mutex::default(),
+        reach: Mutex::default(),
     })
 }
 
@@ -260,8 +263,13 @@ impl Node {
                     spawn(Arc::clone(&self).ask_for_the_time(other.me.node));
                 }
             }
-            if in_turn && judgement.held_back_ms > 0 {
-                self.copies.hand_over().await;
+            if in_turn {
+                let apart = self.look_who_is_apart();
+                if judgement.held_back_ms > 0 {
+                    self.copies.hand_over().await;
+                } else if apart.contains(&self.me.node) {
+                    self.copies.give_way(&apart).await;
+                }
             }
             sleep(ms(50)).await;
         }
@@ -272,8 +280,21 @@ impl Node {
         let asked = (current().clock(MachineClock::system_ms), boot_ns());
         let answer = network.call(self.me.node, peer, Service::Clock, Bytes::new(), ms(1000)).await;
         if let Some(reading) = answer.ok().and_then(Reading::decode) {
-            self.skew.lock().heard(peer, asked, reading, boot_ns());
+            self.skew.lock().heard(peer, asked, &reading, boot_ns());
+            self.reach.lock().heard(peer, reading.unheard, boot_ns());
         }
+    }
+
+    fn unheard(&self) -> BTreeSet<NodeNo> {
+        reach::unheard(&Conductor::state(self), self.me.node, |no| self.is_connected(no))
+    }
+
+    fn look_who_is_apart(&self) -> BTreeSet<NodeNo> {
+        let unheard = self.unheard();
+        let mut reach = self.reach.lock();
+        reach.heard(self.me.node, unheard, boot_ns());
+        reach.look(boot_ns());
+        reach.apart().clone()
     }
 
     /// As `Upkeep::run`.
@@ -309,7 +330,7 @@ impl Node {
             }
             Service::Clock => {
                 let held_back_ms = current().clock(|clock, _| clock.judgement.held_back_ms);
-                Reading { system_ms: wall_ms() + held_back_ms, held_back_ms }.encode()
+                Reading { system_ms: wall_ms() + held_back_ms, held_back_ms, unheard: self.unheard() }.encode()
             }
         }
     }
@@ -443,6 +464,10 @@ impl Conductor for Node {
             return current().clock_of(self.pid, |clock, _| clock.judgement.held_back_ms) > 0;
         }
         self.skew.lock().is_held_back(no)
+    }
+
+    fn is_apart(&self, no: NodeNo) -> bool {
+        self.reach.lock().apart().contains(&no)
     }
 
     fn work(&self) -> &Mutex<BTreeSet<PartitionId>> {

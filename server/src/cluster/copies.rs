@@ -405,4 +405,11 @@ impl<RT: AsyncRuntime> Copies<RT> {
         }
         done
     }
+
+    /// Hands leaderships over to copies that are not on these nodes, where there are any.
+    pub async fn give_way(&self, avoided: &BTreeSet<NodeNo>) {
+        for group in self.groups().into_iter().filter(|group| group.leads()) {
+            group.give_way(avoided).await;
+        }
+    }
 }

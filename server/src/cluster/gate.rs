@@ -43,7 +43,10 @@ impl PeerService for Gate {
                 };
                 serde_json::to_vec(&reply).unwrap_or_default().into()
             }),
-            (service::CLOCK, _) if !guest => Box::pin(async { Reading::now().encode() }),
+            (service::CLOCK, _) if !guest => {
+                let unheard = self.node.get().map(|node| node.unheard()).unwrap_or_default();
+                Box::pin(async { Reading::now(unheard).encode() })
+            }
             (service::CONTROL, node) => {
                 let (directory, peers) = (self.directory.clone(), Arc::clone(&self.peers));
                 Box::pin(async move {

@@ -13,6 +13,7 @@ mod operations;
 pub mod orders;
 pub mod picture;
 pub mod placement;
+pub mod reach;
 mod readiness;
 pub mod reconciler;
 pub mod routes;

@@ -19,6 +19,7 @@ use super::identity::{ClusterMembership, DataDir, DataDirError};
 use super::joining::{join, register, until_state};
 use super::orders::{Order, OrderReply};
 use super::picture::{label, members, topology};
+use super::reach::{self, Reach};
 use super::reconciler;
 use super::routes::{Forward, Routes};
 use super::service;
@@ -128,6 +129,8 @@ pub struct ClusterNode {
     pub(super) work: Mutex<BTreeSet<PartitionId>>,
     /// What is known of the peers' clocks.
     pub(super) skew: Mutex<Skew>,
+    /// What is known of whom they hear.
+    pub(super) reach: Mutex<Reach>,
 }
 
 /// Carries the directory's messages.
@@ -281,6 +284,7 @@ impl ClusterNode {
             stopping: AtomicBool::new(false),
             work: Mutex::default(),
             skew: Mutex::default(),
+            reach: Mutex::default(),
         });
         let _ = gate.node.set(Arc::clone(&node));
         copies.run(Arc::new(move |hints: &Bytes| peers.tell_all(service::LEADERS, hints)));
@@ -370,6 +374,34 @@ impl ClusterNode {
     /// Whether another node is connected, and answers.
     pub(super) fn is_heard(&self, no: NodeNo) -> bool {
         self.peers.is_connected(no) && !self.skew.lock().is_silent(no, clock::boot_ns())
+    }
+
+    /// The nodes that should be heard and are not.
+    pub(super) fn unheard(&self) -> BTreeSet<NodeNo> {
+        reach::unheard(&self.directory.state(), self.me.node, |no| self.is_heard(no))
+    }
+
+    /// The nodes that do not reach another one which a third node reaches.
+    pub(super) fn look_who_is_apart(&self) -> BTreeSet<NodeNo> {
+        let (unheard, boot_ns) = (self.unheard(), clock::boot_ns());
+        let mut reach = self.reach.lock();
+        let before = reach.apart().contains(&self.me.node);
+        reach.heard(self.me.node, unheard, boot_ns);
+        reach.look(boot_ns);
+        let apart = reach.apart().clone();
+        drop(reach);
+        match (before, apart.contains(&self.me.node)) {
+            (false, true) => {
+                let unreachable: Vec<String> = self.unheard().into_iter().map(|no| self.label(no)).collect();
+                tracing::warn!(
+                    unreachable = unreachable.join(", "),
+                    "others reach a node that this one does not: leaderships are given to those that reach all"
+                );
+            }
+            (true, false) => tracing::info!("all nodes that others reach are within reach again"),
+            _ => {}
+        }
+        apart
     }
 
     /// How messages name a node.

@@ -77,6 +77,9 @@ pub trait Conductor: Send + Sync + 'static {
     /// Whether a node's clock is not followed.
     fn is_held_back(&self, no: NodeNo) -> bool;
 
+    /// Whether a node does not reach another one which a third node reaches.
+    fn is_apart(&self, no: NodeNo) -> bool;
+
     /// Partitions whose voters are being changed on this node's orders.
     fn work(&self) -> &Mutex<BTreeSet<PartitionId>>;
 
@@ -152,6 +155,10 @@ impl Conductor for ClusterNode {
 
     fn is_held_back(&self, no: NodeNo) -> bool {
         if no == self.me.node { clock::held_back_ms() > 0 } else { self.skew.lock().is_held_back(no) }
+    }
+
+    fn is_apart(&self, no: NodeNo) -> bool {
+        self.reach.lock().apart().contains(&no)
     }
 
     fn work(&self) -> &Mutex<BTreeSet<PartitionId>> {
@@ -504,12 +511,12 @@ async fn balance_leaders<N: Conductor>(node: &Arc<N>, state: &DirectoryState) ->
         .partitions
         .iter()
         .map(|record| {
-            let usable = |copy: &&CopyId| {
-                (copy.node == node.no() || node.is_connected(copy.node))
-                    && !state.is_dead(**copy)
-                    && !held_back.contains(&copy.node)
-            };
-            record.voters.iter().filter(usable).map(|copy| copy.node).collect()
+            let usable =
+                |copy: &&CopyId| is_here(node, copy.node) && !state.is_dead(**copy) && !held_back.contains(&copy.node);
+            let usable: Vec<NodeNo> = record.voters.iter().filter(usable).map(|copy| copy.node).collect();
+            // Those that reach all, where there are any.
+            let reaching: Vec<NodeNo> = usable.iter().copied().filter(|no| !node.is_apart(*no)).collect();
+            if reaching.is_empty() { usable } else { reaching }
         })
         .collect();
     let now: Vec<Option<NodeNo>> =
@@ -518,8 +525,9 @@ async fn balance_leaders<N: Conductor>(node: &Arc<N>, state: &DirectoryState) ->
         return Ok(());
     }
     let wanted = leaders(&settled, &now);
-    // One at a time: the next look sees whether it worked.
-    let next = wanted.iter().zip(&now).position(|(wanted, now)| wanted.is_some() && wanted != now);
+    // One at a time: the next look sees whether it worked. A leader that is out of reach takes no orders.
+    let takes_orders = |leader: &Option<NodeNo>| leader.is_some_and(|no| is_here(node, no));
+    let next = wanted.iter().zip(&now).position(|(wanted, now)| wanted.is_some() && wanted != now && takes_orders(now));
     let Some(index) = next else { return Ok(()) };
     let record = &state.partitions[index];
     let to = record.voters.iter().find(|copy| Some(copy.node) == wanted[index]).copied();

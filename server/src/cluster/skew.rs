@@ -15,7 +15,7 @@ use crate::clock::{self, Judgement, UnixMs};
 use crate::ids::NodeNo;
 use crate::planted::{Bug, planted};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,33 +56,38 @@ struct Peer {
     held_back: bool,
 }
 
-/// What a node says of its clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a node says of its clock, and of whom it does not hear.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
     /// The system's wall clock, but for a jump that was not judged yet.
     pub system_ms: UnixMs,
     /// By how much the node holds it back.
     pub held_back_ms: u64,
+    /// See `reach`.
+    pub unheard: BTreeSet<NodeNo>,
 }
 
 impl Reading {
     /// This node's, now.
-    pub fn now() -> Self {
+    pub fn now(unheard: BTreeSet<NodeNo>) -> Self {
         let held_back_ms = clock::held_back_ms();
-        Self { system_ms: clock::unix_ms() + held_back_ms, held_back_ms }
+        Self { system_ms: clock::unix_ms() + held_back_ms, held_back_ms, unheard }
     }
 
     /// As bytes.
-    pub fn encode(self) -> Bytes {
-        let mut out = BytesMut::with_capacity(16);
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(16 + 4 * self.unheard.len());
         out.put_u64_le(self.system_ms);
         out.put_u64_le(self.held_back_ms);
+        self.unheard.iter().for_each(|no| out.put_u32_le(no.0));
         out.freeze()
     }
 
     /// The inverse of [`Reading::encode`].
     pub fn decode(mut body: Bytes) -> Option<Self> {
-        Some(Self { system_ms: body.try_get_u64_le().ok()?, held_back_ms: body.try_get_u64_le().ok()? })
+        let (system_ms, held_back_ms) = (body.try_get_u64_le().ok()?, body.try_get_u64_le().ok()?);
+        let unheard = std::iter::from_fn(|| body.try_get_u32_le().ok().map(NodeNo)).collect();
+        Some(Self { system_ms, held_back_ms, unheard })
     }
 }
 
@@ -98,7 +103,7 @@ impl Skew {
     }
 
     /// A peer was asked when this node's system clock and boot time showed `asked`, and answered.
-    pub fn heard(&mut self, node: NodeNo, asked: (UnixMs, u64), reading: Reading, boot_ns: u64) {
+    pub fn heard(&mut self, node: NodeNo, asked: (UnixMs, u64), reading: &Reading, boot_ns: u64) {
         // The answer was given later than the question was sent, so the difference is at least this; as of the last look:
         // a step since then is counted by the next one.
         let theirs = reading.system_ms.saturating_sub(reading.held_back_ms);
@@ -194,8 +199,13 @@ pub(super) async fn run(node: Arc<ClusterNode>) {
                 tokio::spawn(ask(Arc::clone(&node), peer));
             }
         }
-        if in_turn && held_back > 0 {
-            node.copies.hand_over().await;
+        if in_turn {
+            let apart = node.look_who_is_apart();
+            if held_back > 0 {
+                node.copies.hand_over().await;
+            } else if apart.contains(&node.me.node) {
+                node.copies.give_way(&apart).await;
+            }
         }
         looks = looks.wrapping_add(1);
         clock::beat(LOOK_PERIOD).await;
@@ -207,7 +217,8 @@ async fn ask(node: Arc<ClusterNode>, peer: NodeNo) {
     node.skew.lock().asked(peer, asked.1);
     let answer = node.peers.call(peer, service::CLOCK, Bytes::new(), ANSWER_TIMEOUT).await;
     if let Some(reading) = answer.ok().and_then(Reading::decode) {
-        node.skew.lock().heard(peer, asked, reading, clock::boot_ns());
+        node.skew.lock().heard(peer, asked, &reading, clock::boot_ns());
+        node.reach.lock().heard(peer, reading.unheard, clock::boot_ns());
     }
 }
 
@@ -219,15 +230,15 @@ mod tests {
     const SECOND_NS: u64 = 1_000_000_000;
 
     fn reading(system_ms: UnixMs) -> Reading {
-        Reading { system_ms, held_back_ms: 0 }
+        Reading { system_ms, ..Reading::default() }
     }
 
     #[test]
     fn one_clock_ahead_of_the_median_is_held_back_until_it_is_back() {
         let mut skew = Skew::default();
         assert_eq!(skew.look(NOON + 9_000, 0), 0, "nobody has said anything");
-        skew.heard(NodeNo(2), (NOON + 9_000, 0), reading(NOON), 0);
-        skew.heard(NodeNo(3), (NOON + 9_000, 0), reading(NOON + 20), 0);
+        skew.heard(NodeNo(2), (NOON + 9_000, 0), &reading(NOON), 0);
+        skew.heard(NodeNo(3), (NOON + 9_000, 0), &reading(NOON + 20), 0);
         let held = skew.look(NOON + 9_000, 0);
         assert!((8_900..=9_000).contains(&held), "{held}");
         // It is set back.
@@ -237,7 +248,7 @@ mod tests {
     #[test]
     fn a_step_is_seen_before_anybody_is_asked_again() {
         let mut skew = Skew::default();
-        skew.heard(NodeNo(2), (NOON, 0), reading(NOON), 0);
+        skew.heard(NodeNo(2), (NOON, 0), &reading(NOON), 0);
         assert_eq!(skew.look(NOON, 0), 0);
         assert_eq!(skew.look(NOON + 1_050, SECOND_NS), 0, "time passes");
         let held = skew.look(NOON + 61_100, SECOND_NS + 50_000_000);
@@ -249,7 +260,7 @@ mod tests {
     fn a_step_just_before_a_question_is_counted_once() {
         let mut skew = Skew::default();
         assert_eq!(skew.look(NOON, 0), 0);
-        skew.heard(NodeNo(2), (NOON + 60_010, 10_000_000), reading(NOON + 11), 12_000_000);
+        skew.heard(NodeNo(2), (NOON + 60_010, 10_000_000), &reading(NOON + 11), 12_000_000);
         let held = skew.look(NOON + 60_050, 50_000_000);
         assert!((59_990..=60_010).contains(&held), "{held}");
         // Asked before a step, answered after it.
@@ -257,7 +268,7 @@ mod tests {
         assert_eq!(skew.look(NOON, 0), 0);
         let asked = (NOON + 10, 10_000_000);
         assert_eq!(skew.look(NOON + 60_050, 50_000_000), 0, "nobody has said anything");
-        skew.heard(NodeNo(2), asked, reading(NOON + 11), 60_000_000);
+        skew.heard(NodeNo(2), asked, &reading(NOON + 11), 60_000_000);
         let held = skew.look(NOON + 60_100, 100_000_000);
         assert!((59_990..=60_010).contains(&held), "{held}");
     }
@@ -265,7 +276,7 @@ mod tests {
     #[test]
     fn a_second_is_allowed_and_half_of_it_ends_it() {
         let mut skew = Skew::default();
-        skew.heard(NodeNo(2), (NOON + 1_000, 0), reading(NOON), 0);
+        skew.heard(NodeNo(2), (NOON + 1_000, 0), &reading(NOON), 0);
         assert_eq!(skew.look(NOON + 1_000, 0), 0);
         assert_eq!(skew.look(NOON + 1_002, 1_000_000), 1_001);
         assert_eq!(skew.look(NOON + 603, 2_000_000), 601);
@@ -276,11 +287,11 @@ mod tests {
     fn a_slow_answer_proves_nothing_and_a_minority_neither() {
         let mut skew = Skew::default();
         // Asked at noon, answered and read much later.
-        skew.heard(NodeNo(2), (NOON, 0), reading(NOON + 3_000), 6 * SECOND_NS);
+        skew.heard(NodeNo(2), (NOON, 0), &reading(NOON + 3_000), 6 * SECOND_NS);
         assert_eq!(skew.look(NOON + 6_000, 6 * SECOND_NS), 0);
         let mut skew = Skew::default();
-        skew.heard(NodeNo(2), (NOON, 0), reading(NOON - 60_000), 0);
-        skew.heard(NodeNo(3), (NOON, 0), reading(NOON), 0);
+        skew.heard(NodeNo(2), (NOON, 0), &reading(NOON - 60_000), 0);
+        skew.heard(NodeNo(3), (NOON, 0), &reading(NOON), 0);
         assert_eq!(skew.look(NOON, 0), 0);
     }
 
@@ -292,14 +303,14 @@ mod tests {
         skew.asked(NodeNo(2), 5 * SECOND_NS);
         assert!(!skew.is_silent(NodeNo(2), 6 * SECOND_NS));
         assert!(skew.is_silent(NodeNo(2), 7 * SECOND_NS));
-        skew.heard(NodeNo(2), (NOON, 7 * SECOND_NS), reading(NOON), 7 * SECOND_NS);
+        skew.heard(NodeNo(2), (NOON, 7 * SECOND_NS), &reading(NOON), 7 * SECOND_NS);
         assert!(!skew.is_silent(NodeNo(2), 9 * SECOND_NS));
     }
 
     #[test]
     fn what_was_said_long_ago_changes_nothing() {
         let mut skew = Skew::default();
-        skew.heard(NodeNo(2), (NOON + 2_000, 0), reading(NOON), 0);
+        skew.heard(NodeNo(2), (NOON + 2_000, 0), &reading(NOON), 0);
         assert_eq!(skew.look(NOON + 2_000, 0), 2_000);
         assert_eq!(skew.look(NOON + 8_000, 6 * SECOND_NS), 2_000, "no answer: not known to be back");
         skew.keep(&[]);
@@ -308,11 +319,11 @@ mod tests {
 
     #[test]
     fn readings_come_back_and_those_who_hold_back_are_known() {
-        let held = Reading { system_ms: NOON, held_back_ms: 7 };
-        assert_eq!(Reading::decode(held.encode()), Some(held));
+        let held = Reading { system_ms: NOON, held_back_ms: 7, unheard: BTreeSet::from([NodeNo(3), NodeNo(900)]) };
+        assert_eq!(Reading::decode(held.encode()), Some(held.clone()));
         assert_eq!(Reading::decode(Bytes::from_static(b"short")), None);
         let mut skew = Skew::default();
-        skew.heard(NodeNo(2), (NOON, 0), held, 0);
+        skew.heard(NodeNo(2), (NOON, 0), &held, 0);
         assert!(skew.is_held_back(NodeNo(2)) && !skew.is_held_back(NodeNo(3)));
     }
 }

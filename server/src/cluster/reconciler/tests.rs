@@ -15,6 +15,12 @@ struct Leader {
     standings: Mutex<BTreeMap<NodeNo, Standing>>,
     /// Does not answer.
     hangs: Option<NodeNo>,
+    /// Leads all partitions.
+    foremost: Option<NodeNo>,
+    /// Does not reach a node that others reach.
+    apart: BTreeSet<NodeNo>,
+    /// Leaderships that were moved.
+    moved: Mutex<Vec<(NodeNo, NodeNo)>>,
     work: Mutex<BTreeSet<PartitionId>>,
 }
 
@@ -63,6 +69,9 @@ impl Conductor for Leader {
         if self.hangs == Some(to) {
             return Box::pin(std::future::pending());
         }
+        if let OrderKind::Transfer { to: heir } = order.kind {
+            self.moved.lock().push((to, heir.node));
+        }
         let mut standings = self.standings.lock();
         let standing = standings.get_mut(&to).unwrap();
         standing.sealed |= order.kind == OrderKind::Seal;
@@ -75,11 +84,15 @@ impl Conductor for Leader {
     }
 
     fn leader_of(&self, _: PartitionId) -> Option<NodeNo> {
-        None
+        self.foremost
     }
 
     fn term_of(&self, _: PartitionId) -> u32 {
         0
+    }
+
+    fn is_apart(&self, no: NodeNo) -> bool {
+        self.apart.contains(&no)
     }
 
     fn is_held_back(&self, _: NodeNo) -> bool {
@@ -144,7 +157,15 @@ fn standing(index: u64, configs: &[&Vec<CopyId>]) -> Standing {
 
 fn leader(state: DirectoryState, standings: impl Into<BTreeMap<NodeNo, Standing>>) -> Arc<Leader> {
     let standings = Mutex::new(standings.into());
-    Arc::new(Leader { state: Mutex::new(state), standings, hangs: None, work: Mutex::default() })
+    Arc::new(Leader {
+        state: Mutex::new(state),
+        standings,
+        hangs: None,
+        foremost: None,
+        apart: BTreeSet::new(),
+        moved: Mutex::default(),
+        work: Mutex::default(),
+    })
 }
 
 /// A partition's voters have lost their majority, but those that were planned have taken over: it is not begun anew, and
@@ -224,4 +245,23 @@ async fn no_copy_that_lives_is_left_out() {
     begin_partitions(&leader, &before).await.unwrap();
     assert_eq!(leader.state().partitions, before.partitions, "2 may be the one that has everything");
     assert_eq!(sealed(&leader), [false, false]);
+}
+
+#[tokio::test]
+async fn of_two_that_do_not_hear_each_other_neither_leads() {
+    let mut state = running(4, &[1, 2, 4]);
+    for partition in 0..2 {
+        let voters = vec![copy(1, 1), copy(2, 1), copy(4, 1)];
+        let settle = Command::SettlePartition { partition, generation: 1, membership: FIRST_MEMBERSHIP, voters };
+        state.apply(settle).unwrap();
+    }
+    let mut leader = leader(state, [1, 2, 4].map(|no| (NodeNo(no), Standing::default())));
+    let given = Arc::get_mut(&mut leader).unwrap();
+    (given.foremost, given.apart) = (Some(NodeNo(1)), BTreeSet::from([NodeNo(1), NodeNo(2)]));
+    balance_leaders(&leader, &leader.state()).await.unwrap();
+    assert_eq!(*leader.moved.lock(), [(NodeNo(1), NodeNo(4))]);
+    // Where no copy reaches all, they lead on.
+    Arc::get_mut(&mut leader).unwrap().apart.insert(NodeNo(4));
+    balance_leaders(&leader, &leader.state()).await.unwrap();
+    assert_eq!(leader.moved.lock().len(), 2, "spread as ever: {:?}", leader.moved.lock());
 }

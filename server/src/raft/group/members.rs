@@ -1,7 +1,7 @@
 //! A group's members: who they are, how far each of them is, and how they change.
 
 use super::Group;
-use crate::ids::CopyId;
+use crate::ids::{CopyId, NodeNo};
 use crate::raft::types::LogId;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::Precondition;
@@ -206,7 +206,13 @@ impl<RT: AsyncRuntime> Group<RT> {
 
     /// Hands leadership to whichever voter is most caught up; false where there is no other voter.
     pub async fn hand_over(&self) -> bool {
-        let (voters, _) = self.voters();
+        self.give_way(&BTreeSet::new()).await
+    }
+
+    /// The same, to none on these nodes.
+    pub async fn give_way(&self, avoided: &BTreeSet<NodeNo>) -> bool {
+        let (mut voters, _) = self.voters();
+        voters.retain(|copy| !avoided.contains(&copy.node));
         match self.best_follower(&voters) {
             Some(heir) => self.transfer(heir).await.is_ok(),
             None => false,
