@@ -403,6 +403,11 @@ async fn change_voters<N: Conductor>(node: &Arc<N>, id: PartitionId, term: u64) 
     if let Some(planned) = &record.planned
         && planned.iter().any(|copy| state.is_dead(*copy))
     {
+        if !voters.contains(&leader) {
+            // It was elected by what is called off.
+            let heir = voters.iter().find(|copy| !state.is_dead(**copy) && is_here(node, copy.node));
+            return Err(hand_over(node, id, term, record, leader_node, heir.copied()).await);
+        }
         tracing::info!(partition = id.0, planned = nodes(planned), "calling a change of voters off");
         return reshape(node, id, term, record, leader_node, record.voters.clone(), true).await;
     }
@@ -411,20 +416,13 @@ async fn change_voters<N: Conductor>(node: &Arc<N>, id: PartitionId, term: u64) 
         None if wanted.contains(&leader) => wanted,
         // The leader has to go: first the new copies come beside it, then it hands over, then it is removed.
         None if wanted.is_subset(&voters) => {
-            let heir = *wanted.first().ok_or("no copy is wanted")?;
-            let kind = OrderKind::Transfer { to: heir };
-            let order = Order { partition: id, generation: record.generation, directory_term: term, kind };
-            node.give(leader_node, order).await;
-            return Err("leadership is moving".into());
+            return Err(hand_over(node, id, term, record, leader_node, wanted.first().copied()).await);
         }
         None => wanted.into_iter().chain([leader]).collect(),
     };
     if !target.contains(&leader) {
-        let heir = *target.intersection(&voters).next().ok_or("no voter of the plan can lead")?;
-        let kind = OrderKind::Transfer { to: heir };
-        let order = Order { partition: id, generation: record.generation, directory_term: term, kind };
-        node.give(leader_node, order).await;
-        return Err("leadership is moving".into());
+        let heir = target.intersection(&voters).next().copied();
+        return Err(hand_over(node, id, term, record, leader_node, heir).await);
     }
     if record.planned.is_none() && target == voters {
         // Settled between the look that found a change wanted and this one.
@@ -441,6 +439,21 @@ async fn change_voters<N: Conductor>(node: &Arc<N>, id: PartitionId, term: u64) 
     let (from, to, term_led) = (nodes(&record.voters), nodes(&target), known(node.term_of(id)));
     tracing::info!(partition = id.0, term = term_led, from, to, "changing voters");
     reshape(node, id, term, record, leader_node, target, false).await
+}
+
+/// Orders a leader that is in the way of a change to hand over first. Says why the change has to wait.
+async fn hand_over<N: Conductor>(
+    node: &Arc<N>,
+    id: PartitionId,
+    directory_term: u64,
+    record: &PartitionRecord,
+    leader: NodeNo,
+    heir: Option<CopyId>,
+) -> String {
+    let Some(to) = heir else { return "no copy can lead instead".into() };
+    let kind = OrderKind::Transfer { to };
+    node.give(leader, Order { partition: id, generation: record.generation, directory_term, kind }).await;
+    "leadership is moving".into()
 }
 
 /// A term for the log: a partition that never was a group has none.

@@ -265,3 +265,18 @@ async fn of_two_that_do_not_hear_each_other_neither_leads() {
     balance_leaders(&leader, &leader.state()).await.unwrap();
     assert_eq!(leader.moved.lock().len(), 2, "spread as ever: {:?}", leader.moved.lock());
 }
+
+#[tokio::test]
+async fn a_leader_that_only_the_plan_has_hands_over_before_the_plan_is_called_off() {
+    let mut state = running(4, &[1, 3, 4]);
+    let mut apply = |command| state.apply(command).unwrap();
+    let (voters, planned) = ([1, 2, 4].map(|no| copy(no, 1)), [1, 2, 3, 4].map(|no| copy(no, 1)));
+    let membership = FIRST_MEMBERSHIP;
+    apply(Command::SettlePartition { partition: 0, generation: 1, membership, voters: voters.to_vec() });
+    apply(Command::PlanVoters { partition: 0, generation: 1, expected: membership, voters: planned.to_vec() });
+    apply(register(1, 2));
+    let mut leader = leader(state, [2, 3, 4].map(|no| (NodeNo(no), Standing::default())));
+    Arc::get_mut(&mut leader).unwrap().foremost = Some(NodeNo(3));
+    assert_eq!(change_voters(&leader, PartitionId(0), 1).await, Err("leadership is moving".to_owned()));
+    assert_eq!(*leader.moved.lock(), [(NodeNo(3), NodeNo(2))], "to a voter that lives");
+}
