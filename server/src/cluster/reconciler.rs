@@ -403,13 +403,14 @@ async fn change_voters<N: Conductor>(node: &Arc<N>, id: PartitionId, term: u64) 
     if let Some(planned) = &record.planned
         && planned.iter().any(|copy| state.is_dead(*copy))
     {
-        if !voters.contains(&leader) {
-            // It was elected by what is called off.
-            let heir = voters.iter().find(|copy| !state.is_dead(**copy) && is_here(node, copy.node));
-            return Err(hand_over(node, id, term, record, leader_node, heir.copied()).await);
-        }
-        tracing::info!(partition = id.0, planned = nodes(planned), "calling a change of voters off");
-        return reshape(node, id, term, record, leader_node, record.voters.clone(), true).await;
+        let target = if voters.contains(&leader) {
+            tracing::info!(partition = id.0, planned = nodes(planned), "calling a change of voters off");
+            record.voters.clone()
+        } else {
+            // Nobody leads who has no vote: the plan is in force, or half so, and its copies need not be waited for.
+            planned.clone()
+        };
+        return reshape(node, id, term, record, leader_node, target, true).await;
     }
     let target: BTreeSet<CopyId> = match &record.planned {
         Some(planned) => planned.iter().copied().collect(),
