@@ -562,7 +562,7 @@ async fn release_stop<N: Conductor>(node: &Arc<N>, state: &DirectoryState) -> Re
     let no = holder.node;
     let back = state.nodes.get(&no).is_some_and(|record| record.incarnation > holder.incarnation);
     if back && state.is_settled(no) && (no == node.no() || node.is_connected(no)) {
-        node.propose(DirectoryCommand::ReleaseStop { no }).await?;
+        node.propose(DirectoryCommand::ReleaseStop { no, incarnation: Some(holder.incarnation) }).await?;
         tracing::info!(node = no.0, "stop permit is free again");
     }
     Ok(())

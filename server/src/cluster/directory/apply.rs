@@ -2,7 +2,7 @@
 
 use super::command::{Applied, DirectoryCommand, DirectoryResponse, Refused, Registration};
 use super::state::{Cluster, ClusterId, DirectoryState, MembershipId, NodeRecord, PartitionRecord, Settings, quorum};
-use crate::ids::{CopyId, NodeNo};
+use crate::ids::{CopyId, Incarnation, NodeNo};
 use crate::planted::{Bug, planted};
 use crate::topology::NodeState;
 use std::collections::BTreeSet;
@@ -40,7 +40,7 @@ impl DirectoryState {
                 self.start_generation(partition, generation, survivor, planned_unseen, &sealed)
             }
             C::AcquireStop { copy, unavailable } => self.acquire_stop(copy, &unavailable),
-            C::ReleaseStop { no } => self.release_stop(no),
+            C::ReleaseStop { no, incarnation } => self.release_stop(no, incarnation),
             C::ChangeSettings { replicas } => self.change_settings(replicas),
         }
     }
@@ -313,9 +313,9 @@ impl DirectoryState {
         Ok(())
     }
 
-    fn release_stop(&mut self, no: NodeNo) -> DirectoryResponse {
+    fn release_stop(&mut self, no: NodeNo, incarnation: Option<Incarnation>) -> DirectoryResponse {
         match self.stop_permit {
-            Some(holder) if holder.node == no => {
+            Some(holder) if holder.node == no && incarnation.is_none_or(|it| it == holder.incarnation) => {
                 if !self.is_settled(no) {
                     return Err(Refused::NotSettled(no));
                 }

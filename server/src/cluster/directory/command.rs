@@ -86,10 +86,13 @@ pub enum DirectoryCommand {
         /// Nodes whose copies cannot be counted on now: out of reach, or behind.
         unavailable: BTreeSet<NodeNo>,
     },
-    /// A node that had leave to stop is back with all its copies, or has changed its mind.
+    /// A node that had leave to stop is back with all its copies.
     ReleaseStop {
         /// Which.
         no: NodeNo,
+        /// Which incarnation of it had leave: the next one may have it, too, by now. Earlier versions did not say.
+        #[serde(default)]
+        incarnation: Option<Incarnation>,
     },
     /// Changes what may be changed of the settings.
     ChangeSettings {

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 /// First bytes of every peer connection.
 const MAGIC: &[u8; 6] = b"LARDER";
 /// Version of everything after them.
-const VERSION: u16 = 8;
+const VERSION: u16 = 9;
 /// Longest identity or refusal.
 const MESSAGE_BYTES_MAX: usize = 4096;
 /// How long the whole handshake may take.
