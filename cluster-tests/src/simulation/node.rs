@@ -330,7 +330,8 @@ impl Node {
             }
             Service::Clock => {
                 let held_back_ms = current().clock(|clock, _| clock.judgement.held_back_ms);
-                Reading { system_ms: wall_ms() + held_back_ms, held_back_ms, unheard: self.unheard() }.encode()
+                let (compared, unheard) = (self.skew.lock().has_compared(), self.unheard());
+                Reading { system_ms: wall_ms() + held_back_ms, held_back_ms, compared, unheard }.encode()
             }
         }
     }

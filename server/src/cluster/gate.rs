@@ -44,8 +44,8 @@ impl PeerService for Gate {
                 serde_json::to_vec(&reply).unwrap_or_default().into()
             }),
             (service::CLOCK, _) if !guest => {
-                let unheard = self.node.get().map(|node| node.unheard()).unwrap_or_default();
-                Box::pin(async { Reading::now(unheard).encode() })
+                let (compared, unheard) = self.node.get().map_or_else(Default::default, |node| node.knows());
+                Box::pin(async move { Reading::now(compared, unheard).encode() })
             }
             (service::CONTROL, node) => {
                 let (directory, peers) = (self.directory.clone(), Arc::clone(&self.peers));

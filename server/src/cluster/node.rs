@@ -381,6 +381,13 @@ impl ClusterNode {
         reach::unheard(&self.directory.state(), self.me.node, |no| self.is_heard(no))
     }
 
+    /// What this node says when it is asked for its clock, beside the clock.
+    pub(super) fn knows(&self) -> (bool, BTreeSet<NodeNo>) {
+        // A lock at a time: whom it hears depends on what is known of the clocks, too.
+        let compared = self.skew.lock().has_compared();
+        (compared, self.unheard())
+    }
+
     /// The nodes that do not reach another one which a third node reaches.
     pub(super) fn look_who_is_apart(&self) -> BTreeSet<NodeNo> {
         let (unheard, boot_ns) = (self.unheard(), clock::boot_ns());

@@ -45,6 +45,8 @@ pub struct Skew {
     /// Wall and boot time of the last look.
     last: Option<(UnixMs, u64)>,
     held_back_ms: i64,
+    /// Whether this node's clock was compared with a peer's since it started.
+    compared: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +56,8 @@ struct Peer {
     heard_ns: u64,
     /// Whether it holds its own clock back.
     held_back: bool,
+    /// Whether it had compared its clock with anybody's.
+    compared: bool,
 }
 
 /// What a node says of its clock, and of whom it does not hear.
@@ -63,22 +67,25 @@ pub struct Reading {
     pub system_ms: UnixMs,
     /// By how much the node holds it back.
     pub held_back_ms: u64,
+    /// Whether it has compared it with another one's: before that it may be far ahead and not know.
+    pub compared: bool,
     /// See `reach`.
     pub unheard: BTreeSet<NodeNo>,
 }
 
 impl Reading {
     /// This node's, now.
-    pub fn now(unheard: BTreeSet<NodeNo>) -> Self {
+    pub fn now(compared: bool, unheard: BTreeSet<NodeNo>) -> Self {
         let held_back_ms = clock::held_back_ms();
-        Self { system_ms: clock::unix_ms() + held_back_ms, held_back_ms, unheard }
+        Self { system_ms: clock::unix_ms() + held_back_ms, held_back_ms, compared, unheard }
     }
 
     /// As bytes.
     pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(16 + 4 * self.unheard.len());
+        let mut out = BytesMut::with_capacity(17 + 4 * self.unheard.len());
         out.put_u64_le(self.system_ms);
         out.put_u64_le(self.held_back_ms);
+        out.put_u8(self.compared.into());
         self.unheard.iter().for_each(|no| out.put_u32_le(no.0));
         out.freeze()
     }
@@ -86,8 +93,9 @@ impl Reading {
     /// The inverse of [`Reading::encode`].
     pub fn decode(mut body: Bytes) -> Option<Self> {
         let (system_ms, held_back_ms) = (body.try_get_u64_le().ok()?, body.try_get_u64_le().ok()?);
+        let compared = body.try_get_u8().ok()? != 0;
         let unheard = std::iter::from_fn(|| body.try_get_u32_le().ok().map(NodeNo)).collect();
-        Some(Self { system_ms, held_back_ms, unheard })
+        Some(Self { system_ms, held_back_ms, compared, unheard })
     }
 }
 
@@ -109,8 +117,13 @@ impl Skew {
         let theirs = reading.system_ms.saturating_sub(reading.held_back_ms);
         let ahead_ms = difference(asked.0, theirs).saturating_sub(self.step_until(asked.0, asked.1));
         let held_back = reading.held_back_ms > 0;
-        self.peers.insert(node, Peer { ahead_ms, heard_ns: boot_ns, held_back });
+        self.peers.insert(node, Peer { ahead_ms, heard_ns: boot_ns, held_back, compared: reading.compared });
         self.unanswered_ns.remove(&node);
+    }
+
+    /// Whether this node's clock was compared with a peer's since it started.
+    pub fn has_compared(&self) -> bool {
+        self.compared
     }
 
     /// Whether a peer has ever answered.
@@ -137,8 +150,12 @@ impl Skew {
         let step = self.step_until(system_ms, boot_ns);
         self.peers.values_mut().for_each(|peer| peer.ahead_ms = peer.ahead_ms.saturating_add(step));
         self.last = Some((system_ms, boot_ns));
-        let fresh = self.peers.values().filter(|peer| boot_ns.saturating_sub(peer.heard_ns) < FRESH_NS);
-        let mut ahead: Vec<i64> = fresh.map(|peer| peer.ahead_ms).collect();
+        let fresh = || self.peers.values().filter(|peer| boot_ns.saturating_sub(peer.heard_ns) < FRESH_NS);
+        // A node that has just started does not know yet whether its own is ahead: it counts where nobody else is heard.
+        let any_compared = fresh().any(|peer| peer.compared);
+        let mut ahead: Vec<i64> =
+            fresh().filter(|peer| peer.compared || !any_compared).map(|peer| peer.ahead_ms).collect();
+        self.compared |= !ahead.is_empty();
         ahead.sort_unstable();
         // Without a peer that answers nothing is known anew: what was decided stays.
         if let Some(median) = ahead.get(ahead.len().wrapping_sub(1) / 2).copied() {
@@ -230,7 +247,7 @@ mod tests {
     const SECOND_NS: u64 = 1_000_000_000;
 
     fn reading(system_ms: UnixMs) -> Reading {
-        Reading { system_ms, ..Reading::default() }
+        Reading { system_ms, compared: true, ..Reading::default() }
     }
 
     #[test]
@@ -271,6 +288,19 @@ mod tests {
         skew.heard(NodeNo(2), asked, &reading(NOON + 11), 60_000_000);
         let held = skew.look(NOON + 60_100, 100_000_000);
         assert!((59_990..=60_010).contains(&held), "{held}");
+    }
+
+    #[test]
+    fn who_has_just_started_does_not_vouch_for_a_clock() {
+        let mut skew = Skew::default();
+        let unsure = Reading { compared: false, ..reading(NOON + 38_000) };
+        skew.heard(NodeNo(2), (NOON, 0), &unsure, 0);
+        assert!(!skew.has_compared());
+        assert_eq!(skew.look(NOON, 0), 0);
+        assert!(skew.has_compared(), "with the only one there is");
+        skew.heard(NodeNo(3), (NOON, 0), &reading(NOON), 0);
+        let held = skew.look(NOON + 57_050, 50_000_000);
+        assert!((56_900..=57_100).contains(&held), "{held}");
     }
 
     #[test]
@@ -319,7 +349,12 @@ mod tests {
 
     #[test]
     fn readings_come_back_and_those_who_hold_back_are_known() {
-        let held = Reading { system_ms: NOON, held_back_ms: 7, unheard: BTreeSet::from([NodeNo(3), NodeNo(900)]) };
+        let held = Reading {
+            system_ms: NOON,
+            held_back_ms: 7,
+            compared: true,
+            unheard: BTreeSet::from([NodeNo(3), NodeNo(900)]),
+        };
         assert_eq!(Reading::decode(held.encode()), Some(held.clone()));
         assert_eq!(Reading::decode(Bytes::from_static(b"short")), None);
         let mut skew = Skew::default();
