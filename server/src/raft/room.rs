@@ -98,12 +98,17 @@ impl Room {
     pub fn hear_resident_bytes(&self, resident: usize) {
         let limit = self.limit_bytes();
         let held = self.held_bytes.load(Ordering::Relaxed);
-        let allowed = limit + (limit / SLACK_SHARE).max(SLACK_BYTES_MIN);
+        let slack = (limit / SLACK_SHARE).max(SLACK_BYTES_MIN);
+        // Between the two nothing changes: evictions free pages only where they empty them, so what is resident answers late,
+        // and not in proportion. With one bound for both, much was evicted for a little, over and over again.
+        let (least, most) = (limit + slack / 2, limit + slack);
         let step = limit / HELD_SHARE_STEP;
-        let held_now = match resident.checked_sub(allowed) {
-            _ if limit == 0 || !self.may_be_freed() => 0,
-            Some(excess) => (held + excess.min(step)).min(limit / HELD_SHARE_MAX),
-            None => held.saturating_sub((allowed - resident).min(step)),
+        let held_now = if limit == 0 || !self.may_be_freed() {
+            0
+        } else if resident > most {
+            (held + (resident - most).min(step)).min(limit / HELD_SHARE_MAX)
+        } else {
+            held.saturating_sub(least.saturating_sub(resident).min(step))
         };
         self.held_bytes.store(held_now, Ordering::Relaxed);
         if held_now > held {
@@ -275,6 +280,12 @@ mod tests {
         assert_eq!(room.used_bytes(), limit / HELD_SHARE_STEP);
         (0..100).for_each(|_| room.hear_resident_bytes(2 * limit));
         assert_eq!(room.used_bytes(), limit / HELD_SHARE_MAX);
+        (0..100).for_each(|_| room.hear_resident_bytes(limit + limit / SLACK_SHARE / 2));
+        assert_eq!(
+            room.used_bytes(),
+            limit / HELD_SHARE_MAX,
+            "nothing changes between half of what is allowed and all"
+        );
         (0..100).for_each(|_| room.hear_resident_bytes(limit));
         assert_eq!(room.used_bytes(), 0);
     }
