@@ -280,7 +280,14 @@ impl Node {
         let asked = (current().clock(MachineClock::system_ms), boot_ns());
         let answer = network.call(self.me.node, peer, Service::Clock, Bytes::new(), ms(1000)).await;
         if let Some(reading) = answer.ok().and_then(Reading::decode) {
-            self.skew.lock().heard(peer, asked, &reading, boot_ns());
+            {
+                let mut skew = self.skew.lock();
+                skew.heard(peer, asked, &reading, boot_ns());
+                if !skew.has_compared() {
+                    let judgement = skew.judge(current().clock(MachineClock::system_ms), boot_ns());
+                    current().judge_clock(self.pid, judgement);
+                }
+            }
             self.reach.lock().heard(peer, reading.unheard, boot_ns());
         }
     }

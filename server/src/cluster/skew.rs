@@ -178,9 +178,9 @@ impl Skew {
         }
     }
 
-    /// Whether a peer holds its clock back.
+    /// Whether a peer holds its clock back, or did not know yet whether it has to.
     pub fn is_held_back(&self, node: NodeNo) -> bool {
-        self.peers.get(&node).is_some_and(|peer| peer.held_back)
+        self.peers.get(&node).is_some_and(|peer| peer.held_back || !peer.compared)
     }
 }
 
@@ -234,7 +234,14 @@ async fn ask(node: Arc<ClusterNode>, peer: NodeNo) {
     node.skew.lock().asked(peer, asked.1);
     let answer = node.peers.call(peer, service::CLOCK, Bytes::new(), ANSWER_TIMEOUT).await;
     if let Some(reading) = answer.ok().and_then(Reading::decode) {
-        node.skew.lock().heard(peer, asked, &reading, clock::boot_ns());
+        {
+            let mut skew = node.skew.lock();
+            skew.heard(peer, asked, &reading, clock::boot_ns());
+            // Not at the next look: who has just started may lead before that.
+            if !skew.has_compared() {
+                clock::judge(skew.judge(clock::system_ms(), clock::boot_ns()));
+            }
+        }
         node.reach.lock().heard(peer, reading.unheard, clock::boot_ns());
     }
 }
@@ -360,5 +367,7 @@ mod tests {
         let mut skew = Skew::default();
         skew.heard(NodeNo(2), (NOON, 0), &held, 0);
         assert!(skew.is_held_back(NodeNo(2)) && !skew.is_held_back(NodeNo(3)));
+        skew.heard(NodeNo(3), (NOON, 0), &Reading { compared: false, ..reading(NOON) }, 0);
+        assert!(skew.is_held_back(NodeNo(3)));
     }
 }
