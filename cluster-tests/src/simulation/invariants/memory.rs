@@ -28,7 +28,9 @@ impl Invariant for Memory {
         if evidence.unsettled.is_some() {
             return Ok(());
         }
-        for node in evidence.nodes {
+        // One that was drained and forgotten while it was cut off knows of neither, and what it proposed is never decided.
+        let members = evidence.nodes.iter().filter(|node| evidence.directory.nodes.contains_key(&node.me.node));
+        for node in members {
             let mut held = 0;
             for partition in node.routes.partitions().iter() {
                 let (shown, log) = (partition.memory_bytes(), partition.log_bytes());
