@@ -159,7 +159,9 @@ fn a_network_that_is_cut_holds_writes_up_for_a_moment() {
         let what = format!("{} {what}", field.cluster[leader].name());
         field.windows.begin();
         cuts.iter().for_each(|(from, to)| network.cut(*from, *to));
+        let begun = Instant::now();
         succeeded.iter().for_each(|node| field.until_succeeded(*node));
+        eprintln!("{what}: others led all after {:?}", begun.elapsed());
         field.windows.progress(SERVED, LIMIT);
         field.load.progress(PHASE);
         field.say(&what, PARTITION_PROMISE);
