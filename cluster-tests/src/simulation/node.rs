@@ -337,7 +337,8 @@ impl Node {
             }
             Service::Clock => {
                 let held_back_ms = current().clock(|clock, _| clock.judgement.held_back_ms);
-                let (compared, unheard) = (self.skew.lock().has_compared(), self.unheard());
+                let compared = self.skew.lock().has_compared();
+                let unheard = self.unheard();
                 Reading { system_ms: wall_ms() + held_back_ms, held_back_ms, compared, unheard }.encode()
             }
         }

@@ -36,7 +36,7 @@ impl Reach {
         self.said.insert(node, (unheard, boot_ns));
     }
 
-    /// Draws the conclusions, some times a second.
+    /// Draws the conclusions, once a second.
     pub fn look(&mut self, boot_ns: u64) {
         self.said.retain(|_, (_, at)| boot_ns.saturating_sub(*at) < FRESH_NS);
         for (node, (unheard, _)) in &self.said {

@@ -191,8 +191,9 @@ fn difference(a: UnixMs, b: UnixMs) -> i64 {
 /// Watches the clocks for the life of the node.
 pub(super) async fn run(node: Arc<ClusterNode>) {
     let mut looks = 0u32;
+    // What was told of: an answer may have been judged between two looks.
+    let mut told = 0;
     loop {
-        let before = clock::held_back_ms();
         let held_back = {
             let mut skew = node.skew.lock();
             let others: Vec<NodeNo> = node.state().nodes.keys().copied().filter(|no| *no != node.me.node).collect();
@@ -201,7 +202,7 @@ pub(super) async fn run(node: Arc<ClusterNode>) {
             clock::judge(judgement);
             judgement.held_back_ms
         };
-        match (before, held_back) {
+        match (std::mem::replace(&mut told, held_back), held_back) {
             (0, 1..) => tracing::warn!(
                 ahead_ms = held_back,
                 "the wall clock is ahead of the other nodes': it is not followed, and leaderships are given up"
