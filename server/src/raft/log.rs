@@ -81,16 +81,16 @@ impl MemoryLog {
         self.inner.bytes.load(Ordering::Relaxed)
     }
 
-    /// Index of the last entry that may be cut if the last `bytes` of the log stay, and no more than `entries`.
-    pub(super) fn surplus(&self, bytes: usize, entries: usize) -> u64 {
+    /// Index of the last entry that may be cut if the last `bytes` of the log stay.
+    pub(super) fn surplus(&self, bytes: usize) -> u64 {
         let state = self.inner.state.lock();
-        let mut kept = 0;
-        let fits = |entry: &&Entry| {
-            kept += entry_bytes(entry);
-            kept <= bytes
+        let mut surplus = self.bytes().saturating_sub(bytes);
+        let goes = |entry: &&Entry| {
+            let goes = surplus > 0;
+            surplus = surplus.saturating_sub(entry_bytes(entry));
+            goes
         };
-        let stay = state.entries.iter().rev().take(entries).take_while(fits).count();
-        (state.first() + (state.entries.len() - stay) as u64).saturating_sub(1)
+        (state.first() + state.entries.iter().take_while(goes).count() as u64).saturating_sub(1)
     }
 
     /// The last entry that was cut, and the last one of all.
@@ -239,15 +239,32 @@ mod tests {
     use crate::raft::types::{LeaderId, Mutations};
     use bytes::Bytes;
 
+    fn entry(index: u64, bytes: usize) -> Entry {
+        let leader_id = LeaderId { term: 1, node_id: 1 };
+        let blocks = vec![Bytes::from(vec![0; bytes])];
+        let payload = Payload::Normal(Mutations { tick: 0, seed: 0, expects: None, limits: None, blocks }.into());
+        Entry { log_id: LogId { leader_id, index }, payload }
+    }
+
+    #[test]
+    fn what_is_cut_is_the_oldest_and_no_more_than_must_be() {
+        let log = MemoryLog::default();
+        for index in 0..10 {
+            let entry = entry(index, 1000);
+            log.inner.bytes.fetch_add(entry_bytes(&entry), Ordering::Relaxed);
+            log.inner.state.lock().entries.push_back(entry);
+        }
+        let one = log.bytes() / 10;
+        for (kept, expected) in [(10 * one, 0), (10 * one - 1, 0), (9 * one - 1, 1), (one, 8), (0, 9)] {
+            assert_eq!(log.surplus(kept), expected, "keep {kept}");
+        }
+    }
+
     #[tokio::test]
     async fn one_message_holds_what_fits_and_at_least_one_entry() {
         let mut log = MemoryLog::default();
         for (index, megabytes) in [1, 1, 1, 1, 9, 1].into_iter().enumerate() {
-            let leader_id = LeaderId { term: 1, node_id: 1 };
-            let blocks = vec![Bytes::from(vec![0; megabytes << 20])];
-            let payload = Payload::Normal(Mutations { tick: 0, seed: 0, expects: None, limits: None, blocks }.into());
-            let entry = Entry { log_id: LogId { leader_id, index: index as u64 }, payload };
-            log.inner.state.lock().entries.push_back(entry);
+            log.inner.state.lock().entries.push_back(entry(index as u64, megabytes << 20));
         }
         for (from, expected) in [(0, 3), (3, 1), (4, 1), (5, 1)] {
             let read = RaftLogReader::<GroupTypes<BeatRuntime>>::limited_get_log_entries(&mut log, from, 6).await;

@@ -16,10 +16,14 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
-/// Log bytes of a group past which its log is cut, where memory has no limit.
+/// Log bytes of a group past which its log is cut, however large the partition is.
 const LOG_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// The same of the smallest partition, where memory has no limit.
+const LOG_BYTES_SMALL: usize = 512 * 1024;
 /// The same with the tightest limit.
 const LOG_BYTES_MIN: usize = 36 * 1024;
+/// A log may take this part of what its partition holds: it saves a copy that lags a snapshot of that.
+const LOG_PARTITION_SHARE: usize = 8;
 /// Logs may take this part of a limit before they are cut.
 const LOG_SHARE: usize = 16;
 /// What an item costs beside its bytes, and an entry beside its blocks, about.
@@ -146,11 +150,12 @@ impl Room {
         (limit / 32).min(8 * 1024 * 1024)
     }
 
-    /// Bytes of a group's log past which it is cut: logs are memory.
-    pub fn log_bytes_max(&self) -> usize {
+    /// Bytes of a group's log past which it is cut, where its partition holds `partition_bytes`: logs are memory.
+    pub fn log_bytes_max(&self, partition_bytes: usize) -> usize {
+        let worthwhile = (partition_bytes / LOG_PARTITION_SHARE).clamp(LOG_BYTES_SMALL, LOG_BYTES_MAX);
         match self.limit_bytes() {
-            0 => LOG_BYTES_MAX,
-            limit => (limit / LOG_SHARE / self.partitions.len().max(1)).clamp(LOG_BYTES_MIN, LOG_BYTES_MAX),
+            0 => worthwhile,
+            limit => (limit / LOG_SHARE / self.partitions.len().max(1)).clamp(LOG_BYTES_MIN, worthwhile),
         }
     }
 
@@ -291,14 +296,17 @@ mod tests {
     }
 
     #[test]
-    fn logs_take_a_part_of_the_limit() {
+    fn logs_take_a_part_of_the_limit_and_of_their_partitions() {
         let partitions: Vec<_> =
             (0..4).map(|id| Arc::new(Partition::new(PartitionId(id), HashSeed([1; 16]), Role::Solo))).collect();
         let room = Room::new(&partitions);
-        assert_eq!(room.log_bytes_max(), LOG_BYTES_MAX);
+        assert_eq!(room.log_bytes_max(0), LOG_BYTES_SMALL);
+        assert_eq!(room.log_bytes_max(16 << 20), 2 << 20);
+        assert_eq!(room.log_bytes_max(1 << 30), LOG_BYTES_MAX);
         room.set_limit_bytes(64 << 20);
-        assert_eq!(room.log_bytes_max(), 1 << 20);
+        assert_eq!(room.log_bytes_max(0), LOG_BYTES_SMALL);
+        assert_eq!(room.log_bytes_max(16 << 20), 1 << 20);
         room.set_limit_bytes(1);
-        assert_eq!(room.log_bytes_max(), LOG_BYTES_MIN);
+        assert_eq!(room.log_bytes_max(1 << 30), LOG_BYTES_MIN);
     }
 }

@@ -39,8 +39,6 @@ use tokio::sync::Semaphore;
 
 /// Log bytes past which it is cut even if a snapshot is being sent that needs its entries.
 const LOG_BYTES_WHILE_SENDING_MAX: usize = 256 * 1024 * 1024;
-/// Entries that stay after a cut, for followers that are a little behind.
-const ENTRIES_KEPT: usize = 256;
 /// A leader that no quorum has answered for so long tells whoever waits for a write that its fate is unknown.
 const QUORUM_SILENCE_MAX: Duration = Duration::from_secs(5);
 
@@ -343,7 +341,7 @@ impl<RT: AsyncRuntime> Group<RT> {
 
     async fn cut_log(&self) {
         let bytes = self.log.bytes();
-        let bytes_max = self.host.room.log_bytes_max();
+        let bytes_max = self.host.room.log_bytes_max(self.partition.memory_bytes());
         if bytes <= bytes_max {
             return;
         }
@@ -361,7 +359,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             let _ = self.raft.trigger().snapshot().await;
         }
         // A little at a time, so that the log takes again what it gave back.
-        let surplus = self.log.surplus(bytes_max / 8 * 7, ENTRIES_KEPT);
+        let surplus = self.log.surplus(bytes_max / 8 * 7);
         let _ = self.raft.trigger().purge_log(snapshot.min(upto).min(surplus)).await;
     }
 
