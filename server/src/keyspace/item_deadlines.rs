@@ -81,10 +81,9 @@ impl ItemDeadlines {
 
     /// An item that `random` chooses, of a page that has some with a deadline; none where it has no luck.
     pub(super) fn sample(&self, arena: &Arena, random: u64) -> Option<Ref> {
-        let page = self.order.some_page(random)?;
-        let live: usize = if arena.has_page(page) { arena.page(page).count() } else { 0 };
-        let chosen = ((random & 0xffff) as usize * live) >> 16;
-        let (at, chunk) = arena.page(page).nth(chosen).filter(|_| live > 0)?;
+        let page = self.order.some_page(random).filter(|page| arena.has_page(*page))?;
+        let chosen = ((random & 0xffff) as usize * arena.page(page).count()) >> 16;
+        let (at, chunk) = arena.page(page).nth(chosen)?;
         Parts::of(chunk).has_deadline().then_some(at)
     }
 }
