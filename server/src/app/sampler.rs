@@ -45,7 +45,7 @@ pub(super) async fn run(node: Arc<Node>) {
         node.stats.sample(clock::boot_ns() / 1_000_000);
         // Remembers the peak.
         let memory = node.memory();
-        huge_pages = huge_pages || huge_pages::allow_if_worth(memory.used);
+        huge_pages = huge_pages::settle(huge_pages, memory.used, node.cluster.room().limit_bytes() as u64);
         clock::beat(PERIOD).await;
     }
 }

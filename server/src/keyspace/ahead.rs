@@ -2,8 +2,8 @@
 //! asked for. `dispatch::ahead` takes a step for all commands of a group before the next. Changes nothing.
 
 use super::items::Items;
+use super::memory::prefetch::{prefetch, prefetch_line};
 use super::outside::{Body, Outside};
-use super::prefetch::{prefetch, prefetch_line};
 use super::store::Keyspace;
 
 impl Keyspace {
@@ -36,7 +36,9 @@ impl Keyspace {
     /// Asks for the beginning of a long value, once the memory of [`Keyspace::prefetch_outside`] has arrived.
     #[inline]
     pub fn prefetch_value(&self, hash: u64) {
+        let frames = self.items.heap.arena.frames();
         self.items.each_outside(hash, |outside| match &outside.body {
+            Body::Run(run) => prefetch(run.bytes(frames)),
             Body::Bytes(bytes) => prefetch(bytes),
             Body::Large(large) => prefetch_line(&**large),
         });

@@ -5,12 +5,14 @@
 //! class:            pages of the same size, each cut into chunks of the same size
 //! ```
 //! Chunks of a class are always the first `count` ones: freeing a chunk moves the last one into the hole (the caller
-//! fixes what pointed at it), and a page that becomes empty is given back, but for one spare of a large class. So there is no
-//! fragmentation, and [`Arena::bytes`] is what is really held. Pages are of 4, 8 or 16 KiB: sizes that allocators
-//! serve without rounding. All are whole but the last one of a small class, which grows by eighths: a partition has a
-//! hundred classes, a node a dozen partitions, and half a page of each would be more than the items of a small cache.
+//! fixes what pointed at it), and what becomes empty is given back. So there is no fragmentation, and [`Arena::bytes`] is
+//! what is really held. A page is a run of frames (see `frames`), 4 to 256 KiB, of which the last page of a class touches what
+//! it needs. Where a class is small, what is less than a frame lies in a block of its own, its tail, which grows by
+//! [`TAIL_STEP`]: a partition has a hundred classes, a node a dozen partitions, and half a frame of each would be more than
+//! the items of a small cache.
 
-use super::prefetch::prefetch_line;
+use super::frames::{FRAME_BYTES, Frame, Frames};
+use super::memory::prefetch::prefetch_line;
 
 /// Names a chunk. Stable until that chunk is moved.
 pub(super) type Ref = u32;
@@ -31,17 +33,17 @@ pub(super) enum Mark {
 pub(super) const NO_MARK: u64 = u64::MAX;
 
 /// Largest chunk.
-pub(super) const CHUNK_BYTES_MAX: usize = 1024;
+pub(super) const CHUNK_BYTES_MAX: usize = 16 * 1024;
 
 const CHUNK_BYTES_MIN: usize = 16;
 const INDEX_BITS: u32 = 24;
 const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
-/// Classes are 4 bytes apart up to 256, 8 up to 512, 16 up to 1024: a few per cent of slack at most, and not so many
-/// classes that their partly filled last pages would weigh on a small keyspace.
+/// Classes are 4 bytes apart up to 256, 8 up to 512, 16 up to 1024, then an eighth of a doubling: a few per cent of slack,
+/// and not so many classes that their partly filled last pages would weigh on a small keyspace.
 const FINE: usize = (256 - CHUNK_BYTES_MIN) / 4 + 1;
-const MEDIUM: usize = 256 / 8;
-const COARSE: usize = 512 / 16;
-const CLASSES: usize = FINE + MEDIUM + COARSE;
+const MEDIUM: usize = FINE + 256 / 8;
+const COARSE: usize = MEDIUM + 512 / 16;
+const CLASSES: usize = COARSE + 8 * (CHUNK_BYTES_MAX / 1024).ilog2() as usize;
 /// So that no chunk is named [`NIL`].
 const _: () = assert!(CLASSES < 255);
 
@@ -50,53 +52,55 @@ fn class_of(bytes: usize) -> usize {
     match bytes {
         0..=256 => bytes.max(CHUNK_BYTES_MIN).div_ceil(4) - CHUNK_BYTES_MIN / 4,
         257..=512 => FINE - 1 + (bytes - 256).div_ceil(8),
-        _ => FINE + MEDIUM - 1 + (bytes - 512).div_ceil(16),
+        513..=1024 => MEDIUM - 1 + (bytes - 512).div_ceil(16),
+        _ => {
+            let doubling = (bytes - 1).ilog2();
+            COARSE - 1 + (doubling as usize - 10) * 8 + (bytes - (1 << doubling)).div_ceil(1 << (doubling - 3))
+        }
     }
 }
 
 fn chunk_bytes(class: usize) -> usize {
-    if class < FINE {
-        CHUNK_BYTES_MIN + class * 4
-    } else if class < FINE + MEDIUM {
-        256 + (class - FINE + 1) * 8
-    } else {
-        512 + (class - FINE - MEDIUM + 1) * 16
+    match class {
+        0..FINE => CHUNK_BYTES_MIN + class * 4,
+        FINE..MEDIUM => 256 + (class - FINE + 1) * 8,
+        MEDIUM..COARSE => 512 + (class - MEDIUM + 1) * 16,
+        _ => {
+            let (doubling, eighth) = (10 + (class - COARSE) / 8, (class - COARSE) % 8);
+            (1 << doubling) + ((eighth + 1) << (doubling - 3))
+        }
     }
 }
 
+/// At least sixteen chunks a page: what is left at its end is not much.
 fn page_bytes(chunk_bytes: usize) -> usize {
-    match chunk_bytes {
-        0..=256 => 4096,
-        257..=512 => 8192,
-        _ => 16384,
-    }
+    (16 * chunk_bytes).next_power_of_two().max(FRAME_BYTES)
 }
 
-/// Parts of a page. Each holds at least two chunks, and is a size that allocators serve without rounding.
-const PARTS: usize = 8;
-
-/// By how many parts a class that holds `parts` grows. What is saved by less than a page is worth its copying only while
-/// a class is small.
-fn step(parts: usize) -> usize {
-    match parts / PARTS {
-        0..16 => 1,
-        16..32 => PARTS / 2,
-        _ => PARTS,
-    }
-}
+/// A tail is so long, or a multiple of it, and less than a frame.
+const TAIL_STEP: usize = 512;
+/// What the last page holds moves back into a tail where it is this or less: not as soon as it would fit.
+const TAIL_BYTES_AGAIN: usize = 3 * TAIL_STEP;
+/// A class of so many pages has no tail: what is left of a frame does not weigh on it.
+const TAIL_PAGES_MAX: usize = 16;
 
 struct Class {
     chunk_bytes: usize,
     page_shift: u32,
     per_page: u32,
     count: u32,
-    /// Chunks for which there is room in the pages that are held.
+    /// Chunks for which there is room in what is held.
     room: u32,
-    /// With fewer chunks than this, parts are given back.
+    /// With fewer chunks than this, something is given back.
     low: u32,
-    /// All whole, but for the last one.
-    pages: Vec<Box<[u8]>>,
-    /// Of each page, by [`Mark`]. Not beside the pages: every lookup goes by these, and more of them fit into a cache so.
+    /// Runs of [`Class::page_frames`].
+    pages: Vec<Frame>,
+    /// Frames of the last page that are touched; all of the others are.
+    touched: u32,
+    /// The begin of the page after those, where it is less than a frame.
+    tail: Box<[u8]>,
+    /// Of each page, the tail's, too, by [`Mark`]. Not beside the pages: every lookup goes by these, and more of them fit
+    /// into a cache so.
     marks: Vec<[u64; 2]>,
 }
 
@@ -105,7 +109,18 @@ impl Class {
         let chunk_bytes = chunk_bytes(class);
         let per_page = (page_bytes(chunk_bytes) / chunk_bytes) as u32;
         let page_shift = per_page.next_power_of_two().trailing_zeros();
-        Self { chunk_bytes, page_shift, per_page, count: 0, room: 0, low: 0, pages: Vec::new(), marks: Vec::new() }
+        Self {
+            chunk_bytes,
+            page_shift,
+            per_page,
+            count: 0,
+            room: 0,
+            low: 0,
+            pages: Vec::new(),
+            touched: 0,
+            tail: Box::default(),
+            marks: Vec::new(),
+        }
     }
 
     /// The index of the nth chunk. Pages hold any number of chunks, so indices skip some values; locating by an index
@@ -124,107 +139,174 @@ impl Class {
         (page, chunk * self.chunk_bytes)
     }
 
-    fn part_bytes(&self) -> usize {
-        page_bytes(self.chunk_bytes) / PARTS
+    /// Frames of a page.
+    fn page_frames(&self) -> u32 {
+        (page_bytes(self.chunk_bytes) / FRAME_BYTES) as u32
     }
 
-    /// Parts that are held.
-    fn parts(&self) -> usize {
-        let last = self.pages.last().map_or(0, |page| page.len() / self.part_bytes());
-        self.pages.len().saturating_sub(1) * PARTS + last
-    }
-
-    /// Parts that `count` chunks need.
-    fn parts_for(&self, count: u32) -> usize {
-        let (pages, rest) = ((count / self.per_page) as usize, (count % self.per_page) as usize);
-        pages * PARTS + (rest * self.chunk_bytes).div_ceil(self.part_bytes())
-    }
-
-    /// Chunks that fit into `parts`.
-    fn room_in(&self, parts: usize) -> u32 {
-        let in_last = parts % PARTS * self.part_bytes() / self.chunk_bytes;
-        (parts / PARTS) as u32 * self.per_page + in_last as u32
-    }
-
-    /// Takes the next step.
-    fn grow(&mut self) {
-        let parts = self.parts();
-        // To the end of the page, however small the step: pages are whole before the next one is begun.
-        let step = step(parts).min(PARTS - parts % PARTS);
-        let bytes = step * self.part_bytes();
-        match self.pages.last_mut() {
-            Some(last) if !parts.is_multiple_of(PARTS) => {
-                let length = last.len();
-                resize(last, length + bytes);
+    /// Makes room for one more.
+    fn grow(&mut self, frames: &mut Frames) {
+        let begun = self.count % self.per_page;
+        let needed = (begun + 1) as usize * self.chunk_bytes;
+        let needed_frames = needed.div_ceil(FRAME_BYTES) as u32;
+        if begun > 0 && self.tail.is_empty() {
+            let last = *self.pages.last().expect("a page is begun");
+            frames.touch(last + self.touched, needed_frames - self.touched);
+            self.touched = needed_frames;
+        } else {
+            let tail_bytes = needed.next_multiple_of(TAIL_STEP);
+            if tail_bytes < FRAME_BYTES && self.pages.len() < TAIL_PAGES_MAX {
+                resize(&mut self.tail, tail_bytes);
+            } else {
+                let page = frames.take(self.page_frames());
+                frames.touch(page, needed_frames);
+                let tail = std::mem::take(&mut self.tail);
+                frames.bytes_mut(page, 0, tail.len()).copy_from_slice(&tail);
+                self.pages.push(page);
+                self.touched = needed_frames;
             }
-            _ => {
-                self.pages.push(vec![0; bytes].into_boxed_slice());
+            if begun == 0 {
                 self.marks.push([NO_MARK; 2]);
             }
         }
-        self.set_bounds(parts + step);
+        self.set_bounds();
     }
 
-    /// Gives back what is more than one step beyond what is needed, and all where nothing is.
-    fn shrink(&mut self) {
-        let needed = self.parts_for(self.count);
-        let step = step(needed);
-        let kept = if needed == 0 { 0 } else { (needed.div_ceil(step) + 1) * step };
-        if kept < self.parts() {
-            self.pages.truncate(kept.div_ceil(PARTS));
-            let last_bytes = (kept - self.pages.len().saturating_sub(1) * PARTS) * self.part_bytes();
-            if let Some(last) = self.pages.last_mut()
-                && last.len() > last_bytes
-            {
-                resize(last, last_bytes);
+    /// Gives back what is not needed.
+    fn shrink(&mut self, frames: &mut Frames) {
+        let (whole, begun) = ((self.count / self.per_page) as usize, self.count % self.per_page);
+        let needed = begun as usize * self.chunk_bytes;
+        while self.pages.len() > whole + usize::from(begun > 0 && self.tail.is_empty()) {
+            self.drop_page(frames);
+        }
+        if !self.tail.is_empty() {
+            // A step more than is needed stays, where anything is.
+            let kept = if begun == 0 { 0 } else { (needed + TAIL_STEP).next_multiple_of(TAIL_STEP) };
+            if kept < self.tail.len() {
+                resize(&mut self.tail, kept);
             }
-            self.marks.truncate(self.pages.len());
-            if self.pages.len() < self.pages.capacity() / 4 {
-                self.pages.shrink_to(self.pages.len() * 2);
-                self.marks.shrink_to(self.pages.len() * 2);
+        } else if begun > 0 {
+            let last = *self.pages.last().expect("a page is begun");
+            let needed_frames = needed.div_ceil(FRAME_BYTES) as u32;
+            frames.leave(last + needed_frames, self.touched - needed_frames);
+            self.touched = needed_frames;
+            if needed <= TAIL_BYTES_AGAIN && self.pages.len() <= TAIL_PAGES_MAX {
+                self.tail = frames.bytes(last, 0, needed.next_multiple_of(TAIL_STEP)).into();
+                self.drop_page(frames);
             }
         }
-        self.set_bounds(self.parts());
+        self.marks.truncate(whole + usize::from(begun > 0));
+        if self.marks.len() < self.marks.capacity() / 4 {
+            self.pages.shrink_to(self.pages.len() * 2);
+            self.marks.shrink_to(self.marks.len() * 2);
+        }
+        self.set_bounds();
     }
 
-    fn set_bounds(&mut self, parts: usize) {
-        self.room = self.room_in(parts);
-        // Two steps are free once there are no more chunks than fit into what is left.
-        self.low = match parts.checked_sub(2 * step(parts)) {
-            None | Some(0) => 1,
-            Some(left) => self.room_in(left),
+    fn drop_page(&mut self, frames: &mut Frames) {
+        if let Some(page) = self.pages.pop() {
+            frames.leave(page, self.touched);
+            frames.give(page, self.page_frames());
+            self.touched = if self.pages.is_empty() { 0 } else { self.page_frames() };
+        }
+    }
+
+    /// Chunks of the pages before the one that is not full, or may not be.
+    fn in_whole_pages(&self) -> u32 {
+        let whole = if self.tail.is_empty() { self.pages.len().saturating_sub(1) } else { self.pages.len() };
+        whole as u32 * self.per_page
+    }
+
+    fn set_bounds(&mut self) {
+        let (bytes, step) = if self.tail.is_empty() {
+            (self.touched as usize * FRAME_BYTES, FRAME_BYTES)
+        } else {
+            (self.tail.len(), 2 * TAIL_STEP)
         };
+        let chunks = |bytes: usize| ((bytes / self.chunk_bytes) as u32).min(self.per_page);
+        self.room = self.in_whole_pages() + chunks(bytes);
+        // With so many chunks or fewer there is a step to give back, or the page.
+        let mut few = bytes.saturating_sub(step);
+        if self.tail.is_empty() && self.touched == 1 && self.pages.len() <= TAIL_PAGES_MAX {
+            few = TAIL_BYTES_AGAIN;
+        }
+        self.low = if bytes == 0 { 0 } else { self.in_whole_pages() + chunks(few) + 1 };
     }
 
     fn bytes(&self) -> usize {
-        self.parts() * self.part_bytes()
-            + self.pages.capacity() * size_of::<Box<[u8]>>()
+        let whole = self.pages.len().saturating_sub(1) * self.page_frames() as usize;
+        (whole + self.touched as usize) * FRAME_BYTES
+            + self.tail.len()
+            + self.pages.capacity() * size_of::<Frame>()
             + self.marks.capacity() * size_of::<[u64; 2]>()
+    }
+
+    /// Bytes of a page from `start` on.
+    #[inline]
+    fn slice<'a>(&'a self, frames: &'a Frames, page: usize, start: usize, length: usize) -> &'a [u8] {
+        match self.pages.get(page) {
+            Some(page) => frames.bytes(*page, start, length),
+            None => &self.tail[start..start + length],
+        }
+    }
+
+    #[inline]
+    fn slice_mut<'a>(&'a mut self, frames: &'a mut Frames, page: usize, start: usize, length: usize) -> &'a mut [u8] {
+        match self.pages.get(page) {
+            Some(page) => frames.bytes_mut(*page, start, length),
+            None => &mut self.tail[start..start + length],
+        }
+    }
+
+    /// Copies the chunk `last`, which is in the last page that is used, over the chunk `hole`.
+    fn overwrite(&mut self, frames: &mut Frames, hole: u32, last: u32) {
+        let ((hole_page, hole_at), (last_page, last_at)) = (self.locate(hole), self.locate(last));
+        match (self.pages.get(hole_page), self.pages.get(last_page)) {
+            (Some(to), Some(from)) => frames.copy((*from, last_at), (*to, hole_at), self.chunk_bytes),
+            (Some(to), None) => frames
+                .bytes_mut(*to, hole_at, self.chunk_bytes)
+                .copy_from_slice(&self.tail[last_at..last_at + self.chunk_bytes]),
+            (None, _) => self.tail.copy_within(last_at..last_at + self.chunk_bytes, hole_at),
+        }
     }
 }
 
-/// Makes a page larger or smaller: a copy, since an allocator that shrinks in place would not give anything back.
-fn resize(page: &mut Box<[u8]>, bytes: usize) {
+/// Makes a tail longer or shorter: a copy, since an allocator that shrinks in place would not give anything back.
+fn resize(tail: &mut Box<[u8]>, bytes: usize) {
     let mut content = Vec::with_capacity(bytes);
-    content.extend_from_slice(&page[..page.len().min(bytes)]);
+    content.extend_from_slice(&tail[..tail.len().min(bytes)]);
     content.resize(bytes, 0);
-    *page = content.into_boxed_slice();
+    *tail = content.into_boxed_slice();
 }
 
 /// All classes.
 pub(super) struct Arena {
     classes: Box<[Class]>,
+    frames: Frames,
+    /// Bytes of the classes.
     bytes: usize,
 }
 
 impl Arena {
     pub(super) fn new() -> Self {
-        Self { classes: (0..CLASSES).map(Class::new).collect(), bytes: CLASSES * size_of::<Class>() }
+        let classes = (0..CLASSES).map(Class::new).collect();
+        Self { classes, frames: Frames::default(), bytes: CLASSES * size_of::<Class>() }
     }
 
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.frames.idle_bytes()
+    }
+
+    /// The frames, for what else is to lie in them.
+    #[inline]
+    pub(super) fn frames(&self) -> &Frames {
+        &self.frames
+    }
+
+    /// The same, to be changed.
+    pub(super) fn frames_mut(&mut self) -> &mut Frames {
+        &mut self.frames
     }
 
     /// The size of the chunk that `bytes` would be given (as long as its class is not full).
@@ -237,7 +319,7 @@ impl Arena {
     pub(super) fn chunk(&self, at: Ref) -> &[u8] {
         let class = &self.classes[(at >> INDEX_BITS) as usize];
         let (page, start) = class.locate(at & INDEX_MASK);
-        &class.pages[page][start..start + class.chunk_bytes]
+        class.slice(&self.frames, page, start, class.chunk_bytes)
     }
 
     /// Asks for the memory by which [`Arena::chunk`] learns where that chunk is.
@@ -252,14 +334,15 @@ impl Arena {
     pub(super) fn chunk_mut(&mut self, at: Ref) -> &mut [u8] {
         let class = &mut self.classes[(at >> INDEX_BITS) as usize];
         let (page, start) = class.locate(at & INDEX_MASK);
-        &mut class.pages[page][start..start + class.chunk_bytes]
+        let chunk_bytes = class.chunk_bytes;
+        class.slice_mut(&mut self.frames, page, start, chunk_bytes)
     }
 
     /// Takes a chunk of at least `bytes`, its content unspecified. From the class of that size, or a larger one where
     /// that holds as many chunks as references can name.
     ///
     /// # Panics
-    /// When every class that fits is full: not before 13 million items times the number of those classes.
+    /// When every class that fits is full: not before 8 million items times the number of those classes.
     pub(super) fn allocate(&mut self, bytes: usize) -> Ref {
         let first = class_of(bytes);
         let number = (first..CLASSES).find(|&class| !self.classes[class].is_full()).expect("references run out");
@@ -267,7 +350,7 @@ impl Arena {
         let index = class.index(class.count);
         if class.count == class.room {
             let before = class.bytes();
-            class.grow();
+            class.grow(&mut self.frames);
             self.bytes += class.bytes() - before;
         }
         class.count += 1;
@@ -283,14 +366,14 @@ impl Arena {
         let last = class.index(class.count);
         let hole = at & INDEX_MASK;
         if hole != last {
-            class.overwrite(hole, last);
+            class.overwrite(&mut self.frames, hole, last);
         }
         if class.count.is_multiple_of(class.per_page) {
             class.marks[(class.count / class.per_page) as usize] = [NO_MARK; 2];
         }
         if class.count < class.low {
             let before = class.bytes();
-            class.shrink();
+            class.shrink(&mut self.frames);
             self.bytes -= before - class.bytes();
         }
         (hole != last).then_some(number << INDEX_BITS | last)
@@ -305,7 +388,7 @@ impl Arena {
 
     /// How many pages there are, about; 0 only where there is none.
     pub(super) fn page_count(&self) -> usize {
-        (self.bytes - CLASSES * size_of::<Class>()).div_ceil(page_bytes(0))
+        (self.bytes - CLASSES * size_of::<Class>()).div_ceil(FRAME_BYTES)
     }
 
     /// The pages that have chunks in use.
@@ -326,8 +409,8 @@ impl Arena {
         let class = &self.classes[(page >> INDEX_BITS) as usize];
         let number = (page & INDEX_MASK) >> class.page_shift;
         let count = (class.count - number * class.per_page).min(class.per_page);
-        let chunks = class.pages[number as usize].chunks_exact(class.chunk_bytes);
-        (page..page + count).zip(chunks)
+        let bytes = class.slice(&self.frames, number as usize, 0, count as usize * class.chunk_bytes);
+        (page..page + count).zip(bytes.chunks_exact(class.chunk_bytes))
     }
 
     /// Lets `change` have each chunk in use of a page.
@@ -335,8 +418,9 @@ impl Arena {
         let count = self.page(page).count();
         let class = &mut self.classes[(page >> INDEX_BITS) as usize];
         let number = (page & INDEX_MASK) >> class.page_shift;
-        let chunks = class.pages[number as usize].chunks_exact_mut(class.chunk_bytes);
-        chunks.take(count).for_each(&mut change);
+        let chunk_bytes = class.chunk_bytes;
+        let bytes = class.slice_mut(&mut self.frames, number as usize, 0, count * chunk_bytes);
+        bytes.chunks_exact_mut(chunk_bytes).for_each(&mut change);
     }
 
     /// The chunk at `at`, if there is one in use.
@@ -360,33 +444,30 @@ impl Arena {
         class.marks[((at & INDEX_MASK) >> class.page_shift) as usize][mark as usize] = new;
     }
 
-    /// Adds up the account anew, and checks that no more is held than the chunks in use need.
+    /// Adds up the account anew, and checks that no more is held than the chunks in use need, and what else is in frames.
     #[cfg(any(test, fuzzing))]
-    pub(super) fn recount(&self) -> (usize, usize) {
+    pub(super) fn recount(&self, other_frames: usize) -> (usize, usize) {
+        let (mut touched, mut taken) = (other_frames, other_frames);
         for class in &self.classes {
-            let (held, needed) = (class.parts(), class.parts_for(class.count));
-            assert!(held >= needed && held <= if needed == 0 { 0 } else { needed + 3 * step(held) });
-            let (last, whole) = class.pages.split_last().map_or((0, &[][..]), |(last, whole)| (last.len(), whole));
-            assert!(whole.iter().all(|page| page.len() == page_bytes(class.chunk_bytes)));
-            assert_eq!(whole.len() * PARTS * class.part_bytes() + last, held * class.part_bytes());
-            assert_eq!(class.room, class.room_in(held));
+            let (whole, begun) = ((class.count / class.per_page) as usize, class.count % class.per_page);
+            let needed = begun as usize * class.chunk_bytes;
+            assert_eq!(class.pages.len(), whole + usize::from(begun > 0 && class.tail.is_empty()));
+            assert_eq!(class.marks.len(), whole + usize::from(begun > 0));
+            assert!(class.tail.len() < FRAME_BYTES && class.tail.len() <= needed + 2 * TAIL_STEP + class.chunk_bytes);
+            assert!(begun > 0 || class.tail.is_empty());
+            assert!(class.low <= class.count && class.count <= class.room);
+            if begun > 0 && class.tail.is_empty() {
+                assert_eq!(class.touched as usize, needed.div_ceil(FRAME_BYTES));
+                assert!(needed > TAIL_BYTES_AGAIN || class.pages.len() > TAIL_PAGES_MAX);
+            } else {
+                assert_eq!(class.touched, if class.pages.is_empty() { 0 } else { class.page_frames() });
+            }
+            touched += class.pages.len().saturating_sub(1) * class.page_frames() as usize + class.touched as usize;
+            taken += class.pages.len() * class.page_frames() as usize;
         }
+        assert_eq!(self.frames.recount(), (touched, taken));
         let bytes = self.classes.iter().map(Class::bytes).sum::<usize>() + self.classes.len() * size_of::<Class>();
-        (bytes, self.classes.iter().map(|class| class.count as usize).sum())
-    }
-}
-
-impl Class {
-    /// Copies the chunk `last`, which is in the last page that is used, over the chunk `hole`.
-    fn overwrite(&mut self, hole: u32, last: u32) {
-        let ((hole_page, hole_at), (last_page, last_at)) = (self.locate(hole), self.locate(last));
-        if hole_page == last_page {
-            self.pages[hole_page].copy_within(last_at..last_at + self.chunk_bytes, hole_at);
-        } else {
-            let (head, tail) = self.pages.split_at_mut(last_page);
-            let from = &tail[0][last_at..last_at + self.chunk_bytes];
-            head[hole_page][hole_at..hole_at + self.chunk_bytes].copy_from_slice(from);
-        }
+        (bytes + self.frames.idle_bytes(), self.classes.iter().map(|class| class.count as usize).sum())
     }
 }
 
@@ -422,11 +503,12 @@ mod tests {
             if let Some(old) = arena.free(at) {
                 live.iter_mut().find(|(name, _)| *name == old).expect("the moved chunk is live").0 = at;
             }
-            assert_eq!(arena.recount(), (arena.bytes(), live.len()));
+            assert_eq!(arena.recount(0), (arena.bytes(), live.len()));
             if let Some((at, n)) = live.last() {
                 assert_eq!(arena.chunk(*at)[..4], n.to_le_bytes());
             }
         }
-        assert_eq!(arena.bytes(), empty);
+        // But for an area, and a frame of it.
+        assert!(arena.bytes() - empty < 8 * 1024);
     }
 }

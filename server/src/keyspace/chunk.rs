@@ -15,6 +15,9 @@
 use super::arena::CHUNK_BYTES_MAX;
 use crate::clock::UnixMs;
 
+/// Largest chunk of a collection: an edit copies it out of its chunk, and back.
+const COLLECTION_CHUNK_BYTES_MAX: usize = 1024;
+
 const FLAGS_AT: usize = 6;
 const FIXED_BYTES: usize = 7;
 const SLACK_MASK: u8 = 0b11;
@@ -94,7 +97,15 @@ impl Shape {
 
     /// The same shape for a value that is, or is not, a collection.
     pub(super) fn collection(self, collection: bool) -> Self {
+        if collection && !self.outside && self.bytes() > COLLECTION_CHUNK_BYTES_MAX {
+            return Self { value: 0, outside: true, collection, ..self };
+        }
         Self { collection, ..self }
+    }
+
+    /// Whether the value is a collection.
+    pub(super) fn is_collection(&self) -> bool {
+        self.collection
     }
 
     fn fits(&self) -> bool {
@@ -325,7 +336,7 @@ mod tests {
     #[test]
     fn every_shape_reads_back() {
         for key_length in [0, 1, 16, 255, 256, 300, 990] {
-            for value_length in [0, 1, 2, 3, 10, 700, 5000] {
+            for value_length in [0, 1, 2, 3, 10, 700, 5000, 20_000] {
                 let window = Window { start: (1 << 40) + 77 };
                 let near = [window.start, window.start + 1000, window.start + u64::from(u32::MAX)].map(Some);
                 let far = [None, Some(1), Some((1 << 48) - 1), Some(1 << 48), Some(u64::MAX)];
@@ -350,6 +361,6 @@ mod tests {
             }
         }
         assert_eq!(Shape::new(16, 10, 0).bytes(), 34);
-        assert!(Shape::new(2000, 1, 0).key_outside);
+        assert!(Shape::new(17_000, 1, 0).key_outside);
     }
 }

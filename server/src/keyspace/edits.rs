@@ -1,8 +1,9 @@
 //! Collections: changing them in place, and storing whole ones.
 
-use super::arena::{CHUNK_BYTES_MAX, Ref};
+use super::arena::Ref;
 use super::collections::hash::HashMut;
 use super::collections::{CollectionKind, Edit, Stored, compact_ref, decoding, kind_of, large_ref};
+use super::items::SCRATCH_BYTES_MAX;
 use super::items::{Content, Items};
 use super::outside::Body;
 use super::store::{Keyspace, is_due};
@@ -123,7 +124,7 @@ impl Keyspace {
             match stored {
                 Stored::Compact(bytes) => {
                     self.items.write((place, at), key, Content::Compact(&bytes), deadline, touch, |_| {});
-                    if bytes.capacity() <= 2 * CHUNK_BYTES_MAX {
+                    if bytes.capacity() <= SCRATCH_BYTES_MAX {
                         self.items.scratch = bytes;
                     }
                 }
@@ -254,6 +255,7 @@ impl Items {
         Some(match &self.heap.outsides.get(parts.outside(chunk)).body {
             Body::Large(large) => large.kind(),
             Body::Bytes(bytes) => kind_of(bytes),
+            Body::Run(_) => return None,
         })
     }
 
@@ -265,8 +267,8 @@ impl Items {
         if parts.is_outside() {
             let name = parts.outside(chunk);
             return match self.heap.outsides.change(name, |body| std::mem::replace(body, Body::Bytes(Vec::new()))) {
-                Body::Bytes(bytes) => Stored::Compact(bytes),
                 Body::Large(large) => Stored::Large(large),
+                body => Stored::Compact(body.into_bytes(self.heap.arena.frames_mut())),
             };
         }
         let mut bytes = std::mem::take(&mut self.scratch);
@@ -279,17 +281,17 @@ impl Items {
     pub(super) fn give_back(&mut self, at: Ref, stored: Stored) {
         let (chunk, parts) = self.heap.parts(at);
         let name = parts.outside(chunk);
-        self.heap.outsides.change(name, |body| {
-            *body = match stored {
-                Stored::Compact(mut bytes) => {
-                    if bytes.capacity() / 2 > bytes.len() {
-                        bytes.shrink_to_fit();
-                    }
-                    Body::Bytes(bytes)
+        let new = match stored {
+            Stored::Compact(mut bytes) => {
+                if bytes.capacity() / 2 > bytes.len() {
+                    bytes.shrink_to_fit();
                 }
-                Stored::Large(large) => Body::Large(large),
-            };
-        });
+                Body::Bytes(bytes)
+            }
+            Stored::Large(large) => Body::Large(large),
+        };
+        let old = self.heap.outsides.change(name, |body| std::mem::replace(body, new));
+        old.free(self.heap.arena.frames_mut());
     }
 }
 

@@ -3,8 +3,8 @@
 use super::arena::{Arena, Ref};
 use super::chunk::{self, Parts, Shape, Window};
 use super::collections::Large;
+use super::memory::prefetch::prefetch;
 use super::outside::{Body, Outside, Outsides};
-use super::prefetch::prefetch;
 use super::recency::Uses;
 use super::store::is_due;
 use super::table::Hashes;
@@ -96,6 +96,7 @@ impl Heap {
             return collections::first_field_deadline(parts.value(chunk));
         }
         match &self.outsides.get(parts.outside(chunk)).body {
+            Body::Run(_) => None,
             Body::Bytes(bytes) => collections::first_field_deadline(bytes),
             Body::Large(large) => match &**large {
                 Large::Hash(hash) => hash.first_deadline(),
@@ -150,6 +151,7 @@ impl Heap {
     fn uncommon<'a>(&'a self, chunk: &'a [u8], parts: Parts) -> ValueRef<'a> {
         let bytes = if parts.is_outside() {
             match &self.outsides.get(parts.outside(chunk)).body {
+                Body::Run(run) => run.bytes(self.arena.frames()),
                 Body::Bytes(bytes) => bytes,
                 Body::Large(large) => return collections::large_ref(large),
             }
@@ -162,17 +164,17 @@ impl Heap {
     pub(super) fn value_mut(&mut self, at: Ref) -> &mut [u8] {
         let parts = Parts::of(self.arena.chunk(at));
         if parts.is_outside() {
-            self.outsides.value_mut(parts.outside(self.arena.chunk(at)))
+            let name = parts.outside(self.arena.chunk(at));
+            self.outsides.value_mut(name, self.arena.frames_mut())
         } else {
             parts.value_mut(self.arena.chunk_mut(at))
         }
     }
 
-    /// The shape that an item has.
-    pub(super) fn shape(&self, at: Ref) -> Shape {
-        let (chunk, parts) = self.parts(at);
-        let key_outside = self.outside(at).is_some_and(|outside| outside.key.is_some());
-        parts.shape(chunk, key_outside)
+    /// Whether the key of the item in a chunk lies outside of it.
+    #[inline]
+    pub(super) fn is_key_outside(&self, chunk: &[u8], parts: Parts) -> bool {
+        parts.is_outside() && self.outsides.get(parts.outside(chunk)).key.is_some()
     }
 
     /// The shape that an item should have, with this deadline, for the value that it has.
@@ -181,6 +183,7 @@ impl Heap {
         let deadline = self.window.bytes_of(deadline);
         let value = match self.outside(at).map(|outside| &outside.body) {
             Some(Body::Large(_)) => return Shape::large(key, deadline),
+            Some(Body::Run(run)) => run.len(),
             Some(Body::Bytes(bytes)) => bytes.len(),
             None => parts.value(chunk).len(),
         };

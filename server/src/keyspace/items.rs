@@ -4,7 +4,7 @@
 //! only good until the next change.
 
 use super::HashSeed;
-use super::arena::{Arena, CHUNK_BYTES_MAX, Mark, Ref};
+use super::arena::{Arena, Mark, Ref};
 use super::chunk::{self, Parts, Shape, Window};
 use super::collections::Large;
 use super::deadlines::Deadlines;
@@ -17,6 +17,9 @@ use super::recency::{Kept, Recency};
 use super::store::mix;
 use super::table::{Place, Table};
 use crate::clock::{Tick, UnixMs};
+
+/// Room for a short value that is kept while it is not needed.
+pub(super) const SCRATCH_BYTES_MAX: usize = 4096;
 
 /// What a write stores.
 pub(super) enum Content<'a> {
@@ -145,6 +148,10 @@ impl Items {
     /// Allocates and fills a chunk for a content that comes with its bytes.
     fn create(&mut self, shape: &Shape, key: &[u8], content: Content<'_>, deadline: Option<UnixMs>) -> Ref {
         match content {
+            Content::Value(value) if shape.outside => {
+                let body = Body::string(self.heap.arena.frames_mut(), value);
+                self.heap.create(shape, key, deadline, || body)
+            }
             Content::Value(value) | Content::Compact(value) => {
                 let at = self.heap.create(shape, key, deadline, || Body::Bytes(value.to_vec()));
                 if !shape.outside {
@@ -220,10 +227,11 @@ impl Items {
             _ => content.shape(key.len(), self.heap.window.bytes_of(deadline)),
         };
         self.unindex_fields(at);
-        let old_shape = self.heap.shape(at);
-        let old_deadline = self.heap.deadline(at);
+        let (chunk, parts) = self.heap.parts(at);
+        let old_shape = parts.shape(chunk, self.heap.is_key_outside(chunk, parts));
+        let old_deadline = parts.deadline(chunk, self.heap.window);
+        let room = chunk.len();
         self.deadlines.change(old_deadline, deadline);
-        let room = self.heap.arena.chunk(at).len();
         let at = if shape.same_but_value(&old_shape) && Arena::rounded(shape.bytes()) == room {
             self.write_in_place(at, &shape, content, deadline);
             at
@@ -249,16 +257,22 @@ impl Items {
     }
 
     fn write_in_place(&mut self, at: Ref, shape: &Shape, content: Content<'_>, deadline: Option<UnixMs>) {
-        let chunk = self.heap.arena.chunk_mut(at);
+        let Heap { arena, outsides, .. } = &mut self.heap;
+        let chunk = arena.chunk_mut(at);
         let parts = Parts::of(chunk);
         parts.write_deadline(chunk, deadline);
         if shape.outside {
             let name = parts.outside(chunk);
+            let frames = arena.frames_mut();
             let new = match content {
                 Content::Large(large) => Body::Large(large),
                 Content::Kept => return,
                 Content::Resized(length) => {
-                    self.heap.outsides.change(name, |body| {
+                    outsides.change(name, |body| {
+                        if let Body::Run(_) = body {
+                            let run = std::mem::replace(body, Body::Bytes(Vec::new()));
+                            *body = Body::Bytes(run.into_bytes(frames));
+                        }
                         if let Body::Bytes(old) = body {
                             Outsides::resize(old, length);
                         }
@@ -266,7 +280,8 @@ impl Items {
                     return;
                 }
                 Content::Value(value) | Content::Compact(value) => {
-                    let reused = self.heap.outsides.change(name, |body| match body {
+                    let reused = outsides.change(name, |body| match body {
+                        Body::Run(old) => old.rewrite(frames, value),
                         Body::Bytes(old) if value.len() <= old.capacity() && old.capacity() / 2 <= value.len() => {
                             old.clear();
                             old.extend_from_slice(value);
@@ -277,10 +292,10 @@ impl Items {
                     if reused {
                         return;
                     }
-                    Body::Bytes(value.to_vec())
+                    if shape.is_collection() { Body::Bytes(value.to_vec()) } else { Body::string(frames, value) }
                 }
             };
-            self.heap.outsides.change(name, |body| std::mem::replace(body, new)).drop_lazily();
+            outsides.change(name, |body| std::mem::replace(body, new)).free(frames);
             return;
         }
         let old_length = parts.value(chunk).len();
@@ -309,17 +324,20 @@ impl Items {
             content => {
                 let new = self.create(shape, key, content, deadline);
                 if let Some(old) = old_outside {
-                    old.body.drop_lazily();
+                    old.body.free(self.heap.arena.frames_mut());
                 }
                 return self.take_place((place, at), new, deadline);
             }
         };
         let new = match old_outside.map(|outside| outside.body) {
             Some(body @ Body::Large(_)) => self.heap.create(shape, key, deadline, || body),
+            Some(body @ Body::Run(_)) if shape.outside && resized.is_none() => {
+                self.heap.create(shape, key, deadline, || body)
+            }
             body => {
                 let mut value = match body {
-                    Some(Body::Bytes(value)) => value,
-                    _ => {
+                    Some(body) => body.into_bytes(self.heap.arena.frames_mut()),
+                    None => {
                         let mut value = std::mem::take(&mut self.scratch);
                         let (chunk, parts) = self.heap.parts(at);
                         value.clear();
@@ -335,7 +353,7 @@ impl Items {
                     value.resize(length, 0);
                     let new = self.heap.create(shape, key, deadline, || Body::Bytes(Vec::new()));
                     self.heap.value_mut(new).copy_from_slice(&value);
-                    if value.capacity() <= 2 * CHUNK_BYTES_MAX {
+                    if value.capacity() <= SCRATCH_BYTES_MAX {
                         self.scratch = value;
                     }
                     new
@@ -443,7 +461,7 @@ impl Items {
         let heap = &self.heap;
         self.table.remove(hash, place, heap);
         if let Some(outside) = self.heap.take_outside(at) {
-            outside.body.drop_lazily();
+            outside.body.free(self.heap.arena.frames_mut());
         }
         self.free_chunk(at);
         self.recency.tidy(&self.heap.arena);
@@ -468,11 +486,11 @@ impl Items {
     /// Checks that all structures agree, and returns the bytes that they hold, added up anew.
     pub(super) fn check(&mut self) -> usize {
         let table = self.table.check(|at| self.heap.hash_at(at));
-        let (arena, chunks) = self.heap.arena.recount();
+        let (outsides, owners, frames) = self.heap.outsides.recount();
+        let (arena, chunks) = self.heap.arena.recount(frames);
         assert_eq!(chunks, self.table.len());
         self.deadlines.check(&self.heap.arena, self.heap.window);
         self.recency.check(&self.heap.arena, &self.heap.uses);
-        let (outsides, owners) = self.heap.outsides.recount();
         for (name, owner) in owners.iter().enumerate() {
             let (chunk, parts) = self.heap.parts(*owner);
             assert!(parts.is_outside() && parts.outside(chunk) as usize == name);

@@ -208,18 +208,19 @@ pub mod collections;
 mod databases;
 mod deadlines;
 mod edits;
+mod frames;
 mod frequency;
 mod heap;
 mod item_deadlines;
 mod items;
 #[cfg(test)]
 mod measure;
+mod memory;
 #[cfg(test)]
 mod model;
 mod order;
 mod outside;
 mod piece;
-mod prefetch;
 mod recency;
 pub mod reclaim;
 mod store;

@@ -10,7 +10,7 @@
 
 use super::arena::{NIL, Ref};
 use super::bucket::{Bucket, SLOTS, tag};
-use super::prefetch::prefetch_line;
+use super::memory::prefetch::prefetch_line;
 
 /// Numbers of buckets of a segment. The last two steps are close: more of them would hold less air, but hash each key
 /// more often while the table grows.

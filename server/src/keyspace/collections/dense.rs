@@ -9,7 +9,7 @@
 //! Hashes are kept, 4 bytes an element: a table that grows needs each some four times, and names are far apart in memory.
 
 use crate::keyspace::HashSeed;
-use crate::keyspace::prefetch::prefetch_line;
+use crate::keyspace::memory::prefetch::prefetch_line;
 use crate::keyspace::table::{Hashes, Table};
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;

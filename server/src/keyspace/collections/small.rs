@@ -1,6 +1,6 @@
 //! Owned bytes in 16 bytes: short ones in place, longer ones in an allocation.
 
-use crate::keyspace::prefetch::prefetch_address;
+use crate::keyspace::memory::prefetch::prefetch_address;
 use triomphe::ThinArc;
 
 /// Bytes held in place.

@@ -7,7 +7,7 @@
 //! The order of equal scores is that of the members' bytes, which the tree does not know: it asks whoever searches, by a
 //! comparison with an entry, or by a predicate that holds for the entries before a point and for none after it.
 
-use crate::keyspace::prefetch::prefetch_line;
+use crate::keyspace::memory::prefetch::prefetch_line;
 use std::cmp::Ordering;
 
 const FANOUT: usize = 64;

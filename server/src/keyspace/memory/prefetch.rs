@@ -3,8 +3,6 @@
 //! Nearly all the time of a lookup among a million keys is waiting for memory: the bucket, then the chunk. Commands of a
 //! batch are known before the first one runs, so that all of them can wait at once (`dispatch::ahead`). Loads will not do:
 //! the atomic that takes a partition's lock waits for those before it, but not for prefetches.
-//!
-//! The only `unsafe` of the crate, since the instruction has no safe name in stable Rust.
 
 /// Cache lines that are asked for at most: an item of 16 + 64 bytes, and some more.
 const LINES_MAX: usize = 4;
@@ -12,7 +10,7 @@ const LINE_BYTES: usize = 64;
 
 /// Asks for the cache lines of `bytes`, the first few of them. Changes nothing that can be observed but time.
 #[inline]
-pub(super) fn prefetch(bytes: &[u8]) {
+pub(in crate::keyspace) fn prefetch(bytes: &[u8]) {
     for line in bytes.chunks(LINE_BYTES).take(LINES_MAX) {
         prefetch_line(&line[0]);
     }
@@ -23,7 +21,7 @@ pub(super) fn prefetch(bytes: &[u8]) {
 
 /// Asks for the cache line that a value begins in.
 #[inline]
-pub(super) fn prefetch_line<T>(value: &T) {
+pub(in crate::keyspace) fn prefetch_line<T>(value: &T) {
     prefetch_address(value);
 }
 
@@ -31,7 +29,7 @@ pub(super) fn prefetch_line<T>(value: &T) {
 #[inline]
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "a prefetch reads nothing")]
-pub(super) fn prefetch_address<T>(address: *const T) {
+pub(in crate::keyspace) fn prefetch_address<T>(address: *const T) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     // SAFETY: the instruction is a hint that never faults, whatever the address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
@@ -40,7 +38,7 @@ pub(super) fn prefetch_address<T>(address: *const T) {
 /// Does nothing here: the twin of the hint, for machines whose prefetch has no stable name.
 #[inline]
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) fn prefetch_address<T>(_address: *const T) {}
+pub(in crate::keyspace) fn prefetch_address<T>(_address: *const T) {}
 
 #[cfg(test)]
 mod tests {
