@@ -139,9 +139,9 @@ impl Class {
         (page, chunk * self.chunk_bytes)
     }
 
-    /// Frames of a page.
+    /// Frames of a page: as many as its chunks need.
     fn page_frames(&self) -> u32 {
-        (page_bytes(self.chunk_bytes) / FRAME_BYTES) as u32
+        (self.per_page as usize * self.chunk_bytes).div_ceil(FRAME_BYTES) as u32
     }
 
     /// Makes room for one more.
@@ -483,6 +483,23 @@ mod tests {
             assert!(class == 0 || chunk_bytes(class - 1) < bytes);
         }
         assert_eq!(class_of(CHUNK_BYTES_MAX), CLASSES - 1);
+    }
+
+    /// Each class in turn: several pages, then back to none; frames are left as they were touched.
+    #[test]
+    fn pages_of_every_class_come_and_go() {
+        let mut arena = Arena::new();
+        let empty = arena.bytes();
+        for class in 0..CLASSES {
+            let chunks: Vec<Ref> =
+                (0..3 * arena.classes[class].per_page + 2).map(|_| arena.allocate(chunk_bytes(class))).collect();
+            assert_eq!(arena.recount(0), (arena.bytes(), chunks.len()), "class {class}");
+            for (number, at) in chunks.into_iter().enumerate().rev() {
+                assert_eq!(arena.free(at), None);
+                assert_eq!(arena.recount(0), (arena.bytes(), number), "class {class}");
+            }
+        }
+        assert!(arena.bytes() - empty < 64 * 1024);
     }
 
     #[test]

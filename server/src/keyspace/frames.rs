@@ -22,9 +22,11 @@ pub(super) type Frame = u32;
 pub(super) const AREA_FRAMES: u32 = (HUGE_BYTES / FRAME_BYTES) as u32;
 const AREA_SHIFT: u32 = AREA_FRAMES.ilog2();
 const WORDS: usize = AREA_FRAMES as usize / 64;
-/// Idle frames that are kept, for so many that are touched.
-fn idle_max(touched: usize) -> usize {
-    (touched + 1).min(8).max(touched / 64)
+/// Idle frames that are kept, for so many that are touched, where runs of `count` come and go: a few of those, since what is
+/// given back costs a fault for each frame when it is touched again.
+fn idle_max(touched: usize, count: u32) -> usize {
+    let runs = (4 * count as usize).min(touched / 16);
+    (touched + 1).min(8).max(touched / 64).max(runs)
 }
 
 /// Further areas take huge pages, where a node may have them at all: half of one is not touched then.
@@ -38,6 +40,8 @@ pub(super) struct Frames {
     notes: Vec<Notes>,
     /// No area before this one has a free frame.
     first: usize,
+    /// The run that was given back last: its frames may be idle, and are taken first.
+    last: Frame,
     /// Frames that are idle.
     idle: usize,
     /// Frames that are touched.
@@ -83,6 +87,13 @@ impl Frames {
 
     /// Takes a run of frames, at most [`AREA_FRAMES`]: addresses only.
     pub(super) fn take(&mut self, count: u32) -> Frame {
+        let (area, at) = (self.last >> AREA_SHIFT, self.last & (AREA_FRAMES - 1));
+        if self.notes.get_mut(area as usize).is_some_and(|notes| notes.take_at(at, count)) {
+            let taken = self.last;
+            // What is left of it is next.
+            self.last = taken + count;
+            return taken;
+        }
         while self.notes.get(self.first).is_some_and(|notes| notes.free_count == 0) {
             self.first += 1;
         }
@@ -108,6 +119,7 @@ impl Frames {
         notes.free.set(run & (AREA_FRAMES - 1), count, true);
         notes.free_count += count;
         self.first = self.first.min(area);
+        self.last = run;
         // Areas at the end go where nothing of them is used, but for one: it may be taken from again at once.
         while let [.., before, last] = &self.notes[..]
             && before.free_count == AREA_FRAMES
@@ -139,24 +151,27 @@ impl Frames {
         notes.idle_count += count;
         self.idle += count as usize;
         self.touched -= count as usize;
-        while self.idle > idle_max(self.touched) {
-            self.give_back();
-        }
+        let kept = idle_max(self.touched, count);
+        while self.idle > kept && self.give_back(self.idle - kept) {}
     }
 
-    /// Gives back the idle frames of the area that has most.
+    /// Gives back idle frames of the area that has most: so many, or all of them. Returns whether there were any.
     #[inline(never)]
-    fn give_back(&mut self) {
+    fn give_back(&mut self, count: usize) -> bool {
         let most = self.notes.iter_mut().zip(&mut self.areas).max_by_key(|(notes, _)| notes.idle_count);
-        let Some((notes, area)) = most else { return };
-        let mut at = 0;
-        while let Some(start) = notes.idle.next(at, true) {
-            at = notes.idle.next(start, false).unwrap_or(AREA_FRAMES);
-            area.give_back(start as usize * FRAME_BYTES..at as usize * FRAME_BYTES);
+        let Some((notes, area)) = most else { return false };
+        let mut left = count as u32;
+        while left > 0
+            && let Some(start) = notes.idle.next(0, true)
+        {
+            let end = notes.idle.next(start, false).unwrap_or(AREA_FRAMES).min(start + left);
+            area.give_back(start as usize * FRAME_BYTES..end as usize * FRAME_BYTES);
+            notes.idle.set(start, end - start, false);
+            notes.idle_count -= end - start;
+            self.idle -= (end - start) as usize;
+            left -= end - start;
         }
-        self.idle -= notes.idle_count as usize;
-        notes.idle_count = 0;
-        notes.idle = Bits::default();
+        left < count as u32
     }
 
     /// Checks the notes; returns how many frames are touched, and how many belong to runs.
@@ -187,6 +202,17 @@ impl Notes {
         Self { free: Bits([u64::MAX; WORDS]), idle: Bits::default(), free_count: AREA_FRAMES, idle_count: 0 }
     }
 
+    /// Takes the run that begins there, if it is free.
+    fn take_at(&mut self, at: u32, count: u32) -> bool {
+        let is_free =
+            self.free.next(at, true) == Some(at) && self.free.next(at, false).unwrap_or(AREA_FRAMES) - at >= count;
+        if is_free {
+            self.free.set(at, count, false);
+            self.free_count -= count;
+        }
+        is_free
+    }
+
     /// Takes the first run that is long enough.
     fn take(&mut self, count: u32) -> Option<u32> {
         if self.free_count < count {
@@ -195,12 +221,10 @@ impl Notes {
         let mut at = 0;
         loop {
             let start = self.free.next(at, true)?;
-            at = self.free.next(start, false).unwrap_or(AREA_FRAMES);
-            if at - start >= count {
-                self.free.set(start, count, false);
-                self.free_count -= count;
+            if self.take_at(start, count) {
                 return Some(start);
             }
+            at = self.free.next(start, false)?;
         }
     }
 }
@@ -304,7 +328,7 @@ mod tests {
                 let touched = runs.iter().map(|run| run.3 as usize).sum::<usize>();
                 let taken = runs.iter().map(|run| run.1 as usize).sum::<usize>();
                 prop_assert_eq!(frames.recount(), (touched, taken));
-                prop_assert!(frames.idle <= idle_max(touched));
+                prop_assert!(frames.idle <= idle_max(touched, AREA_FRAMES));
             }
             for (run, _, fill, touched) in &runs {
                 let bytes = frames.bytes(*run, 0, *touched as usize * FRAME_BYTES);
