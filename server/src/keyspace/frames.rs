@@ -26,7 +26,7 @@ const WORDS: usize = AREA_FRAMES as usize / 64;
 /// given back costs a fault for each frame when it is touched again.
 fn idle_max(touched: usize, count: u32) -> usize {
     let runs = (4 * count as usize).min(touched / 16);
-    (touched + 1).min(8).max(touched / 64).max(runs)
+    (touched / 16 + 1).min(8).max(touched / 64).max(runs)
 }
 
 /// Further areas take huge pages, where a node may have them at all: half of one is not touched then.

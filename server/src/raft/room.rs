@@ -31,7 +31,7 @@ const FLAT_BYTES: usize = 160;
 /// Memory that is resident beyond what is counted may be this part of the limit before it counts, too.
 const SLACK_SHARE: usize = 64;
 /// At least, so that a small node's odds and ends are no reason to evict.
-const SLACK_BYTES_MIN: usize = 1024 * 1024;
+const SLACK_BYTES_MIN: usize = 2 * 1024 * 1024;
 /// It counts up to this part of the limit: beyond, evicting more frees nothing that anybody waits for.
 const HELD_SHARE_MAX: usize = 4;
 /// And by so much of the limit more, or less, at each look: what was freed is given back a moment later.
