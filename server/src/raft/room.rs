@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn what_the_allocator_holds_counts_until_it_is_given_back() {
         let room = Room::new(&[]);
-        let limit = 64 << 20;
+        let limit = 256 << 20;
         room.set_limit_bytes(limit);
         room.hear_resident_bytes(2 * limit);
         assert_eq!(room.used_bytes(), 0, "nothing may be evicted");
