@@ -35,15 +35,21 @@ impl Area {
         imp::prefer_huge_pages(&self.0);
     }
 
-    /// Gives the memory of `range` back, both ends of it at pages of the system; what was written there is lost.
+    /// Gives the memory of `range` back, as far as it is whole pages of the system; what was written to the range is lost.
     pub(in crate::keyspace) fn give_back(&mut self, range: Range<usize>) {
         imp::give_back(&mut self.0, range);
     }
 }
 
+/// The pages of the system that lie in `range`: they may be larger than what is given back, and what is beside it is used.
+fn whole_pages(range: Range<usize>, page_bytes: usize) -> Range<usize> {
+    let start = range.start.next_multiple_of(page_bytes);
+    start..(range.end / page_bytes * page_bytes).max(start)
+}
+
 #[cfg(all(target_os = "linux", not(miri)))]
 mod imp {
-    use super::HUGE_BYTES;
+    use super::{HUGE_BYTES, whole_pages};
     use memmap2::{Advice, MmapMut, MmapOptions, UncheckedAdvice};
     use std::ops::Range;
 
@@ -82,6 +88,11 @@ mod imp {
     #[expect(unsafe_code, reason = "what is in the range is nobody's any more")]
     pub(super) fn give_back(area: &mut Area, range: Range<usize>) {
         assert!(range.start <= range.end && area.begin + range.end <= area.map.len());
+        // memmap2 would begin at the page in which a range begins, the kernel end at the end of one.
+        let range = whole_pages(range, rustix::param::page_size());
+        if range.is_empty() {
+            return;
+        }
         // SAFETY: the range lies in a private map of no file, which is borrowed for writing, so nobody else looks at it now;
         // whoever looks next finds other bytes there, as after any write.
         let given = unsafe {
@@ -95,6 +106,7 @@ mod imp {
 /// Twin: memory of the allocator, all of it for as long as the area is there.
 #[cfg(not(all(target_os = "linux", not(miri))))]
 mod imp {
+    use super::whole_pages;
     use std::ops::Range;
 
     pub(super) type Area = Box<[u8]>;
@@ -114,13 +126,22 @@ mod imp {
     pub(super) fn prefer_huge_pages(_area: &Area) {}
 
     pub(super) fn give_back(area: &mut Area, range: Range<usize>) {
-        area[range].fill(0);
+        area[whole_pages(range, 1)].fill(0);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_that_are_partly_in_a_range_stay() {
+        const K: usize = 1024;
+        assert_eq!(whole_pages(4 * K..12 * K, 4 * K), 4 * K..12 * K);
+        assert_eq!(whole_pages(4 * K..130 * K, 64 * K), 64 * K..128 * K);
+        assert!(whole_pages(4 * K..60 * K, 64 * K).is_empty());
+        assert!(whole_pages(60 * K..68 * K, 64 * K).is_empty());
+    }
 
     #[test]
     fn what_is_given_back_is_lost_and_can_be_written_again() {
