@@ -101,7 +101,9 @@ fn key_of(number: u32) -> Vec<u8> {
     match number {
         0 => Vec::new(),
         1..=3 => name.repeat(60),
-        4..=6 => name.repeat(300),
+        4..=5 => name.repeat(300),
+        // Longer than a chunk.
+        6 => name.repeat(3000),
         _ => name,
     }
 }
@@ -111,7 +113,7 @@ fn key() -> impl Strategy<Value = u32> {
 }
 
 fn length() -> impl Strategy<Value = u32> {
-    prop_oneof![8 => 0..40u32, 4 => 200..600u32, 3 => 900..1100u32, 1 => 4000..20_000u32]
+    prop_oneof![8 => 0..40u32, 4 => 200..600u32, 3 => 900..1100u32, 1 => 4000..16_000u32, 1 => 16_000..40_000u32]
 }
 
 fn deadline() -> impl Strategy<Value = UnixMs> {
@@ -126,6 +128,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(EvictionPolicy::AllKeysLfu),
         1 => Just(EvictionPolicy::VolatileGdsf),
         1 => Just(EvictionPolicy::AllKeysRandom),
+        1 => Just(EvictionPolicy::VolatileRandom),
         1 => Just(EvictionPolicy::VolatileTtl)
     ];
     let change = prop_oneof![
