@@ -29,8 +29,14 @@ fn idle_max(touched: usize, count: u32) -> usize {
     (touched / 16 + 1).min(8).max(touched / 64).max(runs)
 }
 
+/// Places of idle frames that are remembered.
+const RECENT: usize = 8;
+
 /// Further areas take huge pages, where a node may have them at all: half of one is not touched then.
 const AREAS_OF_SMALL_PAGES: usize = 8;
+
+/// So many frames without memory get it in one call, before they are written.
+const POPULATE_FRAMES_MIN: u32 = 3;
 
 /// Frames in areas.
 #[derive(Default)]
@@ -40,10 +46,12 @@ pub(super) struct Frames {
     notes: Vec<Notes>,
     /// No area before this one has a free frame.
     first: usize,
-    /// The run that was given back last: its frames may be idle, and are taken first.
-    last: Frame,
+    /// Where runs were given back, the latest last: what is idle there is taken first.
+    recent: [Frame; RECENT],
     /// Frames that are idle.
     idle: usize,
+    /// Idle frames from here on are given back next.
+    hand: Frame,
     /// Frames that are touched.
     touched: usize,
 }
@@ -87,12 +95,8 @@ impl Frames {
 
     /// Takes a run of frames, at most [`AREA_FRAMES`]: addresses only.
     pub(super) fn take(&mut self, count: u32) -> Frame {
-        let (area, at) = (self.last >> AREA_SHIFT, self.last & (AREA_FRAMES - 1));
-        if self.notes.get_mut(area as usize).is_some_and(|notes| notes.take_at(at, count)) {
-            let taken = self.last;
-            // What is left of it is next.
-            self.last = taken + count;
-            return taken;
+        if let Some(run) = self.take_idle(count) {
+            return run;
         }
         while self.notes.get(self.first).is_some_and(|notes| notes.free_count == 0) {
             self.first += 1;
@@ -112,6 +116,20 @@ impl Frames {
         (area as u32) << AREA_SHIFT | at
     }
 
+    /// Takes a run of idle frames from where one was given back.
+    fn take_idle(&mut self, count: u32) -> Option<Frame> {
+        let Self { recent, notes, .. } = self;
+        let mut places = (0..RECENT).rev();
+        let place = places.find(|&place| {
+            let (area, at) = (recent[place] >> AREA_SHIFT, recent[place] & (AREA_FRAMES - 1));
+            notes.get_mut(area as usize).is_some_and(|notes| notes.idle.has_run(at, count) && notes.take_at(at, count))
+        })?;
+        let run = recent[place];
+        // What is left of it is next.
+        recent[place] += count;
+        Some(run)
+    }
+
     /// Gives a run back, all of which was left.
     pub(super) fn give(&mut self, run: Frame, count: u32) {
         let area = (run >> AREA_SHIFT) as usize;
@@ -119,7 +137,8 @@ impl Frames {
         notes.free.set(run & (AREA_FRAMES - 1), count, true);
         notes.free_count += count;
         self.first = self.first.min(area);
-        self.last = run;
+        self.recent.rotate_left(1);
+        self.recent[RECENT - 1] = run;
         // Areas at the end go where nothing of them is used, but for one: it may be taken from again at once.
         while let [.., before, last] = &self.notes[..]
             && before.free_count == AREA_FRAMES
@@ -135,10 +154,15 @@ impl Frames {
         }
     }
 
-    /// Frames of a run are needed from now on.
+    /// Frames of a run are needed from now on, and about to be written.
     pub(super) fn touch(&mut self, frame: Frame, count: u32) {
-        let notes = &mut self.notes[(frame >> AREA_SHIFT) as usize];
-        let idle = notes.idle.set(frame & (AREA_FRAMES - 1), count, false);
+        let (area, at) = (frame >> AREA_SHIFT, frame & (AREA_FRAMES - 1));
+        let notes = &mut self.notes[area as usize];
+        let idle = notes.idle.set(at, count, false);
+        if count - idle >= POPULATE_FRAMES_MIN {
+            let range = at as usize * FRAME_BYTES..(at + count) as usize * FRAME_BYTES;
+            self.areas[area as usize].populate(range);
+        }
         notes.idle_count -= idle;
         self.idle -= idle as usize;
         self.touched += count as usize;
@@ -146,32 +170,39 @@ impl Frames {
 
     /// Touched frames of a run are not needed any more.
     pub(super) fn leave(&mut self, frame: Frame, count: u32) {
+        self.touched -= count as usize;
+        let kept = idle_max(self.touched, count);
+        // Others first: these may be wanted again at once.
+        self.give_back((self.idle + count as usize).saturating_sub(kept));
         let notes = &mut self.notes[(frame >> AREA_SHIFT) as usize];
         notes.idle.set(frame & (AREA_FRAMES - 1), count, true);
         notes.idle_count += count;
         self.idle += count as usize;
-        self.touched -= count as usize;
-        let kept = idle_max(self.touched, count);
-        while self.idle > kept && self.give_back(self.idle - kept) {}
+        self.give_back(self.idle.saturating_sub(kept));
     }
 
-    /// Gives back idle frames of the area that has most: so many, or all of them. Returns whether there were any.
-    #[inline(never)]
-    fn give_back(&mut self, count: usize) -> bool {
-        let most = self.notes.iter_mut().zip(&mut self.areas).max_by_key(|(notes, _)| notes.idle_count);
-        let Some((notes, area)) = most else { return false };
-        let mut left = count as u32;
-        while left > 0
-            && let Some(start) = notes.idle.next(0, true)
-        {
+    /// Gives back so many idle frames, or all that there are: in turn.
+    fn give_back(&mut self, count: usize) {
+        let mut left = count.min(self.idle) as u32;
+        self.idle -= left as usize;
+        while left > 0 {
+            let area = (self.hand >> AREA_SHIFT) as usize;
+            let Some(notes) = self.notes.get_mut(area) else {
+                self.hand = 0;
+                continue;
+            };
+            let next = if notes.idle_count > 0 { notes.idle.next(self.hand & (AREA_FRAMES - 1), true) } else { None };
+            let Some(start) = next else {
+                self.hand = ((area + 1) << AREA_SHIFT) as Frame;
+                continue;
+            };
             let end = notes.idle.next(start, false).unwrap_or(AREA_FRAMES).min(start + left);
-            area.give_back(start as usize * FRAME_BYTES..end as usize * FRAME_BYTES);
+            self.areas[area].give_back(start as usize * FRAME_BYTES..end as usize * FRAME_BYTES);
             notes.idle.set(start, end - start, false);
             notes.idle_count -= end - start;
-            self.idle -= (end - start) as usize;
             left -= end - start;
+            self.hand = (area << AREA_SHIFT) as Frame + end;
         }
-        left < count as u32
     }
 
     /// Checks the notes; returns how many frames are touched, and how many belong to runs.
@@ -204,8 +235,7 @@ impl Notes {
 
     /// Takes the run that begins there, if it is free.
     fn take_at(&mut self, at: u32, count: u32) -> bool {
-        let is_free =
-            self.free.next(at, true) == Some(at) && self.free.next(at, false).unwrap_or(AREA_FRAMES) - at >= count;
+        let is_free = self.free.has_run(at, count);
         if is_free {
             self.free.set(at, count, false);
             self.free_count -= count;
@@ -244,6 +274,11 @@ impl Bits {
             left = *self.0.get(word)? ^ flip;
         }
         Some(word as u32 * 64 + left.trailing_zeros())
+    }
+
+    /// Whether so many bits from `at` on are set.
+    fn has_run(&self, at: u32, count: u32) -> bool {
+        at + count <= AREA_FRAMES && self.next(at, false).is_none_or(|end| end - at >= count)
     }
 
     /// Sets bits; returns how many of them had the other value.
@@ -339,6 +374,35 @@ mod tests {
                 frames.give(run, count);
             }
             prop_assert!(frames.areas.len() <= 1 && frames.idle <= 1);
+        }
+    }
+
+    #[test]
+    fn what_is_idle_is_taken_first_and_what_is_wanted_again_soonest_is_kept() {
+        const RUN: u32 = 16;
+        let mut frames = Frames::default();
+        let runs: Vec<Frame> = (0..80).map(|_| frames.take(RUN)).collect();
+        runs.iter().for_each(|run| frames.touch(*run, RUN));
+        let kept = idle_max(runs.len() * RUN as usize, RUN) as u32 / RUN;
+        // One more than are kept: what was left first is given back.
+        for run in &runs[..=kept as usize] {
+            frames.leave(*run, RUN);
+            frames.give(*run, RUN);
+        }
+        for run in runs[1..=kept as usize].iter().rev() {
+            assert_eq!(frames.take(RUN), *run);
+            assert_eq!(frames.notes[0].idle.next(*run, false), Some(run + RUN), "all of it is idle");
+            frames.touch(*run, RUN);
+        }
+        assert_eq!((frames.idle, frames.take(RUN)), (0, runs[0]));
+        // What comes and goes at one place stays idle, while what lies elsewhere is given back.
+        let (coming_and_going, others) = (runs[10], &runs[60..]);
+        for other in others {
+            frames.leave(*other, RUN);
+            frames.leave(coming_and_going, RUN);
+            let idle = frames.idle;
+            frames.touch(coming_and_going, RUN);
+            assert_eq!(idle - frames.idle, RUN as usize);
         }
     }
 
