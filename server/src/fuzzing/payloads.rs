@@ -47,27 +47,47 @@ pub(super) fn run(input: &[u8]) {
     again(&mut bench);
 }
 
-/// DUMP and RESTORE to another key, which then is the same.
+/// DUMP and RESTORE to another key, which then is the same. A large value that has become small is restored as a small one,
+/// as in Redis: it is dumped otherwise then, but always so.
 fn again(bench: &mut Bench) {
-    let dump = call(bench, &[b"DUMP", b"k"]);
-    if dump.starts_with(b"$-1") {
+    let dump = dump_of(bench);
+    if dump.is_empty() {
         return;
     }
-    let start = dump.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let payload = dump[start..dump.len() - 2].to_vec();
-    let mut other = Bench::new();
-    assert_eq!(restore(&mut other, "k", &payload).escape_ascii().to_string(), "+OK\\r\\n");
-    other.keyspace.check_invariants();
-    let again = call(&mut other, &[b"DUMP", b"k"]);
+    let mut other = restored(&dump);
     for line in ["TYPE k", "STRLEN k", "LRANGE k 0 -1", "SCARD k", "HLEN k", "ZRANGE k 0 -1 WITHSCORES", "XRANGE k - +"]
     {
-        assert_eq!(
-            ask(bench, line).escape_ascii().to_string(),
-            ask(&mut other, line).escape_ascii().to_string(),
-            "{line}"
-        );
+        assert_eq!(seen(bench, line), seen(&mut other, line), "{line}");
     }
-    assert_eq!(dump.len(), again.len());
+    let other_dump = dump_of(&mut other);
+    if seen(bench, "OBJECT ENCODING k") == seen(&mut other, "OBJECT ENCODING k") {
+        assert_eq!(dump.len(), other_dump.len());
+    } else {
+        assert_eq!(dump_of(&mut restored(&other_dump)).len(), other_dump.len());
+    }
+}
+
+/// What DUMP says of the key; nothing where there is none.
+fn dump_of(bench: &mut Bench) -> Vec<u8> {
+    let dump = call(bench, &[b"DUMP", b"k"]);
+    if dump.starts_with(b"$-1") {
+        return Vec::new();
+    }
+    let start = dump.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    dump[start..dump.len() - 2].to_vec()
+}
+
+/// What has nothing but the key that was dumped.
+fn restored(dump: &[u8]) -> Bench {
+    let mut bench = Bench::new();
+    assert_eq!(restore(&mut bench, "k", dump).escape_ascii().to_string(), "+OK\\r\\n");
+    bench.keyspace.check_invariants();
+    bench
+}
+
+/// A reply, to be compared. Small sorted sets have no negative zero, large ones do: as in Redis.
+fn seen(bench: &mut Bench, line: &str) -> String {
+    ask(bench, line).escape_ascii().to_string().replace("$2\\r\\n-0\\r\\n", "$1\\r\\n0\\r\\n")
 }
 
 fn sealed(body: &[u8]) -> Vec<u8> {
