@@ -203,6 +203,8 @@ mod ahead;
 mod arena;
 mod arriving;
 mod bucket;
+#[cfg(test)]
+mod cases;
 mod chunk;
 pub mod collections;
 mod databases;
