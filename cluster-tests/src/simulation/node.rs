@@ -39,7 +39,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// Commands that a connection takes at once.
 const BATCH_COMMANDS_MAX: usize = 64;
@@ -162,6 +162,7 @@ fn build(
         tick,
         boot_ns,
         until_beat: |period| period,
+        roles_changed: Notify::new(),
         room: Arc::clone(&room),
     });
     let copies = Copies::<Sim>::on(me, host, Arc::clone(&routes), vec![Box::new(|task| spawn(task))]);

@@ -309,20 +309,11 @@ impl<RT: AsyncRuntime> Copies<RT> {
             spawn(Box::pin(async move { copies.sample_leases(core).await }));
         }
         let copies = Arc::clone(self);
+        (self.cores[0])(Box::pin(async move { copies.tell_leaders(hint).await }));
+        let copies = Arc::clone(self);
         (self.cores[0])(Box::pin(async move {
-            let mut last = Bytes::new();
-            let mut told = RT::Instant::now();
             for turn in 0u64.. {
                 RT::sleep((copies.host.until_beat)(UPKEEP_PERIOD / 4)).await;
-                let hints = copies.hints();
-                // At once where something changed, and now and then for those who missed it.
-                if hints != last || told.elapsed() > UPKEEP_PERIOD * 5 {
-                    if !hints.is_empty() {
-                        hint(&hints);
-                    }
-                    last = hints;
-                    told = RT::Instant::now();
-                }
                 let groups = copies.groups();
                 for group in &groups {
                     group.tidy().await;
@@ -337,6 +328,25 @@ impl<RT: AsyncRuntime> Copies<RT> {
                 }
             }
         }));
+    }
+
+    /// Tells the peers, and the routes of this node, who leads: a command that comes to them meanwhile is refused until they
+    /// know. At once where that changed, and now and then for those who missed it.
+    async fn tell_leaders(self: Arc<Self>, hint: Hint) {
+        let mut last = Bytes::new();
+        let mut told = RT::Instant::now();
+        loop {
+            let beat = (self.host.until_beat)(UPKEEP_PERIOD / 4);
+            let _ = RT::timeout(beat, self.host.roles_changed.notified()).await;
+            let hints = self.hints();
+            if hints != last || told.elapsed() > UPKEEP_PERIOD * 5 {
+                if !hints.is_empty() {
+                    hint(&hints);
+                }
+                last = hints;
+                told = RT::Instant::now();
+            }
+        }
     }
 
     async fn sample_leases(self: Arc<Self>, core: usize) {

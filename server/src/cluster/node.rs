@@ -40,7 +40,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// Between looks at who leads what, for the topology.
 const TOPOLOGY_PERIOD: Duration = Duration::from_millis(25);
@@ -263,6 +263,7 @@ impl ClusterNode {
         let room = Room::new(routes.partitions());
         let host = Arc::new(GroupHost {
             until_beat: clock::until_beat,
+            roles_changed: Notify::new(),
             room: Arc::clone(&room),
             rpc: Arc::new(GroupLink(Arc::clone(&peers))),
             timing: Timing::default(),

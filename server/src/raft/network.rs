@@ -32,8 +32,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bytes of items in one piece of a snapshot, about.
-const PIECE_BYTES: usize = 256 * 1024;
+/// Bytes of items in one piece of a snapshot, about: a thousand small ones, so that neither end is busy with it for longer than
+/// a millisecond.
+const PIECE_BYTES: usize = 64 * 1024;
 /// Most bytes of pre-images that may wait while a snapshot is sent; past it the transfer starts again.
 const VIEW_BACKLOG_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long one piece may take to be acknowledged.

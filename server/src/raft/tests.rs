@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 pub(super) type TokioGroup = Group<BeatRuntime>;
 
@@ -60,20 +60,24 @@ pub(super) fn copy(node: u32, incarnation: u32) -> CopyId {
     CopyId { node: NodeNo(node), incarnation: Incarnation(incarnation) }
 }
 
-pub(super) async fn start(wire: &Arc<Wire>, me: CopyId, partition: Arc<Partition>, how: Start) -> Arc<TokioGroup> {
+fn host(wire: &Arc<Wire>) -> Arc<GroupHost> {
     let room = Arc::new(Room::default());
     // Far away, so that nothing is evicted; but there is one.
     room.set_limit_bytes(1 << 40);
-    let host = Arc::new(GroupHost {
+    Arc::new(GroupHost {
         until_beat: clock::until_beat,
+        roles_changed: Notify::new(),
         rpc: Arc::new(Port(Arc::downgrade(wire))),
         timing: Timing::default(),
         snapshot_permits: Arc::new(Semaphore::new(1)),
         tick: clock::tick,
         boot_ns: clock::boot_ns,
         room,
-    });
-    let group = Group::start(host, partition, 1, me, how).await.expect("a copy starts");
+    })
+}
+
+pub(super) async fn start(wire: &Arc<Wire>, me: CopyId, partition: Arc<Partition>, how: Start) -> Arc<TokioGroup> {
+    let group = Group::start(host(wire), partition, 1, me, how).await.expect("a copy starts");
     wire.groups.lock().insert(me.node, Arc::clone(&group));
     let sampled = Arc::clone(&group);
     tokio::spawn(async move {
@@ -166,6 +170,17 @@ async fn an_answered_write_is_on_every_copy_and_survives_its_leader() {
     for group in groups {
         group.stop().await;
     }
+}
+
+#[tokio::test]
+async fn who_leads_is_told_at_once() {
+    let wire = Arc::new(Wire::default());
+    let host = host(&wire);
+    let group: Arc<TokioGroup> =
+        Group::start(Arc::clone(&host), partition(Role::Solo), 1, copy(1, 1), Start::Alone).await.unwrap();
+    until(|| (group.partition().lock().role == Role::Leader).then_some(())).await;
+    tokio::time::timeout(Duration::from_secs(60), host.roles_changed.notified()).await.expect("nobody was told");
+    group.stop().await;
 }
 
 /// What a generation is chosen by while copies live: a sealed one takes nothing more and gives no vote, and what it says of its

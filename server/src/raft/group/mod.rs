@@ -35,7 +35,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// Log bytes past which it is cut even if a snapshot is being sent that needs its entries.
 const LOG_BYTES_WHILE_SENDING_MAX: usize = 256 * 1024 * 1024;
@@ -73,6 +73,8 @@ pub struct GroupHost {
     pub until_beat: fn(Duration) -> Duration,
     /// The node's memory.
     pub room: Arc<Room>,
+    /// Told when the role or the term of a copy changes, so that others hear of a new leader at once.
+    pub roles_changed: Notify,
 }
 
 /// How a copy comes to be.
@@ -298,6 +300,9 @@ impl<RT: AsyncRuntime> Group<RT> {
 
     fn set_role(&self, role: Role, term: u64) {
         let mut state = self.partition.lock();
+        if state.term != term || state.role != role {
+            self.host.roles_changed.notify_one();
+        }
         state.term = term;
         if state.role == role {
             return;
