@@ -150,3 +150,29 @@ fn three_nodes_stay_under_their_limit_and_refuse_nothing() {
     let (least, most) = (evicted.iter().min(), evicted.iter().max());
     assert!(least.zip(most).is_some_and(|(least, most)| *least > 0 && *most <= 2 * least), "{evicted:?}");
 }
+
+/// Quick writes that follow each other on one partition run under one hold of its lock: where there is no room for the next
+/// one, the lock is let go of before anything is evicted.
+#[test]
+fn quick_writes_in_a_row_evict_on_a_full_node() {
+    const ROUNDS: u64 = 300;
+    let limit = LIMIT_BYTES.to_string();
+    let cluster = Cluster::start(1, &["--maxmemory", &limit]);
+    let write = |number: u64| {
+        let mut client = cluster[0].connect().unwrap();
+        let value = vec![b'x'; VALUE_BYTES];
+        for round in 0..ROUNDS {
+            for at in 0..PIPELINE {
+                // Half of them on one partition, the others anywhere.
+                let tag = if at % 2 == 0 { "{here}" } else { "" };
+                client.queue(&[b"HSET", format!("{tag}{number}:{round}:{at}").as_bytes(), b"field", &value]);
+            }
+            client.flush().unwrap();
+            (0..PIPELINE).for_each(|_| assert_eq!(client.read().unwrap().integer(), 1));
+        }
+    };
+    thread::scope(|scope| (0..CLIENTS).for_each(|number| drop(scope.spawn(move || write(number)))));
+    let mut client = cluster[0].connect().unwrap();
+    assert!(info(&mut client, "evicted_keys") > 0);
+    assert!(info(&mut client, "used_memory") <= LIMIT_BYTES);
+}

@@ -436,7 +436,7 @@ impl MemoryGate for Gate {
     }
 
     fn has_room(&self) -> bool {
-        self.0.admit() != Admission::Refused
+        self.0.has_room()
     }
 }
 

@@ -60,6 +60,10 @@ impl Conversation {
                     self.meter.answered(entry.index, &out.as_slice()[mark..]);
                 }
                 budget = budget.saturating_sub(args.len());
+                if entry.has(Flags::DENYOOM) {
+                    // What it took counts when the next one asks for room.
+                    guard.publish_memory();
+                }
                 let Some((next, key)) = self.take_follower(entry, id, budget, rest, out) else {
                     return Next::Done;
                 };

@@ -58,7 +58,8 @@ pub trait MemoryGate: Send + Sync + 'static {
     /// partition's lock. Answers true for a partition that is not led here: its leader decides.
     fn admit(&self, partition: &Partition) -> bool;
 
-    /// Whether there is room for a write to any partition, as far as that is known without looking at one.
+    /// Whether there is room for a write to any partition, as far as that is known without looking at one. May be called with a
+    /// partition's lock.
     fn has_room(&self) -> bool {
         false
     }

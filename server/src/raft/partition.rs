@@ -115,10 +115,17 @@ impl DerefMut for PartitionGuard<'_> {
     }
 }
 
+impl PartitionGuard<'_> {
+    /// Publishes the memory account, which the others see when the lock is let go of.
+    pub fn publish_memory(&self) {
+        self.partition.memory_bytes.store(self.state.keyspace.memory_bytes(), Ordering::Relaxed);
+    }
+}
+
 impl Drop for PartitionGuard<'_> {
     fn drop(&mut self) {
         self.state.look_after_waiters();
-        self.partition.memory_bytes.store(self.state.keyspace.memory_bytes(), Ordering::Relaxed);
+        self.publish_memory();
     }
 }
 

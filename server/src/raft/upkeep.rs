@@ -168,6 +168,11 @@ impl Upkeep {
         }
     }
 
+    /// Whether there is room as things are. Evicts nothing, and takes no partition's lock: who asks may hold one.
+    pub fn has_room(&self) -> bool {
+        self.limit_bytes() == 0 || self.room.shortfall_bytes((self.clocks.boot_ns)()) == 0
+    }
+
     /// Evicts from the partitions that this node may evict from until the reserve is free again. Returns whether evictions
     /// are in flight that will free more.
     fn evict(&self) -> bool {
