@@ -3,14 +3,16 @@
 //!
 //! What matters is how soon memory that was freed goes back to the system. The allocator's own answer, a second, and then
 //! only once much else was allocated, means that an idle node keeps what it needed to start, and a full one its items of
-//! yesterday's sizes. Giving everything back at once costs page faults: what a log entry frees the next one needs.
+//! yesterday's sizes. Giving everything back at once costs page faults: what a log entry frees the next one needs. Much that
+//! is freed together is given back by who frees it (`keyspace::reclaim`), within the delay: after it whoever allocates next
+//! does it all, and clients wait meanwhile.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// Settings, unless the environment has others.
-const SETTINGS: [(&str, &str); 1] = [("MIMALLOC_PURGE_DELAY", "10")];
+const SETTINGS: [(&str, &str); 1] = [("MIMALLOC_PURGE_DELAY", "100")];
 
 /// Sees to it that the allocator has its settings: returns with them, or where the program cannot be started again, and
 /// then says why. To be called before anything else is begun.

@@ -5,6 +5,7 @@ use super::node::Node;
 use super::system;
 use crate::clock;
 use crate::commands::port::NodePort;
+use crate::keyspace::reclaim;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,9 @@ pub(super) async fn watch_resident(node: Arc<Node>) {
         let limit = room.limit_bytes();
         let near = limit != 0 && room.used_bytes() > limit / 4 * 3;
         let resident = if near { system::own_resident_bytes().unwrap_or(0) } else { 0 };
-        room.hear_resident_bytes(resident.saturating_sub(at_start));
+        if room.hear_resident_bytes(resident.saturating_sub(at_start)) {
+            reclaim::give_back();
+        }
         let changed = std::mem::replace(&mut before, resident) != resident;
         clock::beat(match limit {
             0 => PERIOD,

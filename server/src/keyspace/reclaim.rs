@@ -1,8 +1,10 @@
 //! Frees what was detached (a flushed keyspace, a large collection), away from the partition's lock.
 //!
 //! One thread for the process, started by the first use: dropping millions of items takes long enough to be missed
-//! by heartbeats. Nothing waits for it, so state stays a function of the entries.
+//! by heartbeats, and so does giving their memory back to the system. Nothing waits for it, so state stays a function of the
+//! entries.
 
+use super::memory::give_back_freed;
 use std::any::Any;
 use std::sync::LazyLock;
 use std::sync::mpsc::{self, Sender};
@@ -12,9 +14,14 @@ type Garbage = Box<dyn Any + Send>;
 /// Where garbage goes; `None` where no thread could be started.
 static QUEUE: LazyLock<Option<Sender<Garbage>>> = LazyLock::new(|| {
     let (queue, garbage) = mpsc::channel::<Garbage>();
-    std::thread::Builder::new().name("reclaim".into()).spawn(move || garbage.iter().for_each(drop)).ok()?;
+    std::thread::Builder::new().name("reclaim".into()).spawn(move || garbage.iter().for_each(dispose)).ok()?;
     Some(queue)
 });
+
+fn dispose(garbage: Garbage) {
+    drop(garbage);
+    give_back_freed();
+}
 
 /// Drops `garbage` soon, on another thread; here, if there is none.
 pub fn later(garbage: impl Send + 'static) {
@@ -22,6 +29,11 @@ pub fn later(garbage: impl Send + 'static) {
         // An error hands the garbage back, and so drops it.
         drop(queue.send(Box::new(garbage)));
     }
+}
+
+/// Has the system get back what was freed, soon, on that thread.
+pub fn give_back() {
+    later(());
 }
 
 #[cfg(test)]

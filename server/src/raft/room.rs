@@ -98,8 +98,9 @@ impl Room {
 
     /// Tells how much memory of its own the process has resident, but for what it has with no item at all. What that is
     /// more than the limit allows for counts as used, so that evictions make up for what the allocator cannot give back:
-    /// after the sizes of values have changed, pages of which one old value is left.
-    pub fn hear_resident_bytes(&self, resident: usize) {
+    /// after the sizes of values have changed, pages of which one old value is left. True where so much is resident that what
+    /// was freed is to be given back at once.
+    pub fn hear_resident_bytes(&self, resident: usize) -> bool {
         let limit = self.limit_bytes();
         let held = self.held_bytes.load(Ordering::Relaxed);
         let slack = (limit / SLACK_SHARE).max(SLACK_BYTES_MIN);
@@ -118,6 +119,7 @@ impl Room {
         if held_now > held {
             self.press();
         }
+        limit != 0 && resident > least
     }
 
     /// Bytes that count against the limit.
@@ -283,15 +285,15 @@ mod tests {
         assert_eq!(room.used_bytes(), 0, "that much is allowed");
         room.hear_resident_bytes(2 * limit);
         assert_eq!(room.used_bytes(), limit / HELD_SHARE_STEP);
-        (0..100).for_each(|_| room.hear_resident_bytes(2 * limit));
+        (0..100).for_each(|_| assert!(room.hear_resident_bytes(2 * limit)));
         assert_eq!(room.used_bytes(), limit / HELD_SHARE_MAX);
-        (0..100).for_each(|_| room.hear_resident_bytes(limit + limit / SLACK_SHARE / 2));
+        (0..100).for_each(|_| assert!(!room.hear_resident_bytes(limit + limit / SLACK_SHARE / 2)));
         assert_eq!(
             room.used_bytes(),
             limit / HELD_SHARE_MAX,
             "nothing changes between half of what is allowed and all"
         );
-        (0..100).for_each(|_| room.hear_resident_bytes(limit));
+        (0..100).for_each(|_| assert!(!room.hear_resident_bytes(limit)));
         assert_eq!(room.used_bytes(), 0);
     }
 
