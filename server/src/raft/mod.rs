@@ -4,6 +4,7 @@ mod ahead;
 pub mod codec;
 mod early;
 mod group;
+mod held;
 mod lease;
 mod log;
 pub mod machine;

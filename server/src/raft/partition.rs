@@ -1,5 +1,6 @@
 //! One partition on this node: its keyspace behind one mutex, its role, its lease.
 
+use super::held::Held;
 use super::proposer::Inbox;
 use super::share::{Refusal, Share, ShareOutcome};
 use super::types::{LogId, StoredMembership};
@@ -99,6 +100,7 @@ pub struct PartitionState {
 pub struct PartitionGuard<'a> {
     partition: &'a Partition,
     state: MutexGuard<'a, PartitionState>,
+    _held: Held,
 }
 
 impl Deref for PartitionGuard<'_> {
@@ -175,12 +177,13 @@ impl Partition {
 
     /// Locks the state. Held for microseconds: never across an await.
     pub fn lock(&self) -> PartitionGuard<'_> {
-        PartitionGuard { partition: self, state: self.state.lock() }
+        let _held = Held::new(self);
+        PartitionGuard { partition: self, state: self.state.lock(), _held }
     }
 
     /// Like [`Partition::lock`], or `None` where somebody holds it.
     pub fn try_lock(&self) -> Option<PartitionGuard<'_>> {
-        self.state.try_lock().map(|state| PartitionGuard { partition: self, state })
+        self.state.try_lock().map(|state| PartitionGuard { partition: self, state, _held: Held::new(self) })
     }
 
     /// Lets `ask` ask for the memory of items that are about to be looked up; not where that would mean to wait for the lock.

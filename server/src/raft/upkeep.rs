@@ -3,6 +3,7 @@
 //! Neither is ever a copy's own decision: a solo partition is changed under its lock, a replicated one by entries
 //! (REAP, EVICT) that its leader proposes, so copies stay alike.
 
+use super::held::Held;
 use super::partition::{Partition, PartitionState, Role};
 use super::rank::{InFlight, Rank, Survey, Turn, first_rank};
 use super::room::Room;
@@ -150,6 +151,7 @@ impl Upkeep {
 
     /// Decides on a write that may need memory; evicts from solo partitions at once. Call it without a lock held.
     pub fn admit(&self) -> Admission {
+        Held::assert_none();
         let limit = self.limit_bytes();
         if limit == 0 {
             return Admission::Room;
