@@ -88,7 +88,7 @@ fn measure() {
 #[test]
 #[ignore = "measures"]
 fn views() {
-    const PIECE_BYTES: usize = 256 * 1024;
+    const PIECE_BYTES: usize = 64 * 1024;
     type Change = fn(&mut Keyspace, u64);
     macro_rules! edit {
         ($kind:ident, |$edit:ident, $n:ident| $body:expr) => {
